@@ -17,8 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={ASSETS}");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     let sources = plotly::Plot::offline_js_sources();
-    let library = sources.split_once(SCRIPT.0).and_then(|(_, rest)| rest.split_once(SCRIPT.1));
-    let (library, _) = library.ok_or("the crate plotly gives its library in another form than it did")?;
+    let library = sources
+        .split_once(SCRIPT.0)
+        .and_then(|(_, rest)| rest.split_once(SCRIPT.1));
+    let (library, _) =
+        library.ok_or("the crate plotly gives its library in another form than it did")?;
     let mut compressed = GzEncoder::new(Vec::new(), Compression::best());
     compressed.write_all(library.as_bytes())?;
     fs::write(out.join("plotly.js.gz"), compressed.finish()?)?;

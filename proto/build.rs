@@ -7,7 +7,10 @@ use std::path::PathBuf;
 
 use tonic_prost_build::FileDescriptorSet;
 
-const SERVICES: [&str; 2] = ["sweep/v1/sweep_service.proto", "sweep/v1/agent_service.proto"];
+const SERVICES: [&str; 2] = [
+    "sweep/v1/sweep_service.proto",
+    "sweep/v1/agent_service.proto",
+];
 
 /// Returns one line for each method, message, field, enum and value: what it is called, ` = `, and what must not change about it.
 fn summary(descriptors: &FileDescriptorSet) -> Result<String, fmt::Error> {
@@ -17,34 +20,77 @@ fn summary(descriptors: &FileDescriptorSet) -> Result<String, fmt::Error> {
         for service in &file.service {
             for method in &service.method {
                 let stream = |is_stream| if is_stream { "stream " } else { "" };
-                let request = format!("{}{}", stream(method.client_streaming()), method.input_type());
-                let response = format!("{}{}", stream(method.server_streaming()), method.output_type());
-                lines.insert(format!("rpc {package}.{}/{} = {request} -> {response}", service.name(), method.name()));
+                let request = format!(
+                    "{}{}",
+                    stream(method.client_streaming()),
+                    method.input_type()
+                );
+                let response = format!(
+                    "{}{}",
+                    stream(method.server_streaming()),
+                    method.output_type()
+                );
+                lines.insert(format!(
+                    "rpc {package}.{}/{} = {request} -> {response}",
+                    service.name(),
+                    method.name()
+                ));
             }
         }
-        let mut enums: Vec<_> = file.enum_type.iter().map(|found| (package.to_owned(), found)).collect();
-        let mut messages: Vec<_> = file.message_type.iter().map(|found| (package.to_owned(), found)).collect();
+        let mut enums: Vec<_> = file
+            .enum_type
+            .iter()
+            .map(|found| (package.to_owned(), found))
+            .collect();
+        let mut messages: Vec<_> = file
+            .message_type
+            .iter()
+            .map(|found| (package.to_owned(), found))
+            .collect();
         while let Some((outer, message)) = messages.pop() {
             let name = format!("{outer}.{}", message.name());
             lines.insert(format!("message {name} = message"));
             for field in &message.field {
-                let kind = if field.type_name().is_empty() { field.r#type().as_str_name() } else { field.type_name() };
-                let label = if field.proto3_optional() { "LABEL_PRESENCE" } else { field.label().as_str_name() };
+                let kind = if field.type_name().is_empty() {
+                    field.r#type().as_str_name()
+                } else {
+                    field.type_name()
+                };
+                let label = if field.proto3_optional() {
+                    "LABEL_PRESENCE"
+                } else {
+                    field.label().as_str_name()
+                };
                 let oneof = field
                     .oneof_index
                     .filter(|_| !field.proto3_optional())
                     .and_then(|index| message.oneof_decl.get(usize::try_from(index).ok()?));
-                let oneof = oneof.map(|oneof| format!(" in {}", oneof.name())).unwrap_or_default();
+                let oneof = oneof
+                    .map(|oneof| format!(" in {}", oneof.name()))
+                    .unwrap_or_default();
                 let number = field.number();
-                lines.insert(format!("field {name} {number:03} = {} {kind} {label}{oneof}", field.name()));
+                lines.insert(format!(
+                    "field {name} {number:03} = {} {kind} {label}{oneof}",
+                    field.name()
+                ));
             }
             enums.extend(message.enum_type.iter().map(|inner| (name.clone(), inner)));
-            messages.extend(message.nested_type.iter().map(|inner| (name.clone(), inner)));
+            messages.extend(
+                message
+                    .nested_type
+                    .iter()
+                    .map(|inner| (name.clone(), inner)),
+            );
         }
         for (outer, found) in enums {
             let name = format!("{outer}.{}", found.name());
             lines.insert(format!("enum {name} = enum"));
-            lines.extend(found.value.iter().map(|value| format!("value {name} {:03} = {}", value.number(), value.name())));
+            lines.extend(
+                found
+                    .value
+                    .iter()
+                    .map(|value| format!("value {name} {:03} = {}", value.number(), value.name())),
+            );
         }
     }
     let mut text = String::new();
@@ -61,7 +107,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     for file in &descriptors.file {
         for service in &file.service {
             for method in &service.method {
-                writeln!(methods, "    \"/{}.{}/{}\",", file.package(), service.name(), method.name())?;
+                writeln!(
+                    methods,
+                    "    \"/{}.{}/{}\",",
+                    file.package(),
+                    service.name(),
+                    method.name()
+                )?;
             }
         }
     }

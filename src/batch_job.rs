@@ -17,12 +17,20 @@ const WAIT: Duration = Duration::from_secs(600);
 
 /// Returns the time from SIGTERM to SIGKILL of programs: less than that of the scheduler.
 pub(crate) async fn grace() -> Duration {
-    if is_set("SLURM_JOB_ID") { grace_within(kill_wait().await) } else { GRACE }
+    if is_set("SLURM_JOB_ID") {
+        grace_within(kill_wait().await)
+    } else {
+        GRACE
+    }
 }
 
 /// Returns how long an agent waits for a controller that is not there yet.
 pub(crate) fn wait() -> Duration {
-    if is_set("SLURM_JOB_ID") || is_set("KUBERNETES_SERVICE_HOST") { WAIT } else { Duration::ZERO }
+    if is_set("SLURM_JOB_ID") || is_set("KUBERNETES_SERVICE_HOST") {
+        WAIT
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// Returns whether programs outlive an agent that is killed. In a batch job, and in a container whose first process is the agent, nobody would come
@@ -36,22 +44,40 @@ fn is_set(name: &str) -> bool {
 }
 
 fn grace_within(kill_wait: Option<Duration>) -> Duration {
-    kill_wait.map_or(GRACE, |wait| wait.saturating_sub(MARGIN).clamp(GRACE_MIN, GRACE))
+    kill_wait.map_or(GRACE, |wait| {
+        wait.saturating_sub(MARGIN).clamp(GRACE_MIN, GRACE)
+    })
 }
 
 /// Returns the time from SIGTERM to SIGKILL of Slurm, if it can be asked.
 async fn kill_wait() -> Option<Duration> {
     let mut scontrol = Command::new("scontrol");
-    scontrol.args(["show", "config"]).stdin(Stdio::null()).kill_on_drop(true);
+    scontrol
+        .args(["show", "config"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     let asked = tokio::time::timeout(SCONTROL_TIME_MAX, scontrol.output()).await;
-    let output = asked.ok()?.inspect_err(|error| tracing::debug!(%error, "scontrol cannot be started")).ok()?;
+    let output = asked
+        .ok()?
+        .inspect_err(|error| tracing::debug!(%error, "scontrol cannot be started"))
+        .ok()?;
     parse_kill_wait(&String::from_utf8_lossy(&output.stdout))
 }
 
 /// `KillWait                = 30 sec`
 fn parse_kill_wait(config: &str) -> Option<Duration> {
-    let value = config.lines().find_map(|line| line.trim().strip_prefix("KillWait")?.trim_start().strip_prefix('='))?;
-    value.split_whitespace().next()?.parse().ok().map(Duration::from_secs)
+    let value = config.lines().find_map(|line| {
+        line.trim()
+            .strip_prefix("KillWait")?
+            .trim_start()
+            .strip_prefix('=')
+    })?;
+    value
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -69,10 +95,14 @@ mod tests {
 
     #[test]
     fn kill_wait_is_read_from_the_configuration() {
-        let config =
-            "JobSubmitPlugins        = (null)\nKillOnBadExit           = 0\nKillWait                = 30 sec\nLaunchParameters        =\n";
+        let config = "JobSubmitPlugins        = (null)\nKillOnBadExit           = 0\nKillWait                = 30 sec\nLaunchParameters        =\n";
         assert_eq!(parse_kill_wait(config), Some(Duration::from_secs(30)));
-        for config in ["", "KillWait", "KillWait = soon", "UnkillableStepTimeout = 60 sec"] {
+        for config in [
+            "",
+            "KillWait",
+            "KillWait = soon",
+            "UnkillableStepTimeout = 60 sec",
+        ] {
             assert_eq!(parse_kill_wait(config), None, "{config}");
         }
     }

@@ -34,15 +34,31 @@ pub(crate) struct ControllerArgs {
     /// The controller: `host:port` or `http://host:port`
     ///
     /// By default the one on this machine, 127.0.0.1:7433.
-    #[arg(long, value_name = "URL", env = "SWEEP_CONTROLLER", help_heading = "Controller")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SWEEP_CONTROLLER",
+        help_heading = "Controller"
+    )]
     pub(crate) controller: Option<String>,
 
     /// The token of a controller on another machine or of another user; your own controller's on this machine is found by itself
-    #[arg(long, value_name = "TOKEN", env = "SWEEP_TOKEN", hide_env_values = true, help_heading = "Controller")]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "SWEEP_TOKEN",
+        hide_env_values = true,
+        help_heading = "Controller"
+    )]
     pub(crate) token: Option<String>,
 
     /// A file with the token: other users of this machine can see what --token says
-    #[arg(long, value_name = "FILE", env = "SWEEP_TOKEN_FILE", help_heading = "Controller")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWEEP_TOKEN_FILE",
+        help_heading = "Controller"
+    )]
     pub(crate) token_file: Option<PathBuf>,
 }
 
@@ -58,65 +74,118 @@ pub(crate) struct Access {
 impl ControllerArgs {
     /// Returns whether the user has named a controller.
     pub(crate) fn is_named(&self) -> bool {
-        self.controller.as_deref().is_some_and(|controller| !controller.is_empty())
+        self.controller
+            .as_deref()
+            .is_some_and(|controller| !controller.is_empty())
     }
 
     /// Returns `host:port`.
     pub(crate) fn address(&self) -> &str {
-        let named = self.controller.as_deref().filter(|controller| !controller.is_empty()).unwrap_or(LOCAL);
-        named.strip_prefix("http://").unwrap_or(named).trim_end_matches('/')
+        let named = self
+            .controller
+            .as_deref()
+            .filter(|controller| !controller.is_empty())
+            .unwrap_or(LOCAL);
+        named
+            .strip_prefix("http://")
+            .unwrap_or(named)
+            .trim_end_matches('/')
     }
 
     /// Returns arguments that name the controller of this user at an address of this machine.
     pub(crate) fn local(address: SocketAddr) -> Self {
-        Self { controller: Some(address.to_string()), token: None, token_file: None }
+        Self {
+            controller: Some(address.to_string()),
+            token: None,
+            token_file: None,
+        }
     }
 
     /// Returns whether it is named by an address of this machine that no other one can reach.
     pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.address().rsplit_once(':').map_or(self.address(), |(host, _)| host);
+        let host = self
+            .address()
+            .rsplit_once(':')
+            .map_or(self.address(), |(host, _)| host);
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Finds the token: `--token`, `--token-file`, that of this user's own controller on this machine, or `SWEEP_TOKEN`, in this order. The
     /// variable is last, since it is mostly set for a controller elsewhere.
     pub(crate) fn access(&self) -> Result<Access> {
-        let given = self.token.as_deref().map(str::trim).filter(|token| !token.is_empty());
-        let is_from_environment = given.is_some_and(|given| std::env::var("SWEEP_TOKEN").is_ok_and(|token| token.trim() == given));
+        let given = self
+            .token
+            .as_deref()
+            .map(str::trim)
+            .filter(|token| !token.is_empty());
+        let is_from_environment = given.is_some_and(|given| {
+            std::env::var("SWEEP_TOKEN").is_ok_and(|token| token.trim() == given)
+        });
         let address = self.address().to_owned();
         if let Some(token) = given.filter(|_| !is_from_environment) {
-            return Ok(Access { address, token: Some(token.to_owned()), trust: Trust::First });
+            return Ok(Access {
+                address,
+                token: Some(token.to_owned()),
+                trust: Trust::First,
+            });
         }
         if let Some(file) = &self.token_file {
-            let token = Token::read(file).map_err(|error| CommandError::input(format!("--token-file {error}")))?;
-            return Ok(Access { address, token: Some(token.reveal().to_owned()), trust: Trust::First });
+            let token = Token::read(file)
+                .map_err(|error| CommandError::input(format!("--token-file {error}")))?;
+            return Ok(Access {
+                address,
+                token: Some(token.reveal().to_owned()),
+                trust: Trust::First,
+            });
         }
         let given = given.map(str::to_owned);
         let found = discovery::find(&address);
-        let address = found.as_ref().map_or(address, |found| found.address.to_string());
-        let own = found.and_then(|found| found.token).map(|token| token.reveal().to_owned());
+        let address = found
+            .as_ref()
+            .map_or(address, |found| found.address.to_string());
+        let own = found
+            .and_then(|found| found.token)
+            .map(|token| token.reveal().to_owned());
         // A variable that is meant for a controller elsewhere names nobody on this machine.
         let is_elsewhere = given.is_some() && self.is_named();
-        let trust = if own.is_none() && is_elsewhere { Trust::First } else { Trust::Own };
-        Ok(Access { address, token: own.or(given), trust })
+        let trust = if own.is_none() && is_elsewhere {
+            Trust::First
+        } else {
+            Trust::Own
+        };
+        Ok(Access {
+            address,
+            token: own.or(given),
+            trust,
+        })
     }
 
     /// Returns the controller as it is to be connected to.
     pub(crate) fn controller(&self) -> Result<ControllerTarget> {
         let Access { address, trust, .. } = self.access()?;
-        Ok(ControllerTarget { endpoint: Self::endpoint_at(&address)?, trust })
+        Ok(ControllerTarget {
+            endpoint: Self::endpoint_at(&address)?,
+            trust,
+        })
     }
 
     fn endpoint_at(address: &str) -> Result<Endpoint> {
         let wrong = |reason: String| {
             let hint = "for example --controller http://gpu-head:7433";
-            anyhow::Error::from(CommandError::input(format!("`{address}` is no address of a controller: {reason}")).hint(hint))
+            anyhow::Error::from(
+                CommandError::input(format!(
+                    "`{address}` is no address of a controller: {reason}"
+                ))
+                .hint(hint),
+            )
         };
         if address.contains("://") {
             return Err(wrong("only http:// is spoken here".to_owned()));
         }
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| wrong(error.to_string()))?;
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|error| wrong(error.to_string()))?;
         if endpoint.uri().port().is_none() {
             return Err(wrong("the port is missing".to_owned()));
         }
@@ -131,15 +200,30 @@ impl ControllerArgs {
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client> {
         let access = self.access()?;
-        let bearer = access.token.as_deref().map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>()).transpose();
-        let mut bearer = bearer.map_err(|_| CommandError::input("the token holds characters that no token has"))?;
+        let bearer = access
+            .token
+            .as_deref()
+            .map(|token| format!("Bearer {token}").parse::<MetadataValue<Ascii>>())
+            .transpose();
+        let mut bearer = bearer
+            .map_err(|_| CommandError::input("the token holds characters that no token has"))?;
         if let Some(bearer) = &mut bearer {
             bearer.set_sensitive(true);
         }
-        let controller = ControllerTarget { endpoint: Self::endpoint_at(&access.address)?, trust: access.trust };
-        let channel = controller.connect().await.map_err(|error| unreachable(self, &error))?;
-        let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer)).max_decoding_message_size(MESSAGE_BYTES_MAX);
-        Ok(Client { service, address: self.address().to_owned() })
+        let controller = ControllerTarget {
+            endpoint: Self::endpoint_at(&access.address)?,
+            trust: access.trust,
+        };
+        let channel = controller
+            .connect()
+            .await
+            .map_err(|error| unreachable(self, &error))?;
+        let service = SweepServiceClient::with_interceptor(channel, Bearer(bearer))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Client {
+            service,
+            address: self.address().to_owned(),
+        })
     }
 
     /// Returns whether a controller answers.
@@ -147,7 +231,9 @@ impl ControllerArgs {
     /// # Errors
     /// One answers that asks for another token: that of another user or of another data directory.
     pub(crate) async fn answers(&self) -> Result<bool> {
-        let Ok(client) = self.connect().await else { return Ok(false) };
+        let Ok(client) = self.connect().await else {
+            return Ok(false);
+        };
         match client.service.clone().get_status(GetStatusRequest {}).await {
             Ok(_) => Ok(true),
             Err(status) if status.code() == Code::Unauthenticated => Err(client.explain(&status)),
@@ -161,7 +247,10 @@ fn unreachable(args: &ControllerArgs, error: &tonic::transport::Error) -> Comman
     while let Some(source) = reason.source() {
         reason = source;
     }
-    let failure = CommandError::new(format!("no controller answers at {}: {reason}", args.address()));
+    let failure = CommandError::new(format!(
+        "no controller answers at {}: {reason}",
+        args.address()
+    ));
     if args.is_named() {
         failure.hint("is it running there, and is the port open? --controller http://host:7433 or $SWEEP_CONTROLLER names another")
     } else {
@@ -177,7 +266,9 @@ pub(crate) struct Bearer(Option<MetadataValue<Ascii>>);
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(bearer) = &self.0 {
-            request.metadata_mut().insert("authorization", bearer.clone());
+            request
+                .metadata_mut()
+                .insert("authorization", bearer.clone());
         }
         Ok(request)
     }
@@ -217,11 +308,16 @@ impl Client {
             match call(self.service.clone(), timed).await {
                 Ok(response) => return Ok(response.into_inner()),
                 // The controller has waited, or the sweep is paused: the user decides how often to ask.
-                Err(status) if status.code() == Code::Unavailable && status.message().ends_with("; ask again") => {
+                Err(status)
+                    if status.code() == Code::Unavailable
+                        && status.message().ends_with("; ask again") =>
+                {
                     return Err(CommandError::new(status.message()).into());
                 }
                 // The outcome is unknown: the same request again has the same effect.
-                Err(status) if attempt < TRIES && is_outcome_unknown(status.code()) => tokio::time::sleep(wait).await,
+                Err(status) if attempt < TRIES && is_outcome_unknown(status.code()) => {
+                    tokio::time::sleep(wait).await;
+                }
                 Err(status) => return Err(self.explain(&status)),
             }
             wait *= 2;
@@ -266,7 +362,13 @@ impl Client {
         if !args.is_loopback() && !std::io::stderr().is_terminal() {
             return plain;
         }
-        match self.service.clone().create_login_link(CreateLoginLinkRequest {}).await.map(Response::into_inner) {
+        match self
+            .service
+            .clone()
+            .create_login_link(CreateLoginLinkRequest {})
+            .await
+            .map(Response::into_inner)
+        {
             Ok(link) if link.valid_s > 0 => format!("{base}{}&next={page}", link.path),
             _ => plain,
         }
@@ -274,32 +376,50 @@ impl Client {
 
     /// Returns the controller's id; empty where it has none.
     pub(crate) async fn controller_id(&self) -> Result<String> {
-        let status = self.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await?;
+        let status = self
+            .call(GetStatusRequest {}, async |mut service, request| {
+                service.get_status(request).await
+            })
+            .await?;
         Ok(status.controller_id)
     }
 
     /// Returns a sweep by id, prefix or name.
     pub(crate) async fn sweep(&self, text: &str) -> Result<Sweep> {
-        let request = GetSweepRequest { sweep_id: text.to_owned() };
-        let response = self.call(request, async |mut service, request| service.get_sweep(request).await).await?;
-        response.sweep.ok_or_else(|| CommandError::new("the controller's answer is empty").into())
+        let request = GetSweepRequest {
+            sweep_id: text.to_owned(),
+        };
+        let response = self
+            .call(request, async |mut service, request| {
+                service.get_sweep(request).await
+            })
+            .await?;
+        response
+            .sweep
+            .ok_or_else(|| CommandError::new("the controller's answer is empty").into())
     }
 }
 
 /// Makes a request id: 128 random bits.
 pub(crate) fn request_id() -> Result<String> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|error| CommandError::new(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        CommandError::new(format!("the system gives no random numbers: {error}"))
+    })?;
     Ok(hex::encode(bytes))
 }
 
 /// Splits `sweep/run`.
 pub(crate) fn split_run(text: &str) -> Result<(String, Option<u64>)> {
-    let Some((sweep, run)) = text.rsplit_once('/') else { return Ok((text.to_owned(), None)) };
+    let Some((sweep, run)) = text.rsplit_once('/') else {
+        return Ok((text.to_owned(), None));
+    };
     match run.parse() {
         Ok(run) => Ok((sweep.to_owned(), Some(run))),
-        Err(_) => Err(CommandError::input(format!("`{text}` names no run: `{run}` is not a number"))
-            .hint("a run is written <sweep>/<number>, for example ab12cd34/7")
-            .into()),
+        Err(_) => Err(CommandError::input(format!(
+            "`{text}` names no run: `{run}` is not a number"
+        ))
+        .hint("a run is written <sweep>/<number>, for example ab12cd34/7")
+        .into()),
     }
 }

@@ -17,9 +17,14 @@ pub(crate) fn is_interactive() -> bool {
 /// There is no terminal.
 pub(crate) fn confirmed(question: &str, otherwise: bool) -> Result<bool> {
     if !is_interactive() {
-        return Err(CommandError::input("there is no terminal to ask").hint("--yes does it without asking").into());
+        return Err(CommandError::input("there is no terminal to ask")
+            .hint("--yes does it without asking")
+            .into());
     }
-    let line = asked(&format!("{question} [{}] ", if otherwise { "Y/n" } else { "y/N" }))?;
+    let line = asked(&format!(
+        "{question} [{}] ",
+        if otherwise { "Y/n" } else { "y/N" }
+    ))?;
     Ok(match line.trim().to_lowercase().as_str() {
         "" => otherwise,
         word => word == "y" || word == "yes",

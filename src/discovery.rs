@@ -38,14 +38,22 @@ pub(crate) fn announce(address: SocketAddr, data_dir: &Path) -> Option<Announcem
     let folder = folder()?;
     let note = folder.join(address.to_string());
     let write = || -> std::io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
         for entry in fs::read_dir(&folder)?.flatten() {
             if data_dir_in(&entry.path()).is_none_or(|data_dir| card(&data_dir).is_none()) {
                 fs::remove_file(entry.path())?;
             }
         }
         let new = folder.join(format!("{address}.new"));
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(data_dir.canonicalize()?.as_os_str().as_encoded_bytes())?;
         fs::rename(new, &note)
     };
@@ -60,8 +68,14 @@ pub(crate) fn announce(address: SocketAddr, data_dir: &Path) -> Option<Announcem
 
 /// Returns the addresses of this user's controllers on this machine that have noted themselves and serve.
 pub(crate) fn all() -> Vec<SocketAddr> {
-    let notes = folder().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
-    let mut found: Vec<_> = notes.filter_map(|entry| Some(card(&data_dir_in(&entry.path())?)?.address)).collect();
+    let notes = folder()
+        .and_then(|folder| fs::read_dir(folder).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<_> = notes
+        .filter_map(|entry| Some(card(&data_dir_in(&entry.path())?)?.address))
+        .collect();
     found.sort_unstable();
     found.dedup();
     found
@@ -72,10 +86,15 @@ pub(crate) fn find(address: &str) -> Option<LocalController> {
     let (host, port) = address.rsplit_once(':')?;
     let port = port.parse().ok()?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let wanted = if host.eq_ignore_ascii_case("localhost") { None } else { Some(host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback)?) };
-    let found = data_dirs(port)
-        .into_iter()
-        .find_map(|data_dir| Some((card(&data_dir)?.address, data_dir)).filter(|(address, _)| fits(*address, wanted, port)));
+    let wanted = if host.eq_ignore_ascii_case("localhost") {
+        None
+    } else {
+        Some(host.parse::<IpAddr>().ok().filter(IpAddr::is_loopback)?)
+    };
+    let found = data_dirs(port).into_iter().find_map(|data_dir| {
+        Some((card(&data_dir)?.address, data_dir))
+            .filter(|(address, _)| fits(*address, wanted, port))
+    });
     let (served, data_dir) = found?;
     let ip = match (wanted, served.ip()) {
         (Some(ip), _) => ip,
@@ -90,20 +109,33 @@ pub(crate) fn find(address: &str) -> Option<LocalController> {
             None
         }
     };
-    Some(LocalController { address: SocketAddr::new(ip, port), token })
+    Some(LocalController {
+        address: SocketAddr::new(ip, port),
+        token,
+    })
 }
 
 fn fits(served: SocketAddr, wanted: Option<IpAddr>, port: u16) -> bool {
     let ip = served.ip();
-    served.port() == port && (ip.is_unspecified() || wanted.map_or(ip.is_loopback(), |wanted| wanted == ip))
+    served.port() == port
+        && (ip.is_unspecified() || wanted.map_or(ip.is_loopback(), |wanted| wanted == ip))
 }
 
 /// Returns the data directories that may be those of a controller with a port.
 fn data_dirs(port: u16) -> Vec<PathBuf> {
-    let notes = folder().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let notes = folder()
+        .and_then(|folder| fs::read_dir(folder).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
     let suffix = format!(":{port}");
-    let noted = notes.filter(|entry| entry.file_name().to_string_lossy().ends_with(&suffix)).filter_map(|entry| data_dir_in(&entry.path()));
-    let usual = std::env::var_os("SWEEP_DATA_DIR").map(PathBuf::from).into_iter().chain(places::data_dir().ok());
+    let noted = notes
+        .filter(|entry| entry.file_name().to_string_lossy().ends_with(&suffix))
+        .filter_map(|entry| data_dir_in(&entry.path()));
+    let usual = std::env::var_os("SWEEP_DATA_DIR")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(places::data_dir().ok());
     noted.chain(usual).collect()
 }
 
@@ -129,13 +161,25 @@ mod tests {
         assert!(fits("127.0.0.1:7433", loopback) && fits("127.0.0.1:7433", None));
         assert!(fits("0.0.0.0:7433", loopback) && fits("[::]:7433", None));
         assert!(!fits("127.0.0.1:7434", loopback), "another port");
-        assert!(!fits("127.0.0.2:7433", loopback), "another address, where another user may serve");
-        assert!(!fits("192.0.2.1:7433", None), "it does not serve on loopback");
+        assert!(
+            !fits("127.0.0.2:7433", loopback),
+            "another address, where another user may serve"
+        );
+        assert!(
+            !fits("192.0.2.1:7433", None),
+            "it does not serve on loopback"
+        );
     }
 
     #[test]
     fn no_token_is_looked_for_beyond_loopback() {
-        for address in ["gpu-head:7433", "192.0.2.1:7433", "[2001:db8::1]:7433", "127.0.0.1", "127.0.0.1:port"] {
+        for address in [
+            "gpu-head:7433",
+            "192.0.2.1:7433",
+            "[2001:db8::1]:7433",
+            "127.0.0.1",
+            "127.0.0.1:port",
+        ] {
             assert!(find(address).is_none(), "{address}");
         }
     }

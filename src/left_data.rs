@@ -47,9 +47,16 @@ pub(crate) fn all(folder: &Path) -> io::Result<Vec<LeftData>> {
         if !is_named || !entry.file_type()?.is_dir() || card(&path).is_some() {
             continue;
         }
-        let Ok(controller) = fs::read_to_string(path.join(MARKER)) else { continue };
+        let Ok(controller) = fs::read_to_string(path.join(MARKER)) else {
+            continue;
+        };
         let (bytes, changed) = size_of(&path)?;
-        found.push(LeftData { bytes, controller: controller.trim().to_owned(), changed, path });
+        found.push(LeftData {
+            bytes,
+            controller: controller.trim().to_owned(),
+            changed,
+            path,
+        });
     }
     found.sort_by(|a, b| (a.changed, &a.path).cmp(&(b.changed, &b.path)));
     Ok(found)

@@ -72,9 +72,16 @@ fn main() -> ExitCode {
 /// Logs go to standard error; people who only look at results see warnings alone.
 fn start_log(command: &CliCommand) {
     use tracing_subscriber::EnvFilter;
-    let default = if matches!(command, CliCommand::Controller(_)) { "info" } else { "error" };
+    let default = if matches!(command, CliCommand::Controller(_)) {
+        "info"
+    } else {
+        "error"
+    };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(console::colors_enabled_stderr());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(console::colors_enabled_stderr());
     // What cannot be logged would be reported with `eprintln!`.
     log.log_internal_errors(false).init();
 }

@@ -9,7 +9,9 @@ use clap::Args;
 use sweep_agent::channel::is_outcome_unknown;
 use sweep_code::{Snapshot, Source, Working};
 use sweep_proto::v1::push_code_request::Part;
-use sweep_proto::v1::{Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse};
+use sweep_proto::v1::{
+    Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse,
+};
 
 use crate::client::{Client, request_id};
 use crate::display::printable;
@@ -49,25 +51,45 @@ pub(crate) struct TakenSnapshot {
 }
 
 /// Takes a snapshot of a working folder, unless something in it looks like a secret.
-pub(crate) fn take(workdir: &Path, allow_secrets: bool, include: &[String]) -> Result<TakenSnapshot> {
+pub(crate) fn take(
+    workdir: &Path,
+    allow_secrets: bool,
+    include: &[String],
+) -> Result<TakenSnapshot> {
     let named = workdir.display();
-    let workdir = workdir.canonicalize().map_err(|error| CommandError::input(format!("{named}: {error}")))?;
+    let workdir = workdir
+        .canonicalize()
+        .map_err(|error| CommandError::input(format!("{named}: {error}")))?;
     if !workdir.is_dir() {
         return Err(CommandError::input(format!("{named} is not a directory")).into());
     }
-    let trouble = |error: sweep_code::CodeError| CommandError::new(format!("the code in {named} cannot be taken: {error}"));
-    let mut working = Working::find(&workdir, &places::state_dir()?).map_err(trouble)?.taking_secrets();
+    let trouble = |error: sweep_code::CodeError| {
+        CommandError::new(format!("the code in {named} cannot be taken: {error}"))
+    };
+    let mut working = Working::find(&workdir, &places::state_dir()?)
+        .map_err(trouble)?
+        .taking_secrets();
     working.include(include);
     let snapshot = working.snapshot().map_err(trouble)?;
     let source = working.source();
     if !allow_secrets {
         let suspects = source.suspects(&snapshot.version).map_err(trouble)?;
         if !suspects.is_empty() {
-            let lines: Vec<_> = suspects.iter().take(NAMED_MAX).map(|suspect| format!("\n  {}", printable(&suspect.to_string()))).collect();
+            let lines: Vec<_> = suspects
+                .iter()
+                .take(NAMED_MAX)
+                .map(|suspect| format!("\n  {}", printable(&suspect.to_string())))
+                .collect();
             let more = suspects.len() - lines.len();
-            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
-            let message =
-                format!("the code in {named} holds what looks like secrets, and every agent would get them:{}{more}", lines.concat());
+            let more = if more > 0 {
+                format!("\n  and {more} more")
+            } else {
+                String::new()
+            };
+            let message = format!(
+                "the code in {named} holds what looks like secrets, and every agent would get them:{}{more}",
+                lines.concat()
+            );
             let hint = "take them out of the code (a file that git does not track and whose name says so is left out by itself), or say --allow-secrets";
             return Err(CommandError::input(message).hint(hint).into());
         }
@@ -81,8 +103,15 @@ pub(crate) async fn send(client: &Client, sweep: &str, taken: &TakenSnapshot) ->
     let mut packed: Option<(tempfile::TempPath, PushCodeHeader)> = None;
     let mut failures = 0;
     loop {
-        let request = PrepareCodeRequest { sweep_id: sweep.to_owned(), version: version.clone() };
-        let wish = client.call(request, async |mut service, request| service.prepare_code(request).await).await?;
+        let request = PrepareCodeRequest {
+            sweep_id: sweep.to_owned(),
+            version: version.clone(),
+        };
+        let wish = client
+            .call(request, async |mut service, request| {
+                service.prepare_code(request).await
+            })
+            .await?;
         if !wish.wanted {
             return Ok(());
         }
@@ -92,18 +121,36 @@ pub(crate) async fn send(client: &Client, sweep: &str, taken: &TakenSnapshot) ->
                 let file = tempfile::NamedTempFile::new()?.into_temp_path();
                 taken.source.bundle(version, &wish.have, &file)?;
                 let upload_id = request_id()?;
-                packed.insert((file, PushCodeHeader { version: version.clone(), upload_id, ..PushCodeHeader::default() }))
+                packed.insert((
+                    file,
+                    PushCodeHeader {
+                        version: version.clone(),
+                        upload_id,
+                        ..PushCodeHeader::default()
+                    },
+                ))
             }
         };
         let mut bundle = File::open(&*file)?;
         bundle.seek(SeekFrom::Start(header.offset))?;
-        let parts = std::iter::once(Part::Header(header.clone())).chain(chunks(bundle).map(Part::Chunk));
+        let parts =
+            std::iter::once(Part::Header(header.clone())).chain(chunks(bundle).map(Part::Chunk));
         let parts = tokio_stream::iter(parts.map(|part| PushCodeRequest { part: Some(part) }));
-        match client.service.clone().stage_code(parts).await.map(tonic::Response::into_inner) {
+        match client
+            .service
+            .clone()
+            .stage_code(parts)
+            .await
+            .map(tonic::Response::into_inner)
+        {
             // A call before this one was interrupted, and this is how far it came.
-            Ok(StageCodeResponse { continue_at: Some(offset) }) => header.offset = offset,
+            Ok(StageCodeResponse {
+                continue_at: Some(offset),
+            }) => header.offset = offset,
             Ok(_) => return Ok(()),
-            Err(status) if failures + 1 < TRIES && is_outcome_unknown(status.code()) => failures += 1,
+            Err(status) if failures + 1 < TRIES && is_outcome_unknown(status.code()) => {
+                failures += 1;
+            }
             Err(status) => return Err(client.explain(&status)),
         }
     }
@@ -113,15 +160,43 @@ pub(crate) async fn send(client: &Client, sweep: &str, taken: &TakenSnapshot) ->
 fn chunks(file: File) -> impl Iterator<Item = Vec<u8>> {
     std::iter::from_fn(move || {
         let mut chunk = Vec::new();
-        (&file).take(CHUNK_BYTES).read_to_end(&mut chunk).ok().filter(|read| *read > 0).map(|_| chunk)
+        (&file)
+            .take(CHUNK_BYTES)
+            .read_to_end(&mut chunk)
+            .ok()
+            .filter(|read| *read > 0)
+            .map(|_| chunk)
     })
 }
 
 /// A version as the wire has it.
 pub(crate) fn wire(snapshot: &Snapshot) -> Code {
-    let Snapshot { version, commit, subject, branch, remote, changed: (files, lines_added, lines_removed), patch, prefix, notes, outputs } =
-        snapshot.clone();
-    Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: patch.to_string(), outputs }
+    let Snapshot {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        changed: (files, lines_added, lines_removed),
+        patch,
+        prefix,
+        notes,
+        outputs,
+    } = snapshot.clone();
+    Code {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        lines_added,
+        lines_removed,
+        notes,
+        prefix,
+        patch: patch.to_string(),
+        outputs,
+    }
 }
 
 /// Says what was not taken along.

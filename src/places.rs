@@ -22,18 +22,27 @@ pub(crate) fn state_dir() -> Result<PathBuf> {
 /// Returns this program, also when its file has been replaced since it was started.
 pub(crate) fn own_program() -> Result<PathBuf> {
     let link = PathBuf::from("/proc/self/exe");
-    if link.exists() { Ok(link) } else { Ok(std::env::current_exe()?) }
+    if link.exists() {
+        Ok(link)
+    } else {
+        Ok(std::env::current_exe()?)
+    }
 }
 
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
     // The specification: a relative path is to be ignored.
-    if let Some(path) = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute()) {
+    if let Some(path) = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+    {
         return Ok(path);
     }
     match std::env::home_dir() {
         Some(home) => Ok(home.join(below_home)),
-        None => {
-            Err(CommandError::new("there is no home directory to keep data in").hint(format!("set ${variable} to an absolute path")).into())
-        }
+        None => Err(
+            CommandError::new("there is no home directory to keep data in")
+                .hint(format!("set ${variable} to an absolute path"))
+                .into(),
+        ),
     }
 }

@@ -27,19 +27,36 @@ enum Meaning {
 }
 
 impl PreemptSignal {
-    const ALL: [(Self, &'static str); 6] =
-        [(Self::Term, "TERM"), (Self::Usr1, "USR1"), (Self::Usr2, "USR2"), (Self::Hup, "HUP"), (Self::Alrm, "ALRM"), (Self::Xcpu, "XCPU")];
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Term, "TERM"),
+        (Self::Usr1, "USR1"),
+        (Self::Usr2, "USR2"),
+        (Self::Hup, "HUP"),
+        (Self::Alrm, "ALRM"),
+        (Self::Xcpu, "XCPU"),
+    ];
 
     /// Parses a name: `USR1` or `SIGUSR1`.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        let found = Self::ALL.iter().find(|(_, known)| *known == name).map(|(signal, _)| *signal);
-        found.ok_or_else(|| format!("one of {} is wanted", Self::ALL.map(|(_, name)| name).join(", ")))
+        let found = Self::ALL
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(signal, _)| *signal);
+        found.ok_or_else(|| {
+            format!(
+                "one of {} is wanted",
+                Self::ALL.map(|(_, name)| name).join(", ")
+            )
+        })
     }
 
     fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(signal, _)| *signal == self).map_or("", |(_, name)| name)
+        Self::ALL
+            .iter()
+            .find(|(signal, _)| *signal == self)
+            .map_or("", |(_, name)| name)
     }
 
     fn kind(self) -> SignalKind {
@@ -68,7 +85,9 @@ impl PreemptSignal {
 pub(crate) fn forward(sender: mpsc::Sender<Interrupt>, preempt: PreemptSignal) -> Result<()> {
     // Handlers and no ignored signals: a program would inherit those.
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let all = PreemptSignal::ALL.into_iter().map(|(what, _)| Ok((what, signal(what.kind())?)));
+    let all = PreemptSignal::ALL
+        .into_iter()
+        .map(|(what, _)| Ok((what, signal(what.kind())?)));
     for (what, caught) in all.collect::<Result<Vec<_>>>()? {
         tokio::spawn(forward_one(what, caught, preempt, sender.clone()));
     }
@@ -84,23 +103,34 @@ pub(crate) fn forward(sender: mpsc::Sender<Interrupt>, preempt: PreemptSignal) -
     Ok(())
 }
 
-async fn forward_one(what: PreemptSignal, mut caught: Signal, preempt: PreemptSignal, sender: mpsc::Sender<Interrupt>) {
+async fn forward_one(
+    what: PreemptSignal,
+    mut caught: Signal,
+    preempt: PreemptSignal,
+    sender: mpsc::Sender<Interrupt>,
+) {
     let (name, meaning) = (what.name(), what.meaning(preempt));
     let mut is_told = false;
     while caught.recv().await.is_some() {
         let interrupt = match meaning {
             Meaning::Preempt => {
-                say(&format!("SIG{name}: ending the running programs and giving their runs back"));
+                say(&format!(
+                    "SIG{name}: ending the running programs and giving their runs back"
+                ));
                 Interrupt::Preempt
             }
             Meaning::PassOn(signal) => {
-                say(&format!("SIG{name}: passed on to the running programs; --preempt-signal {name} gives their runs back instead"));
+                say(&format!(
+                    "SIG{name}: passed on to the running programs; --preempt-signal {name} gives their runs back instead"
+                ));
                 Interrupt::PassOn(signal)
             }
             // A login shell that closes takes no training with it, and nobody reads of it.
             Meaning::Nothing => {
                 if !is_told && what != PreemptSignal::Hup {
-                    say(&format!("SIG{name}: ignored; --preempt-signal {name} ends the running programs and gives their runs back"));
+                    say(&format!(
+                        "SIG{name}: ignored; --preempt-signal {name} ends the running programs and gives their runs back"
+                    ));
                 }
                 is_told = true;
                 continue;
@@ -115,11 +145,15 @@ async fn forward_one(what: PreemptSignal, mut caught: Signal, preempt: PreemptSi
 fn on_ctrl_c(presses: u32) -> Interrupt {
     match presses {
         1 => {
-            say("\nTaking no more runs; letting the running ones end. Ctrl-C again ends them gracefully.");
+            say(
+                "\nTaking no more runs; letting the running ones end. Ctrl-C again ends them gracefully.",
+            );
             Interrupt::Drain
         }
         2 => {
-            say("\nEnding the running programs and giving their runs back. Ctrl-C again kills them.");
+            say(
+                "\nEnding the running programs and giving their runs back. Ctrl-C again kills them.",
+            );
             Interrupt::Stop
         }
         _ => {
@@ -141,10 +175,18 @@ mod tests {
     #[test]
     fn signals_are_named_with_and_without_sig() {
         for name in ["USR1", "SIGUSR1", "sigusr1", "usr1"] {
-            assert_eq!(PreemptSignal::parse(name), Ok(PreemptSignal::Usr1), "{name}");
+            assert_eq!(
+                PreemptSignal::parse(name),
+                Ok(PreemptSignal::Usr1),
+                "{name}"
+            );
         }
         for name in ["", "SIG", "KILL", "INT", "10"] {
-            assert_eq!(PreemptSignal::parse(name), Err("one of TERM, USR1, USR2, HUP, ALRM, XCPU is wanted".to_owned()), "{name}");
+            assert_eq!(
+                PreemptSignal::parse(name),
+                Err("one of TERM, USR1, USR2, HUP, ALRM, XCPU is wanted".to_owned()),
+                "{name}"
+            );
         }
     }
 
@@ -153,7 +195,10 @@ mod tests {
         let meaning = |what: PreemptSignal| what.meaning(PreemptSignal::Usr1);
         assert_eq!(meaning(PreemptSignal::Term), Meaning::Preempt);
         assert_eq!(meaning(PreemptSignal::Usr1), Meaning::Preempt);
-        assert_eq!(meaning(PreemptSignal::Usr2), Meaning::PassOn(UserSignal::Usr2));
+        assert_eq!(
+            meaning(PreemptSignal::Usr2),
+            Meaning::PassOn(UserSignal::Usr2)
+        );
         assert_eq!(meaning(PreemptSignal::Xcpu), Meaning::Nothing);
     }
 }

@@ -70,10 +70,18 @@ pub(crate) struct CaptureResult {
 }
 
 /// Finds the code of a working folder.
-fn found(workdir: &Path, runs_dir: &Path, code_dir: &Path, sweep: &str) -> Result<Working, CodeError> {
+fn found(
+    workdir: &Path,
+    runs_dir: &Path,
+    code_dir: &Path,
+    sweep: &str,
+) -> Result<Working, CodeError> {
     let store = code_dir.join(FOLDER);
     if let Err(source) = PrivateDir::make(code_dir, Path::new(FOLDER)) {
-        return Err(CodeError::File { path: store, source });
+        return Err(CodeError::File {
+            path: store,
+            source,
+        });
     }
     Ok(Working::find_keeping(workdir, runs_dir, &store)?.for_sweep(sweep))
 }
@@ -82,14 +90,32 @@ impl Capture {
     /// Captures what is in the working folder, for a sweep whose file includes some untracked files. What that needs is kept in the folder for runs, which
     /// is no code wherever it lies.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
-        let (workdir, runs_dir, code_dir) = (options.workdir.clone(), options.runs_dir.clone(), options.code_dir().to_owned());
-        let last = LastCapture { include: include.to_vec(), ..LastCapture::default() };
-        Self { workdir, runs_dir, code_dir, sweep: sweep.to_owned(), last: Mutex::new(last) }
+        let (workdir, runs_dir, code_dir) = (
+            options.workdir.clone(),
+            options.runs_dir.clone(),
+            options.code_dir().to_owned(),
+        );
+        let last = LastCapture {
+            include: include.to_vec(),
+            ..LastCapture::default()
+        };
+        Self {
+            workdir,
+            runs_dir,
+            code_dir,
+            sweep: sweep.to_owned(),
+            last: Mutex::new(last),
+        }
     }
 
     /// Returns what [`found`] needs.
     fn places(&self) -> (PathBuf, PathBuf, PathBuf, String) {
-        (self.workdir.clone(), self.runs_dir.clone(), self.code_dir.clone(), self.sweep.clone())
+        (
+            self.workdir.clone(),
+            self.runs_dir.clone(),
+            self.code_dir.clone(),
+            self.sweep.clone(),
+        )
     }
 
     /// Records an edit of the sweep file.
@@ -110,7 +136,11 @@ impl Capture {
         if last.code.is_none() {
             let (workdir, runs_dir, code_dir, sweep) = self.places();
             // What goes wrong is said by the first look.
-            last.code = tokio::task::spawn_blocking(move || found(&workdir, &runs_dir, &code_dir, &sweep)).await.ok()?.ok();
+            last.code =
+                tokio::task::spawn_blocking(move || found(&workdir, &runs_dir, &code_dir, &sweep))
+                    .await
+                    .ok()?
+                    .ok();
         }
         match last.code.as_ref()?.attempts().begin() {
             Ok(running) => Some(running),
@@ -139,7 +169,10 @@ impl Capture {
         if let Some((began, snapshot)) = &last.seen
             && oldest.is_none_or(|oldest| *began >= oldest)
         {
-            return CaptureResult { snapshot: Some(Arc::clone(snapshot)), ..CaptureResult::default() };
+            return CaptureResult {
+                snapshot: Some(Arc::clone(snapshot)),
+                ..CaptureResult::default()
+            };
         }
         let began = Instant::now();
         let (workdir, runs_dir, code_dir, sweep) = self.places();
@@ -151,19 +184,34 @@ impl Capture {
             };
             code.include(&include);
             // A file may have been written at that very moment.
-            let snapshot = code.snapshot().or_else(|error| if error.is_lasting() { Err(error) } else { code.snapshot() })?;
+            let snapshot = code.snapshot().or_else(|error| {
+                if error.is_lasting() {
+                    Err(error)
+                } else {
+                    code.snapshot()
+                }
+            })?;
             Ok::<_, CodeError>((code, snapshot))
         });
         let seen = match timeout(LOOK_TIME_MAX, looking).await {
             Ok(Ok(seen)) => seen.map_err(|error| (error.to_string(), error.is_lasting())),
             Ok(Err(error)) => Err((format!("capturing it broke off: {error}"), true)),
-            Err(_) => Err((format!("capturing it takes longer than {} seconds", LOOK_TIME_MAX.as_secs()), true)),
+            Err(_) => Err((
+                format!(
+                    "capturing it takes longer than {} seconds",
+                    LOOK_TIME_MAX.as_secs()
+                ),
+                true,
+            )),
         };
         match seen {
             Ok((code, snapshot)) => {
                 let snapshot = Arc::new(snapshot);
-                let before =
-                    last.seen.replace((began, Arc::clone(&snapshot))).map(|(_, before)| before.version.clone()).unwrap_or_default();
+                let before = last
+                    .seen
+                    .replace((began, Arc::clone(&snapshot)))
+                    .map(|(_, before)| before.version.clone())
+                    .unwrap_or_default();
                 let instead_of = (before != snapshot.version).then_some(before);
                 if let Some(before) = &instead_of
                     && last.versions.is_flooded_by(&snapshot.version, began)
@@ -172,39 +220,86 @@ impl Capture {
                     let changed = code.source().some_differing(before, &snapshot.version);
                     // Once it is looked again, what is there then is told.
                     (last.code, last.seen) = (Some(code), None);
-                    return CaptureResult { complaint: Some(flood::complaint(&changed)), ..CaptureResult::default() };
+                    return CaptureResult {
+                        complaint: Some(flood::complaint(&changed)),
+                        ..CaptureResult::default()
+                    };
                 }
                 let source = instead_of.as_ref().map(|_| code.source());
                 last.code = Some(code);
-                let outputs = snapshot.outputs.iter().filter(|output| last.named.insert((*output).clone())).cloned().collect();
-                CaptureResult { snapshot: Some(snapshot), source, instead_of, outputs, complaint: None }
+                let outputs = snapshot
+                    .outputs
+                    .iter()
+                    .filter(|output| last.named.insert((*output).clone()))
+                    .cloned()
+                    .collect();
+                CaptureResult {
+                    snapshot: Some(snapshot),
+                    source,
+                    instead_of,
+                    outputs,
+                    complaint: None,
+                }
             }
             Err((reason, lasting)) => {
                 last.given_up = lasting;
-                CaptureResult { complaint: Some(reason), ..CaptureResult::default() }
+                CaptureResult {
+                    complaint: Some(reason),
+                    ..CaptureResult::default()
+                }
             }
         }
     }
 
     /// When the files were written in which a user says what is no code, and how long they are.
     fn ignore_files(&self) -> Vec<Option<(SystemTime, u64)>> {
-        let of =
-            |name| std::fs::symlink_metadata(self.workdir.join(name)).ok().and_then(|found| Some((found.modified().ok()?, found.len())));
-        let above = self.workdir.ancestors().skip(1).map(|folder| folder.join(".gitignore"));
-        let files = [self.workdir.join(".gitignore"), self.workdir.join(".sweepignore")].into_iter();
-        let above = above.flat_map(|file| [file.with_file_name(".sweepignore"), file.with_file_name(".git").join("info/exclude"), file]);
-        files.chain([self.workdir.join(".git/info/exclude")]).chain(above).map(of).collect()
+        let of = |name| {
+            std::fs::symlink_metadata(self.workdir.join(name))
+                .ok()
+                .and_then(|found| Some((found.modified().ok()?, found.len())))
+        };
+        let above = self
+            .workdir
+            .ancestors()
+            .skip(1)
+            .map(|folder| folder.join(".gitignore"));
+        let files = [
+            self.workdir.join(".gitignore"),
+            self.workdir.join(".sweepignore"),
+        ]
+        .into_iter();
+        let above = above.flat_map(|file| {
+            [
+                file.with_file_name(".sweepignore"),
+                file.with_file_name(".git").join("info/exclude"),
+                file,
+            ]
+        });
+        files
+            .chain([self.workdir.join(".git/info/exclude")])
+            .chain(above)
+            .map(of)
+            .collect()
     }
 
     /// Returns when one version that was seen became another: before a moment, or since.
     ///
     /// # Errors
     /// See [`CodeError`].
-    pub(crate) async fn turn(&self, from: &str, to: &str, moment: Duration) -> Result<Turn, CodeError> {
+    pub(crate) async fn turn(
+        &self,
+        from: &str,
+        to: &str,
+        moment: Duration,
+    ) -> Result<Turn, CodeError> {
         // Nothing was seen where there is none.
-        let Some(source) = self.last.lock().await.code.as_ref().map(Working::source) else { return Ok(Turn::Since) };
+        let Some(source) = self.last.lock().await.code.as_ref().map(Working::source) else {
+            return Ok(Turn::Since);
+        };
         let (from, to) = (from.to_owned(), to.to_owned());
         // It neither panics nor is aborted.
-        tokio::task::spawn_blocking(move || source.turn(&from, &to, moment)).await.unwrap_or(Ok(Turn::Since))
+        tokio::task::spawn_blocking(move || source.turn(&from, &to, moment))
+            .await
+            .unwrap_or(Ok(Turn::Since))
     }
 }

@@ -61,7 +61,14 @@ impl Executor for Programs {
         wants: &'a mut mpsc::UnboundedReceiver<Want>,
         seen: mpsc::Sender<AttemptEvent>,
     ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>> {
-        Box::pin(runner::execute(job, begin, &self.shims, wants, seen, self.driver.clone()))
+        Box::pin(runner::execute(
+            job,
+            begin,
+            &self.shims,
+            wants,
+            seen,
+            self.driver.clone(),
+        ))
     }
 
     fn has_begun(&self, job: &Job) -> bool {
@@ -69,7 +76,10 @@ impl Executor for Programs {
     }
 
     fn terminate(&self, marker: String) -> Work<'_, ()> {
-        let tree = Tree { marker, ..Tree::default() };
+        let tree = Tree {
+            marker,
+            ..Tree::default()
+        };
         Box::pin(async move {
             // A task that neither panics nor is aborted.
             let _ = tokio::task::spawn_blocking(move || tree.signal(Signal::SIGTERM)).await;
@@ -77,7 +87,10 @@ impl Executor for Programs {
     }
 
     fn end_all(&self, marker: String) -> Work<'_, ()> {
-        let tree = Tree { marker, ..Tree::default() };
+        let tree = Tree {
+            marker,
+            ..Tree::default()
+        };
         let kill = move || {
             let began = Instant::now();
             while tree.signal(Signal::SIGKILL) > 0 && began.elapsed() < END_TIME_MAX {

@@ -52,17 +52,26 @@ pub(crate) fn choose(
     note: &dyn Fn(String),
 ) -> io::Result<(String, String)> {
     let run_name = claim.run.to_string();
-    if let Some((runs_dir, name)) = sweep.parent().zip(sweep.file_name().and_then(OsStr::to_str)) {
+    if let Some((runs_dir, name)) = sweep
+        .parent()
+        .zip(sweep.file_name().and_then(OsStr::to_str))
+    {
         clear(runs_dir, name, note)?;
     }
     clear(sweep, &run_name, note)?;
     let run = sweep.join(&run_name);
     let owners = owners(&run)?;
     let is_busy = |folder: &Path| is_held(folder) || is_running(folder);
-    let is_ours = |owner: &FolderOwner| owner.params == *claim.params && controller(&owner.incarnation) == controller(claim.incarnation);
+    let is_ours = |owner: &FolderOwner| {
+        owner.params == *claim.params
+            && controller(&owner.incarnation) == controller(claim.incarnation)
+    };
     let run_name = match owners.iter().find(|(_, owner)| !is_ours(owner)) {
         None => run_name,
-        Some(_) if fence::holding_attempt(&run)?.is_some() || owners.iter().any(|(name, _)| is_busy(&run.join(name))) => {
+        Some(_)
+            if fence::holding_attempt(&run)?.is_some()
+                || owners.iter().any(|(name, _)| is_busy(&run.join(name))) =>
+        {
             format!("{run_name}.{}", claim.incarnation)
         }
         Some((_, owner)) => {
@@ -78,9 +87,15 @@ pub(crate) fn choose(
         Some(owner) if owner.incarnation == claim.incarnation => attempt_name,
         None if !attempt.join("output.log").exists() => attempt_name,
         // An attempt on another machine shows by its fence alone.
-        _ if fence::holding_attempt(&run)? == Some(claim.attempt) || is_busy(&attempt) => format!("{attempt_name}.{}", claim.incarnation),
+        _ if fence::holding_attempt(&run)? == Some(claim.attempt) || is_busy(&attempt) => {
+            format!("{attempt_name}.{}", claim.incarnation)
+        }
         owner => {
-            move_aside(&run, &attempt_name, owner.as_ref().map_or("", |owner| &owner.incarnation))?;
+            move_aside(
+                &run,
+                &attempt_name,
+                owner.as_ref().map_or("", |owner| &owner.incarnation),
+            )?;
             attempt_name
         }
     };
@@ -108,7 +123,11 @@ fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
 /// The folder cannot be made, or its path is not a folder of this user.
 pub(crate) fn write_controller(runs_dir: &Path, sweep: &str, controller: &str) -> io::Result<()> {
     let folder = PrivateDir::make(runs_dir, Path::new(sweep))?;
-    if let Err(error) = folder.replace(OsStr::new(CONTROLLER), controller.as_bytes(), Durability::Cached) {
+    if let Err(error) = folder.replace(
+        OsStr::new(CONTROLLER),
+        controller.as_bytes(),
+        Durability::Cached,
+    ) {
         tracing::debug!(%error, sweep, "the controller of a sweep is not written down");
     }
     Ok(())
@@ -144,7 +163,14 @@ fn read(attempt: &Path) -> io::Result<Option<FolderOwner>> {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         // Its program has put something else there.
         Err(error) if Obstruction::of(&error).is_some() => Ok(None),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -160,15 +186,28 @@ pub(crate) fn is_running(attempt: &Path) -> bool {
 }
 
 fn move_aside(parent: &Path, name: &str, incarnation: &str) -> io::Result<()> {
-    let label = if incarnation.is_empty() { "old" } else { incarnation };
-    let names = (0..NAMES_MAX).map(|number| if number == 0 { format!("{name}.{label}") } else { format!("{name}.{label}-{number}") });
+    let label = if incarnation.is_empty() {
+        "old"
+    } else {
+        incarnation
+    };
+    let names = (0..NAMES_MAX).map(|number| {
+        if number == 0 {
+            format!("{name}.{label}")
+        } else {
+            format!("{name}.{label}-{number}")
+        }
+    });
     for aside in names {
         if !parent.join(&aside).exists() {
             tracing::info!(folder = %parent.join(name).display(), aside, "moved a folder of another incarnation aside");
             return fs::rename(parent.join(name), parent.join(aside));
         }
     }
-    Err(io::Error::other(format!("{NAMES_MAX} folders beside {} were moved aside before; remove some", parent.join(name).display())))
+    Err(io::Error::other(format!(
+        "{NAMES_MAX} folders beside {} were moved aside before; remove some",
+        parent.join(name).display()
+    )))
 }
 
 #[cfg(test)]
@@ -181,13 +220,28 @@ mod tests {
 
     impl Sweep {
         /// Begins an attempt as an agent does, and returns the names of its folders.
-        fn begin(&self, attempt: u32, incarnation: &str, x: u64, is_held: bool) -> (String, String) {
+        fn begin(
+            &self,
+            attempt: u32,
+            incarnation: &str,
+            x: u64,
+            is_held: bool,
+        ) -> (String, String) {
             let params = json!({ "x": x }).as_object().unwrap().clone();
-            let claim = Claim { run: 5, attempt, incarnation, params: &params };
+            let claim = Claim {
+                run: 5,
+                attempt,
+                incarnation,
+                params: &params,
+            };
             let (run, attempt) = choose(self.0.path(), &claim, &|_| is_held, &|_| {}).unwrap();
             let folder = self.0.path().join(&run).join(&attempt);
             fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join(FILE), json!({ "incarnation": incarnation, "params": params }).to_string()).unwrap();
+            fs::write(
+                folder.join(FILE),
+                json!({ "incarnation": incarnation, "params": params }).to_string(),
+            )
+            .unwrap();
             fs::write(folder.join("output.log"), incarnation).unwrap();
             (run, attempt)
         }
@@ -206,7 +260,11 @@ mod tests {
         let sweep = Sweep(tempfile::tempdir().unwrap());
         assert_eq!(sweep.begin(1, "a.1.10", 7, false), names("5", "1"));
         assert_eq!(sweep.begin(2, "a.2.20", 7, false), names("5", "2"));
-        assert_eq!(sweep.begin(2, "a.2.20", 7, true), names("5", "2"), "it is taken up again");
+        assert_eq!(
+            sweep.begin(2, "a.2.20", 7, true),
+            names("5", "2"),
+            "it is taken up again"
+        );
     }
 
     #[test]
@@ -214,7 +272,10 @@ mod tests {
         let sweep = Sweep(tempfile::tempdir().unwrap());
         sweep.begin(1, "a.1.10", 7, false);
         assert_eq!(sweep.begin(1, "a.2.20", 7, false), names("5", "1"));
-        assert_eq!((sweep.output("5/1"), sweep.output("5/1.a.1.10")), ("a.2.20".to_owned(), "a.1.10".to_owned()));
+        assert_eq!(
+            (sweep.output("5/1"), sweep.output("5/1.a.1.10")),
+            ("a.2.20".to_owned(), "a.1.10".to_owned())
+        );
         assert_eq!(sweep.begin(1, "a.3.30", 7, true), names("5", "1.a.3.30"));
         assert_eq!(sweep.output("5/1"), "a.2.20");
     }
@@ -235,12 +296,25 @@ mod tests {
     fn what_a_program_has_put_in_the_place_of_folders_is_moved_aside_and_said() {
         let sweep = Sweep(tempfile::tempdir().unwrap());
         let params = json!({ "x": 7 }).as_object().unwrap().clone();
-        let claim = Claim { run: 5, attempt: 1, incarnation: "a.1.10", params: &params };
+        let claim = Claim {
+            run: 5,
+            attempt: 1,
+            incarnation: "a.1.10",
+            params: &params,
+        };
         let notes = std::cell::RefCell::new(Vec::new());
-        let choose = || choose(sweep.0.path(), &claim, &|_| false, &|note| notes.borrow_mut().push(note)).unwrap();
+        let choose = || {
+            choose(sweep.0.path(), &claim, &|_| false, &|note| {
+                notes.borrow_mut().push(note);
+            })
+            .unwrap()
+        };
         std::os::unix::fs::symlink("/etc", sweep.0.path().join("5")).unwrap();
         assert_eq!(choose(), names("5", "1"));
-        assert!(sweep.0.path().join("5.replaced").is_symlink() && notes.borrow()[0].contains("5 is a link, not a folder"));
+        assert!(
+            sweep.0.path().join("5.replaced").is_symlink()
+                && notes.borrow()[0].contains("5 is a link, not a folder")
+        );
         fs::create_dir(sweep.0.path().join("5")).unwrap();
         nix::unistd::mkfifo(&sweep.0.path().join("5/1"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert_eq!(choose(), names("5", "1"));

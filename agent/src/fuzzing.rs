@@ -20,8 +20,14 @@ pub fn intake(bytes: &[u8], piece: usize) {
             assert!(!reading.name.is_empty());
         }
     }
-    assert_eq!(read_frames(bytes.chunks(piece.max(1))), read_frames(std::iter::once(bytes)));
-    assert_eq!(read_records(bytes.chunks(piece.max(1))), read_records(std::iter::once(bytes)));
+    assert_eq!(
+        read_frames(bytes.chunks(piece.max(1))),
+        read_frames(std::iter::once(bytes))
+    );
+    assert_eq!(
+        read_records(bytes.chunks(piece.max(1))),
+        read_records(std::iter::once(bytes))
+    );
     EventFile::default().push(bytes);
 }
 
@@ -29,7 +35,9 @@ pub fn intake(bytes: &[u8], piece: usize) {
 fn read_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut frames = Frames::default();
     let pieces = std::iter::once(&b":W&B\xe1\xbe\0"[..]).chain(pieces);
-    pieces.flat_map(|piece| frames.push(piece).unwrap_or_default()).collect()
+    pieces
+        .flat_map(|piece| frames.push(piece).unwrap_or_default())
+        .collect()
 }
 
 /// Returns the records of a TensorBoard event file.
@@ -52,18 +60,40 @@ fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
 pub fn spool(folder: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = folder.join("spool.log");
     fs::write(&path, bytes)?;
-    let points: Vec<_> = (0..3).map(|number| (point(number), Counts { output: number, ..Counts::default() })).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let points: Vec<_> = (0..3)
+        .map(|number| {
+            (
+                point(number),
+                Counts {
+                    output: number,
+                    ..Counts::default()
+                },
+            )
+        })
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let (spool, _) = Spool::open(folder);
     runtime.block_on(spool.push(points.clone()));
     let (again, recovered) = Spool::open(folder);
     assert_eq!(recovered.note, None, "what was damaged was cut off");
-    assert_eq!(recovered.counts, Counts { output: 2, ..Counts::default() });
+    assert_eq!(
+        recovered.counts,
+        Counts {
+            output: 2,
+            ..Counts::default()
+        }
+    );
     again.close();
     let mut found = Vec::new();
     let mut next = None;
     while let Some(batch) = runtime.block_on(again.next(Duration::ZERO)) {
-        assert_eq!(batch.first_seq, next.unwrap_or(batch.first_seq), "there is no gap");
+        assert_eq!(
+            batch.first_seq,
+            next.unwrap_or(batch.first_seq),
+            "there is no gap"
+        );
         next = Some(batch.first_seq + batch.points.len() as u64);
         again.acknowledge(batch.points.len());
         found.extend(batch.points);
@@ -74,5 +104,9 @@ pub fn spool(folder: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn point(number: u64) -> MetricPoint {
-    MetricPoint { name: "loss".to_owned(), value: number as f64, ..MetricPoint::default() }
+    MetricPoint {
+        name: "loss".to_owned(),
+        value: number as f64,
+        ..MetricPoint::default()
+    }
 }

@@ -63,13 +63,18 @@ impl Nvidia {
 
 impl GpuDriver for Nvidia {
     fn count(&self) -> u32 {
-        self.nvml().and_then(|nvml| nvml.device_count().ok()).unwrap_or(0)
+        self.nvml()
+            .and_then(|nvml| nvml.device_count().ok())
+            .unwrap_or(0)
     }
 
     fn in_use(&self, name: &str) -> Option<GpuUse> {
         let nvml = self.nvml()?;
         let look = |device: Device<'_>| -> Result<GpuUse, NvmlError> {
-            Ok(GpuUse { bytes: device.memory_info()?.used, programs: device.running_compute_processes_count()? })
+            Ok(GpuUse {
+                bytes: device.memory_info()?.used,
+                programs: device.running_compute_processes_count()?,
+            })
         };
         device(nvml, name)
             .and_then(look)
@@ -78,21 +83,36 @@ impl GpuDriver for Nvidia {
     }
 
     fn facts(&self) -> BTreeMap<String, String> {
-        let Some(nvml) = self.nvml() else { return BTreeMap::new() };
+        let Some(nvml) = self.nvml() else {
+            return BTreeMap::new();
+        };
         let words = |number| {
             let device = nvml.device_by_index(number).ok()?;
             let memory = device.memory_info().ok()?.total as f64 / f64::from(1 << 30);
-            Some((format!("gpu.{number}"), format!("{}, {memory:.0} GB", device.name().ok()?)))
+            Some((
+                format!("gpu.{number}"),
+                format!("{}, {memory:.0} GB", device.name().ok()?),
+            ))
         };
         let mut facts: BTreeMap<_, _> = (0..self.count()).filter_map(words).collect();
-        facts.extend(nvml.sys_driver_version().ok().map(|version| ("gpu_driver".to_owned(), version)));
-        let cuda = nvml.sys_cuda_driver_version().ok().map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
+        facts.extend(
+            nvml.sys_driver_version()
+                .ok()
+                .map(|version| ("gpu_driver".to_owned(), version)),
+        );
+        let cuda = nvml
+            .sys_cuda_driver_version()
+            .ok()
+            .map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
         facts.extend(cuda.map(|version| ("cuda".to_owned(), version)));
         facts
     }
 
     fn busy(&self, name: &str) -> Option<u32> {
-        device(self.nvml()?, name).and_then(|device| device.utilization_rates()).ok().map(|rates| rates.gpu)
+        device(self.nvml()?, name)
+            .and_then(|device| device.utilization_rates())
+            .ok()
+            .map(|rates| rates.gpu)
     }
 }
 
@@ -105,7 +125,10 @@ fn device<'a>(nvml: &'a Nvml, name: &str) -> Result<Device<'a>, NvmlError> {
 
 /// Returns the GPUs whose memory is in use though no program is left on them, and how many bytes there are more than before. Where a program computes
 /// on one, it is somebody else's, and so is the memory.
-pub(crate) fn left_behind(driver: &dyn GpuDriver, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+pub(crate) fn left_behind(
+    driver: &dyn GpuDriver,
+    before: &BTreeMap<String, u64>,
+) -> BTreeMap<String, u64> {
     let more = |(name, before): (&String, &u64)| {
         let now = driver.in_use(name).filter(|now| now.programs == 0)?;
         let more = now.bytes.saturating_sub(*before);
@@ -128,8 +151,13 @@ pub(crate) mod paper {
         }
 
         fn in_use(&self, name: &str) -> Option<GpuUse> {
-            let (gigabytes, programs) = self.0.get(name.trim_start_matches("GPU-").parse::<usize>().ok()?)?;
-            Some(GpuUse { bytes: gigabytes << 30, programs: *programs })
+            let (gigabytes, programs) = self
+                .0
+                .get(name.trim_start_matches("GPU-").parse::<usize>().ok()?)?;
+            Some(GpuUse {
+                bytes: gigabytes << 30,
+                programs: *programs,
+            })
         }
     }
 }
@@ -141,9 +169,14 @@ mod tests {
 
     #[test]
     fn memory_without_a_program_was_left_behind() {
-        let before = ["0", "1", "2"].map(|name| (name.to_owned(), 1 << 30)).into();
+        let before = ["0", "1", "2"]
+            .map(|name| (name.to_owned(), 1 << 30))
+            .into();
         let after = Paper(&[(1, 0), (9, 0), (9, 1)]);
-        assert_eq!(left_behind(&after, &before), BTreeMap::from([("1".to_owned(), 8 << 30)]));
+        assert_eq!(
+            left_behind(&after, &before),
+            BTreeMap::from([("1".to_owned(), 8 << 30)])
+        );
         // A driver that no longer answers accuses nobody.
         assert_eq!(left_behind(&Paper(&[]), &before), BTreeMap::new());
     }

@@ -53,10 +53,23 @@ impl Handover {
     ///
     /// # Errors
     /// The folder cannot be written to.
-    pub(crate) fn open(runs_dir: &Path, host: &str, asked: &str) -> io::Result<(Self, Option<Held>)> {
+    pub(crate) fn open(
+        runs_dir: &Path,
+        host: &str,
+        asked: &str,
+    ) -> io::Result<(Self, Option<Held>)> {
         let folder = runs_dir.join("agents");
         let places = PrivateDir::make(runs_dir, Path::new("agents"))?;
-        let host: String = host.chars().map(|char| if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '_' }).collect();
+        let host: String = host
+            .chars()
+            .map(|char| {
+                if char.is_ascii_alphanumeric() || "-_.".contains(char) {
+                    char
+                } else {
+                    '_'
+                }
+            })
+            .collect();
         let mut free = None;
         for number in 1..=PLACES_MAX {
             let name = format!("{host}-{number}.lock");
@@ -78,8 +91,15 @@ impl Handover {
                 Err(fs::TryLockError::Error(error)) => return Err(error),
             }
             let list = lock.with_extension("json");
-            let left: Option<Held> = private::read(&list).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let place = Self { list, lock, _locked: file, held: Mutex::default() };
+            let left: Option<Held> = private::read(&list)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let place = Self {
+                list,
+                lock,
+                _locked: file,
+                held: Mutex::default(),
+            };
             match left {
                 Some(left) if left.is_for(asked) => return Ok((place, Some(left))),
                 // It waits for an agent of its own sweep.
@@ -88,7 +108,12 @@ impl Handover {
                 _ => {}
             }
         }
-        free.map(|place| (place, None)).ok_or_else(|| io::Error::other(format!("more than {PLACES_MAX} agents share {}", folder.display())))
+        free.map(|place| (place, None)).ok_or_else(|| {
+            io::Error::other(format!(
+                "more than {PLACES_MAX} agents share {}",
+                folder.display()
+            ))
+        })
     }
 
     /// The file whose lock says that an agent is here.
@@ -121,7 +146,13 @@ impl Handover {
     fn write(&self) {
         let held = self.held();
         let written = if held.attempts.is_empty() {
-            fs::remove_file(&self.list).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+            fs::remove_file(&self.list).or_else(|error| {
+                if error.kind() == io::ErrorKind::NotFound {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            })
         } else {
             let bytes = serde_json::to_vec(&*held).map_err(io::Error::from);
             bytes.and_then(|bytes| private::replace(&self.list, &bytes, Durability::Synced))
@@ -158,7 +189,12 @@ mod tests {
         let (first, left) = open("wine");
         assert_eq!(left, None);
         first.take(held("wine"));
-        let attempt = |run, attempt| HeldAttempt { run, attempt, incarnation: "a1b2c3.1.0".to_owned(), folder: PathBuf::from("wine/4/2") };
+        let attempt = |run, attempt| HeldAttempt {
+            run,
+            attempt,
+            incarnation: "a1b2c3.1.0".to_owned(),
+            folder: PathBuf::from("wine/4/2"),
+        };
         first.hold(&attempt(3, 1));
         first.hold(&attempt(4, 2));
         first.release(&attempt(3, 1));
@@ -166,21 +202,42 @@ mod tests {
         assert_eq!(left, None, "the first one lives");
         assert_ne!(first.lock(), second.lock());
         drop((first, second));
-        assert_eq!(open("digits").1, None, "another sweep's attempts are not for this one");
-        let expected = Held { attempts: vec![attempt(4, 2)], ..held("wine") };
+        assert_eq!(
+            open("digits").1,
+            None,
+            "another sweep's attempts are not for this one"
+        );
+        let expected = Held {
+            attempts: vec![attempt(4, 2)],
+            ..held("wine")
+        };
         let (third, left) = open("wine1234");
         assert_eq!(left, Some(expected.clone()), "by its full id too");
         third.take(expected);
         third.release(&attempt(4, 2));
         drop(third);
         assert_eq!(open("wine").1, None, "an agent that has left holds nothing");
-        assert_eq!(fs::read_dir(folder.path().join("agents")).unwrap().count(), 2, "places are used again");
+        assert_eq!(
+            fs::read_dir(folder.path().join("agents")).unwrap().count(),
+            2,
+            "places are used again"
+        );
     }
 
     #[test]
     fn a_list_of_an_agent_of_an_earlier_version_is_read() {
-        let left: Held = serde_json::from_str(r#"{"agent": "a", "asked": "wine", "sweep": "wine1234", "attempts": [[4, 2]]}"#).unwrap();
-        assert_eq!(left.attempts, [HeldAttempt { run: 4, attempt: 2, ..HeldAttempt::default() }]);
+        let left: Held = serde_json::from_str(
+            r#"{"agent": "a", "asked": "wine", "sweep": "wine1234", "attempts": [[4, 2]]}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            left.attempts,
+            [HeldAttempt {
+                run: 4,
+                attempt: 2,
+                ..HeldAttempt::default()
+            }]
+        );
         assert_eq!(left.controller, "");
     }
 }

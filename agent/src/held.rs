@@ -25,7 +25,11 @@ impl AttemptNumbers {
     /// # Errors
     /// The file cannot be written.
     pub(crate) fn write(self, folder: &Path) -> io::Result<()> {
-        private::replace(&folder.join(NUMBERS), &serde_json::to_vec(&self)?, Durability::Synced)
+        private::replace(
+            &folder.join(NUMBERS),
+            &serde_json::to_vec(&self)?,
+            Durability::Synced,
+        )
     }
 
     /// Reads those that were written into the attempt's folder, if any were.
@@ -52,13 +56,25 @@ pub(crate) struct HeldAttempt {
 impl HeldAttempt {
     /// The numbers that its assignment gave it.
     pub(crate) fn numbers(&self) -> AttemptNumbers {
-        AttemptNumbers { run: self.run, attempt: self.attempt }
+        AttemptNumbers {
+            run: self.run,
+            attempt: self.attempt,
+        }
     }
 
     /// Returns what marks its processes.
     pub(crate) fn marker(&self, agent: &str, sweep: &str) -> String {
-        let Self { run, attempt, incarnation, .. } = self;
-        let incarnation = if incarnation.is_empty() { String::new() } else { format!("@{incarnation}") };
+        let Self {
+            run,
+            attempt,
+            incarnation,
+            ..
+        } = self;
+        let incarnation = if incarnation.is_empty() {
+            String::new()
+        } else {
+            format!("@{incarnation}")
+        };
         format!("{agent}:{sweep}/{run}/{attempt}{incarnation}")
     }
 }

@@ -88,8 +88,16 @@ pub(crate) struct Job {
 impl Job {
     /// The attempt's own folder.
     pub(crate) fn folder(&self) -> PathBuf {
-        let Self { folders: (_, name), attempt, .. } = self;
-        self.run_folder().join(if name.is_empty() { attempt.to_string() } else { name.clone() })
+        let Self {
+            folders: (_, name),
+            attempt,
+            ..
+        } = self;
+        self.run_folder().join(if name.is_empty() {
+            attempt.to_string()
+        } else {
+            name.clone()
+        })
     }
 
     /// Makes the attempt's folder and writes the job down in it, for an agent that comes later.
@@ -97,7 +105,11 @@ impl Job {
     /// # Errors
     /// The folder cannot be made or written to.
     pub(crate) fn write(&self) -> io::Result<()> {
-        self.make_folder(&self.folder())?.replace(OsStr::new(FILE), &serde_json::to_vec(self)?, Durability::Synced)
+        self.make_folder(&self.folder())?.replace(
+            OsStr::new(FILE),
+            &serde_json::to_vec(self)?,
+            Durability::Synced,
+        )
     }
 
     /// Makes a folder of the attempt or of its run.
@@ -117,7 +129,9 @@ impl Job {
     }
 
     fn below<'a>(&self, folder: &'a Path) -> io::Result<&'a Path> {
-        folder.strip_prefix(&self.runs_dir).map_err(io::Error::other)
+        folder
+            .strip_prefix(&self.runs_dir)
+            .map_err(io::Error::other)
     }
 
     /// Reads a job that was written down.
@@ -125,21 +139,47 @@ impl Job {
     /// # Errors
     /// There is none that can be read, or it is another attempt's.
     pub(crate) fn read(runs_dir: &Path, sweep: &str, held: &HeldAttempt) -> io::Result<Self> {
-        let HeldAttempt { run, attempt, incarnation, folder } = held;
-        let by_numbers = || runs_dir.join(sweep).join(run.to_string()).join(attempt.to_string());
-        let folder = if folder.as_os_str().is_empty() { by_numbers() } else { folder.clone() };
+        let HeldAttempt {
+            run,
+            attempt,
+            incarnation,
+            folder,
+        } = held;
+        let by_numbers = || {
+            runs_dir
+                .join(sweep)
+                .join(run.to_string())
+                .join(attempt.to_string())
+        };
+        let folder = if folder.as_os_str().is_empty() {
+            by_numbers()
+        } else {
+            folder.clone()
+        };
         let job: Self = serde_json::from_slice(&private::read(&folder.join(FILE))?)?;
-        if job.incarnation == *incarnation { Ok(job) } else { Err(io::ErrorKind::NotFound.into()) }
+        if job.incarnation == *incarnation {
+            Ok(job)
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
     }
 
     /// Names it among the attempts that its agent holds.
     pub(crate) fn held(&self) -> HeldAttempt {
-        HeldAttempt { run: self.run, attempt: self.attempt, incarnation: self.incarnation.clone(), folder: self.folder() }
+        HeldAttempt {
+            run: self.run,
+            attempt: self.attempt,
+            incarnation: self.incarnation.clone(),
+            folder: self.folder(),
+        }
     }
 
     /// Returns the numbers by which the controller knows it, as far as the agent before this one knew.
     pub(crate) fn numbers(&self) -> AttemptNumbers {
-        AttemptNumbers::read(&self.folder()).unwrap_or(AttemptNumbers { run: self.run, attempt: self.attempt })
+        AttemptNumbers::read(&self.folder()).unwrap_or(AttemptNumbers {
+            run: self.run,
+            attempt: self.attempt,
+        })
     }
 
     /// What marks the processes of the attempt.
@@ -154,7 +194,15 @@ impl Job {
 
     /// The run's folder, in which those of its attempts lie.
     pub(crate) fn run_folder(&self) -> PathBuf {
-        let Self { folders: (name, _), run, .. } = self;
-        self.runs_dir.join(&self.sweep).join(if name.is_empty() { run.to_string() } else { name.clone() })
+        let Self {
+            folders: (name, _),
+            run,
+            ..
+        } = self;
+        self.runs_dir.join(&self.sweep).join(if name.is_empty() {
+            run.to_string()
+        } else {
+            name.clone()
+        })
     }
 }

@@ -78,9 +78,18 @@ pub fn example_command(
     omits_none: bool,
 ) -> ExampleCommand {
     let place = argv::example("/path/to/run");
-    let template = argv::Template { command, program, params, omits_none, place: &place };
+    let template = argv::Template {
+        command,
+        program,
+        params,
+        omits_none,
+        place: &place,
+    };
     let argv = argv::build(template, &machine::ThisMachine);
-    ExampleCommand { arguments: argv.items, warnings: argv.warnings }
+    ExampleCommand {
+        arguments: argv.items,
+        warnings: argv.warnings,
+    }
 }
 
 /// Looks after one program until it and all that it has started have ended, if that is what this process was started for: each attempt runs under
@@ -102,8 +111,15 @@ pub async fn run(
     let driver = options.captures.then(|| Arc::clone(&options.driver));
     let shims = Shims::new(options.shim.clone());
     shims.prepare();
-    let (host, controller) = (process::identity::host_name(), options.controller.connect_lazy());
-    let surroundings = Surroundings { host, controller, executor: Arc::new(Programs { shims, driver }) };
+    let (host, controller) = (
+        process::identity::host_name(),
+        options.controller.connect_lazy(),
+    );
+    let surroundings = Surroundings {
+        host,
+        controller,
+        executor: Arc::new(Programs { shims, driver }),
+    };
     let ended = session::run(surroundings, options, interrupts, notices).await;
     sweep_code::end_all_git();
     ended

@@ -34,9 +34,25 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// Makes one. `is_new`: the program has just been started.
-    pub(crate) fn new(driver: Arc<dyn GpuDriver>, gpus: Vec<String>, folder: PathBuf, is_new: bool) -> Self {
-        let usage = if is_new { Usage::from_now() } else { Usage::default() };
-        Self { driver, gpus, folder, usage: Arc::new(Mutex::new(usage)), next: Instant::now() + FIRST, looked: !is_new }
+    pub(crate) fn new(
+        driver: Arc<dyn GpuDriver>,
+        gpus: Vec<String>,
+        folder: PathBuf,
+        is_new: bool,
+    ) -> Self {
+        let usage = if is_new {
+            Usage::from_now()
+        } else {
+            Usage::default()
+        };
+        Self {
+            driver,
+            gpus,
+            folder,
+            usage: Arc::new(Mutex::new(usage)),
+            next: Instant::now() + FIRST,
+            looked: !is_new,
+        }
     }
 
     /// Returns what is used now, where it is time to look, without what the program reports by the same name.
@@ -50,7 +66,12 @@ impl Monitor {
     }
 
     /// Returns what a program has used that has ended before it was looked once, without what it reports by the same name.
-    pub(crate) async fn last(&mut self, tree: &Tree, used: Used, theirs: &BTreeSet<String>) -> Vec<Reading> {
+    pub(crate) async fn last(
+        &mut self,
+        tree: &Tree,
+        used: Used,
+        theirs: &BTreeSet<String>,
+    ) -> Vec<Reading> {
         if std::mem::replace(&mut self.looked, true) {
             return Vec::new();
         }
@@ -59,12 +80,20 @@ impl Monitor {
         // Its processes are gone.
         seen.retain(|(name, _)| name != CPU && name != MEMORY);
         seen.push((CPU.to_owned(), percent));
-        seen.extend(used.bytes.map(|bytes| (MEMORY.to_owned(), bytes as f64 / 1e6)));
+        seen.extend(
+            used.bytes
+                .map(|bytes| (MEMORY.to_owned(), bytes as f64 / 1e6)),
+        );
         readings(seen, theirs)
     }
 
     async fn see(&self, tree: &Tree) -> Vec<(String, f64)> {
-        let (driver, gpus, folder, usage) = (Arc::clone(&self.driver), self.gpus.clone(), self.folder.clone(), Arc::clone(&self.usage));
+        let (driver, gpus, folder, usage) = (
+            Arc::clone(&self.driver),
+            self.gpus.clone(),
+            self.folder.clone(),
+            Arc::clone(&self.usage),
+        );
         let tree = tree.clone();
         let looking = tokio::task::spawn_blocking(move || {
             let mut usage = usage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,17 +104,48 @@ impl Monitor {
 }
 
 fn readings(seen: Vec<(String, f64)>, theirs: &BTreeSet<String>) -> Vec<Reading> {
-    let reading = |(name, value): (String, f64)| Reading { name: format!("{PREFIX}{name}"), step: None, value };
-    seen.into_iter().map(reading).filter(|reading| reading.value.is_finite() && !theirs.contains(&reading.name)).collect()
+    let reading = |(name, value): (String, f64)| Reading {
+        name: format!("{PREFIX}{name}"),
+        step: None,
+        value,
+    };
+    seen.into_iter()
+        .map(reading)
+        .filter(|reading| reading.value.is_finite() && !theirs.contains(&reading.name))
+        .collect()
 }
 
-fn seen(usage: &mut Usage, tree: &Tree, folder: &Path, driver: &dyn GpuDriver, gpus: &[String]) -> Vec<(String, f64)> {
-    let mut found: Vec<_> = usage.look(tree, folder).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+fn seen(
+    usage: &mut Usage,
+    tree: &Tree,
+    folder: &Path,
+    driver: &dyn GpuDriver,
+    gpus: &[String],
+) -> Vec<(String, f64)> {
+    let mut found: Vec<_> = usage
+        .look(tree, folder)
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
     for (index, gpu) in gpus.iter().enumerate() {
         // With one there is nothing to number.
-        let name = |what: &str| if gpus.len() == 1 { format!("gpu_{what}") } else { format!("gpu.{index}.{what}") };
-        found.extend(driver.busy(gpu).map(|percent| (name("percent"), f64::from(percent))));
-        found.extend(driver.in_use(gpu).map(|in_use| (name("memory_mb"), in_use.bytes as f64 / 1e6)));
+        let name = |what: &str| {
+            if gpus.len() == 1 {
+                format!("gpu_{what}")
+            } else {
+                format!("gpu.{index}.{what}")
+            }
+        };
+        found.extend(
+            driver
+                .busy(gpu)
+                .map(|percent| (name("percent"), f64::from(percent))),
+        );
+        found.extend(
+            driver
+                .in_use(gpu)
+                .map(|in_use| (name("memory_mb"), in_use.bytes as f64 / 1e6)),
+        );
     }
     found
 }
@@ -96,10 +156,23 @@ mod tests {
     use crate::gpu::paper::Paper;
 
     fn names(gpus: &[&str]) -> Vec<String> {
-        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
+        let tree = Tree {
+            marker: "nobody's".to_owned(),
+            ..Tree::default()
+        };
         let gpus: Vec<_> = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
-        let found = seen(&mut Usage::default(), &tree, Path::new("/"), &Paper(&[(1, 0), (2, 0)]), &gpus);
-        found.into_iter().map(|(name, _)| name).filter(|name| name.starts_with("gpu")).collect()
+        let found = seen(
+            &mut Usage::default(),
+            &tree,
+            Path::new("/"),
+            &Paper(&[(1, 0), (2, 0)]),
+            &gpus,
+        );
+        found
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name.starts_with("gpu"))
+            .collect()
     }
 
     #[test]
@@ -111,26 +184,53 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_program_reports_itself_is_left_to_it() {
-        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
+        let tree = Tree {
+            marker: "nobody's".to_owned(),
+            ..Tree::default()
+        };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
         let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);
-        assert!(monitor.look(&tree, &theirs).await.is_empty(), "it is too early");
+        assert!(
+            monitor.look(&tree, &theirs).await.is_empty(),
+            "it is too early"
+        );
         monitor.next = Instant::now();
         let seen = monitor.look(&tree, &theirs).await;
-        assert!(!seen.iter().any(|reading| theirs.contains(&reading.name)), "{seen:?}");
+        assert!(
+            !seen.iter().any(|reading| theirs.contains(&reading.name)),
+            "{seen:?}"
+        );
         assert!(seen.iter().all(|reading| reading.name.starts_with(PREFIX)));
     }
 
     #[tokio::test]
     async fn a_program_that_has_ended_before_the_first_look_has_used_something_all_the_same() {
-        let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
+        let tree = Tree {
+            marker: "nobody's".to_owned(),
+            ..Tree::default()
+        };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
-        let used = Used { lived: Duration::from_millis(200), time: Duration::from_millis(300), bytes: Some(5_000_000) };
+        let used = Used {
+            lived: Duration::from_millis(200),
+            time: Duration::from_millis(300),
+            bytes: Some(5_000_000),
+        };
         let theirs = BTreeSet::from(["system/disk_free_gb".to_owned()]);
         let seen = monitor.last(&tree, used, &theirs).await;
-        let of = |name: &str| seen.iter().find(|reading| reading.name == name).map(|reading| reading.value);
-        assert_eq!((of("system/cpu_percent"), of("system/memory_mb")), (Some(150.0), Some(5.0)), "{seen:?}");
+        let of = |name: &str| {
+            seen.iter()
+                .find(|reading| reading.name == name)
+                .map(|reading| reading.value)
+        };
+        assert_eq!(
+            (of("system/cpu_percent"), of("system/memory_mb")),
+            (Some(150.0), Some(5.0)),
+            "{seen:?}"
+        );
         assert_eq!(of("system/disk_free_gb"), None);
-        assert!(monitor.last(&tree, used, &theirs).await.is_empty(), "once is enough");
+        assert!(
+            monitor.last(&tree, used, &theirs).await.is_empty(),
+            "once is enough"
+        );
     }
 }

@@ -53,7 +53,11 @@ pub struct AgentOptions {
 impl AgentOptions {
     /// Returns where code is kept. A folder in `runs_dir` can be another user's a moment after it was looked at, if other users write there.
     pub(crate) fn code_dir(&self) -> &Path {
-        if private::is_replaceable_by_others(&self.runs_dir) { &self.state_dir } else { &self.runs_dir }
+        if private::is_replaceable_by_others(&self.runs_dir) {
+            &self.state_dir
+        } else {
+            &self.runs_dir
+        }
     }
 }
 

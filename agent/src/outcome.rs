@@ -7,11 +7,25 @@ use std::path::PathBuf;
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Notice {
     /// Registered with the controller.
-    Joined { sweep: String, slots: usize, gpus: usize },
+    Joined {
+        sweep: String,
+        slots: usize,
+        gpus: usize,
+    },
     /// A program was started.
-    Started { run: u64, attempt: u32, command: Vec<String> },
+    Started {
+        run: u64,
+        attempt: u32,
+        command: Vec<String>,
+    },
     /// A run ended or went back into the queue: its state as the controller says it, the last objective, why.
-    Ended { run: u64, attempt: u32, state: String, objective: Option<f64>, message: String },
+    Ended {
+        run: u64,
+        attempt: u32,
+        state: String,
+        objective: Option<f64>,
+        message: String,
+    },
     /// The controller cannot be reached; tried again in a while.
     Disconnected { reason: String },
     /// The controller can be reached again.

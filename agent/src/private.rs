@@ -93,10 +93,16 @@ impl PrivateDir {
     /// See [`Obstruction`]; or a folder cannot be made.
     pub(crate) fn make(root: &Path, below: &Path) -> io::Result<Self> {
         make_root(root)?;
-        let mut folder = Self { dir: open_dir(root)?, path: root.to_owned() };
+        let mut folder = Self {
+            dir: open_dir(root)?,
+            path: root.to_owned(),
+        };
         for component in below.components() {
             let Component::Normal(name) = component else {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} leads out of its folder", below.display())));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{} leads out of its folder", below.display()),
+                ));
             };
             folder = folder.make_inner(name)?;
         }
@@ -114,7 +120,9 @@ impl PrivateDir {
         match parent.make_inner(name) {
             Ok(_) => Ok(None),
             Err(error) => {
-                let Some(obstruction) = Obstruction::of(&error).cloned() else { return Err(error) };
+                let Some(obstruction) = Obstruction::of(&error).cloned() else {
+                    return Err(error);
+                };
                 let found = fstatat(&parent.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
                 if kind(&found) == SFlag::S_IFLNK && found.st_uid == geteuid().as_raw() {
                     return Ok(None);
@@ -131,7 +139,11 @@ impl PrivateDir {
     /// See [`Obstruction`]; or it cannot be opened.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let (parent, name) = split(path)?;
-        Self { dir: open_dir(parent)?, path: parent.to_owned() }.open_inner(name)
+        Self {
+            dir: open_dir(parent)?,
+            path: parent.to_owned(),
+        }
+        .open_inner(name)
     }
 
     fn make_inner(&self, name: &OsStr) -> io::Result<Self> {
@@ -158,7 +170,12 @@ impl PrivateDir {
         let path = self.path.join(name);
         let found = fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         if kind(&found) != SFlag::S_IFDIR {
-            return Err(Obstruction::Kind { path, found: kind_name(&found), expected: "a folder" }.into());
+            return Err(Obstruction::Kind {
+                path,
+                found: kind_name(&found),
+                expected: "a folder",
+            }
+            .into());
         }
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let dir = File::from(openat(&self.dir, name, flags, Mode::empty())?);
@@ -206,8 +223,16 @@ impl PrivateDir {
     fn open_regular(&self, name: &OsStr, flags: OFlag) -> io::Result<File> {
         let refuse = |found: &FileStat| {
             let is_regular = kind(found) == SFlag::S_IFREG;
-            let obstruction = || Obstruction::Kind { path: self.path.join(name), found: kind_name(found), expected: "a regular file" };
-            if is_regular { Ok(()) } else { Err(io::Error::from(obstruction())) }
+            let obstruction = || Obstruction::Kind {
+                path: self.path.join(name),
+                found: kind_name(found),
+                expected: "a regular file",
+            };
+            if is_regular {
+                Ok(())
+            } else {
+                Err(io::Error::from(obstruction()))
+            }
         };
         // Looked at first, since to open a device may do something.
         match fstatat(&self.dir, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
@@ -215,8 +240,14 @@ impl PrivateDir {
             Err(Errno::ENOENT) if flags.contains(OFlag::O_CREAT) => {}
             Err(error) => return Err(error.into()),
         }
-        let never_waiting = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-        let file = File::from(openat(&self.dir, name, flags | never_waiting, Mode::S_IRUSR | Mode::S_IWUSR)?);
+        let never_waiting =
+            OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let file = File::from(openat(
+            &self.dir,
+            name,
+            flags | never_waiting,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        )?);
         refuse(&fstat(&file)?)?;
         if flags.contains(OFlag::O_CREAT) {
             // A program may inherit it, and is none of those that expect this.
@@ -230,11 +261,21 @@ impl PrivateDir {
     ///
     /// # Errors
     /// It cannot be written.
-    pub(crate) fn replace(&self, name: &OsStr, content: &[u8], durability: Durability) -> io::Result<()> {
+    pub(crate) fn replace(
+        &self,
+        name: &OsStr,
+        content: &[u8],
+        durability: Durability,
+    ) -> io::Result<()> {
         self.replace_and_open(name, content, durability).map(drop)
     }
 
-    fn replace_and_open(&self, name: &OsStr, content: &[u8], durability: Durability) -> io::Result<File> {
+    fn replace_and_open(
+        &self,
+        name: &OsStr,
+        content: &[u8],
+        durability: Durability,
+    ) -> io::Result<File> {
         // In a simulation no machine loses what it has written.
         let is_synced = durability == Durability::Synced && !cfg!(feature = "simulation");
         let (new, mut file) = self.create_new(name)?;
@@ -264,7 +305,8 @@ impl PrivateDir {
 
     /// Makes a file beside the place of another one, of a name that no other has.
     fn create_new(&self, name: &OsStr) -> io::Result<(String, File)> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         for _ in 0..NAMES_MAX {
             let new = new_name(name);
             match openat(&self.dir, &*new, flags, Mode::S_IRUSR | Mode::S_IWUSR) {
@@ -286,7 +328,11 @@ impl PrivateDir {
     /// It cannot be moved.
     pub(crate) fn move_aside(&self, name: &OsStr) -> io::Result<()> {
         for number in 0..NAMES_MAX {
-            let aside = if number == 0 { ".replaced".to_owned() } else { format!(".replaced-{number}") };
+            let aside = if number == 0 {
+                ".replaced".to_owned()
+            } else {
+                format!(".replaced-{number}")
+            };
             let aside: OsString = [name, OsStr::new(&aside)].into_iter().collect();
             if fstatat(&self.dir, &*aside, AtFlags::AT_SYMLINK_NOFOLLOW) == Err(Errno::ENOENT) {
                 tracing::info!(path = %self.path.join(name).display(), aside = %aside.display(), "moved what is no file of the agent aside");
@@ -301,7 +347,10 @@ impl PrivateDir {
 fn open_dir(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match nix::fcntl::open(path, flags, Mode::empty()) {
-        Err(Errno::ENOTDIR) => Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is not a folder", path.display()))),
+        Err(Errno::ENOTDIR) => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{} is not a folder", path.display()),
+        )),
         opened => Ok(File::from(opened?)),
     }
 }
@@ -313,12 +362,20 @@ fn open_dir(path: &Path) -> io::Result<File> {
 pub(crate) fn make_root(root: &Path) -> io::Result<()> {
     if is_planted(root) {
         let path = root.to_owned();
-        return Err(Obstruction::Kind { path, found: "a link of another user", expected: "a folder" }.into());
+        return Err(Obstruction::Kind {
+            path,
+            found: "a link of another user",
+            expected: "a folder",
+        }
+        .into());
     }
     if root.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(root)?;
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))
 }
 
@@ -326,8 +383,12 @@ pub(crate) fn make_root(root: &Path) -> io::Result<()> {
 /// same rule as `fs.protected_symlinks`.
 fn is_planted(root: &Path) -> bool {
     let is_ours = |uid: u32| [0, geteuid().as_raw()].contains(&uid);
-    let is_open = |parent: &Path| std::fs::metadata(parent).is_ok_and(|found| found.permissions().mode() & 0o002 != 0);
-    root.symlink_metadata().is_ok_and(|found| found.is_symlink() && !is_ours(found.uid())) && root.parent().is_some_and(is_open)
+    let is_open = |parent: &Path| {
+        std::fs::metadata(parent).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
+    };
+    root.symlink_metadata()
+        .is_ok_and(|found| found.is_symlink() && !is_ours(found.uid()))
+        && root.parent().is_some_and(is_open)
 }
 
 /// Returns whether other users, but root, may put something else into the place of what the agent has made in a folder.
@@ -354,14 +415,32 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 pub(crate) fn open_of_program(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let refuse = |is_file: bool, found: &'static str| {
-        let obstruction = || Obstruction::Kind { path: path.to_owned(), found, expected: "a regular file" };
-        if is_file { Ok(()) } else { Err(io::Error::from(obstruction())) }
+        let obstruction = || Obstruction::Kind {
+            path: path.to_owned(),
+            found,
+            expected: "a regular file",
+        };
+        if is_file {
+            Ok(())
+        } else {
+            Err(io::Error::from(obstruction()))
+        }
     };
     // Looked at first, since to open a device may do something.
     let found = path.symlink_metadata()?;
-    refuse(found.is_file(), if found.is_symlink() { "a link" } else { "something else" })?;
+    refuse(
+        found.is_file(),
+        if found.is_symlink() {
+            "a link"
+        } else {
+            "something else"
+        },
+    )?;
     let never_waiting = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-    let file = std::fs::OpenOptions::new().read(true).custom_flags(never_waiting.bits()).open(path)?;
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(never_waiting.bits())
+        .open(path)?;
     refuse(file.metadata()?.is_file(), "something else")?;
     Ok(file)
 }
@@ -372,9 +451,14 @@ pub(crate) fn open_of_program(path: &Path) -> io::Result<File> {
 /// See [`Obstruction`]; or it cannot be read.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let read = open(path)?.take(READ_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    let read = open(path)?
+        .take(READ_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
     if read as u64 > READ_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {} MB", READ_BYTES_MAX >> 20)));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it has more than {} MB", READ_BYTES_MAX >> 20),
+        ));
     }
     Ok(bytes)
 }
@@ -408,18 +492,27 @@ pub(crate) fn replace(path: &Path, content: &[u8], durability: Durability) -> io
 ///
 /// # Errors
 /// See [`replace`].
-pub(crate) fn replace_and_open(path: &Path, content: &[u8], durability: Durability) -> io::Result<File> {
+pub(crate) fn replace_and_open(
+    path: &Path,
+    content: &[u8],
+    durability: Durability,
+) -> io::Result<File> {
     let (folder, name) = split(path)?;
     PrivateDir::open(folder)?.replace_and_open(name, content, durability)
 }
 
-fn cleared(path: &Path, open: impl Fn(&PrivateDir, &OsStr) -> io::Result<File>) -> io::Result<(File, Option<Obstruction>)> {
+fn cleared(
+    path: &Path,
+    open: impl Fn(&PrivateDir, &OsStr) -> io::Result<File>,
+) -> io::Result<(File, Option<Obstruction>)> {
     let (folder, name) = split(path)?;
     let folder = PrivateDir::open(folder)?;
     match open(&folder, name) {
         Ok(file) => Ok((file, None)),
         Err(error) => {
-            let Some(obstruction) = Obstruction::of(&error).cloned() else { return Err(error) };
+            let Some(obstruction) = Obstruction::of(&error).cloned() else {
+                return Err(error);
+            };
             folder.move_aside(name)?;
             open(&folder, name).map(|file| (file, Some(obstruction)))
         }
@@ -427,12 +520,22 @@ fn cleared(path: &Path, open: impl Fn(&PrivateDir, &OsStr) -> io::Result<File>) 
 }
 
 fn split(path: &Path) -> io::Result<(&Path, &OsStr)> {
-    let no_name = || io::Error::new(io::ErrorKind::InvalidInput, format!("{} names no file", path.display()));
+    let no_name = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{} names no file", path.display()),
+        )
+    };
     path.parent().zip(path.file_name()).ok_or_else(no_name)
 }
 
 fn new_name(name: &OsStr) -> String {
-    format!(".{}.{}-{}.new", name.display(), std::process::id(), NEW_FILES.fetch_add(1, Ordering::Relaxed))
+    format!(
+        ".{}.{}-{}.new",
+        name.display(),
+        std::process::id(),
+        NEW_FILES.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// Leaves a file to its user alone; one of another user stays as it is.

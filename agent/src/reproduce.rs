@@ -82,18 +82,37 @@ pub async fn reproduce(
     let trouble = match ended.outcome {
         AttemptOutcome::Succeeded => None,
         AttemptOutcome::Failed(failure) => Some(failure.message),
-        AttemptOutcome::Stopped(reason) | AttemptOutcome::Cancelled(reason) | AttemptOutcome::Abandoned(reason) => Some(reason),
+        AttemptOutcome::Stopped(reason)
+        | AttemptOutcome::Cancelled(reason)
+        | AttemptOutcome::Abandoned(reason) => Some(reason),
         AttemptOutcome::Preempted => Some("the machine was taken away".to_owned()),
     };
-    Ok(Reproduced { metrics, trouble, output })
+    Ok(Reproduced {
+        metrics,
+        trouble,
+        output,
+    })
 }
 
-fn note(seen: AttemptEvent, job: &Job, metrics: &mut BTreeMap<String, f64>, notices: &mpsc::UnboundedSender<Notice>) {
+fn note(
+    seen: AttemptEvent,
+    job: &Job,
+    metrics: &mut BTreeMap<String, f64>,
+    notices: &mpsc::UnboundedSender<Notice>,
+) {
     match seen {
         AttemptEvent::Started { command, .. } => {
-            let _ = notices.send(Notice::Started { run: job.run, attempt: job.attempt, command });
+            let _ = notices.send(Notice::Started {
+                run: job.run,
+                attempt: job.attempt,
+                command,
+            });
         }
-        AttemptEvent::Points(points) => metrics.extend(points.into_iter().map(|point| (point.reading.name, point.reading.value))),
+        AttemptEvent::Points(points) => metrics.extend(
+            points
+                .into_iter()
+                .map(|point| (point.reading.name, point.reading.value)),
+        ),
         AttemptEvent::Note(text) | AttemptEvent::Remark(text) | AttemptEvent::Unread(text) => {
             let _ = notices.send(Notice::Note(text));
         }
@@ -101,9 +120,19 @@ fn note(seen: AttemptEvent, job: &Job, metrics: &mut BTreeMap<String, f64>, noti
 }
 
 fn job(what: Reproduction) -> Result<Job, String> {
-    let Reproduction { program, assignment, workdir, runs_dir, grace, .. } = what;
+    let Reproduction {
+        program,
+        assignment,
+        workdir,
+        runs_dir,
+        grace,
+        ..
+    } = what;
     let Ok(Value::Object(params)) = serde_json::from_str(&assignment.params_json) else {
-        return Err(format!("the parameters of run {} are no JSON object", assignment.run));
+        return Err(format!(
+            "the parameters of run {} are no JSON object",
+            assignment.run
+        ));
     };
     let limit = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
     Ok(Job {
@@ -126,11 +155,20 @@ fn job(what: Reproduction) -> Result<Job, String> {
         entity: program.entity,
         code_version: String::new(),
         obstacle: None,
-        slot: Slot { devices: None, driver_order: false, exclusive: false },
+        slot: Slot {
+            devices: None,
+            driver_order: false,
+            exclusive: false,
+        },
         gpu_bytes: BTreeMap::new(),
         workdir,
         runs_dir,
-        limits: Limits { grace, runtime: limit(program.max_runtime_ms), silence: limit(program.max_silence_ms), settle: Duration::ZERO },
+        limits: Limits {
+            grace,
+            runtime: limit(program.max_runtime_ms),
+            silence: limit(program.max_silence_ms),
+            settle: Duration::ZERO,
+        },
         omits_none: program.omit_none,
         preflight: Vec::new(),
         // Nobody comes and takes it over.

@@ -26,13 +26,25 @@ impl StoredOutput {
     ///
     /// # Errors
     /// What is wrong with an expression.
-    pub fn new<'a>(patterns: impl IntoIterator<Item = (Option<&'a str>, &'a str)>, objective: &str) -> Result<Self, String> {
+    pub fn new<'a>(
+        patterns: impl IntoIterator<Item = (Option<&'a str>, &'a str)>,
+        objective: &str,
+    ) -> Result<Self, String> {
         let compile = |(name, regex): (Option<&str>, &str)| {
             let regex = regex::Regex::new(regex).map_err(|error| format!("`{regex}`: {error}"))?;
-            Ok::<_, String>(Pattern { name: name.map(str::to_owned), regex })
+            Ok::<_, String>(Pattern {
+                name: name.map(str::to_owned),
+                regex,
+            })
         };
-        let patterns = patterns.into_iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { reader: OutputReader::new(patterns), objective: objective.to_owned() })
+        let patterns = patterns
+            .into_iter()
+            .map(compile)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            reader: OutputReader::new(patterns),
+            objective: objective.to_owned(),
+        })
     }
 
     /// Takes in the next piece and returns the values of the lines that it completes.
@@ -49,7 +61,10 @@ impl StoredOutput {
 
     fn named(&self, mut readings: Vec<Reading>) -> Vec<StoredMetric> {
         intake::add_asked(&mut readings, &self.objective);
-        readings.into_iter().map(|Reading { name, step, value }| StoredMetric { name, step, value }).collect()
+        readings
+            .into_iter()
+            .map(|Reading { name, step, value }| StoredMetric { name, step, value })
+            .collect()
     }
 }
 
@@ -66,9 +81,23 @@ mod tests {
             let mut found = output.push(&text.as_bytes()[..cut]);
             found.extend(output.push(&text.as_bytes()[cut..]));
             found.extend(output.finish());
-            let values = |name: &str| found.iter().filter(|metric| metric.name == name).map(|metric| metric.value).collect::<Vec<_>>();
-            assert_eq!((values("val/loss"), values("acc"), found.len()), (vec![0.5], vec![91.0, 9.0], 4), "{cut}");
+            let values = |name: &str| {
+                found
+                    .iter()
+                    .filter(|metric| metric.name == name)
+                    .map(|metric| metric.value)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                (values("val/loss"), values("acc"), found.len()),
+                (vec![0.5], vec![91.0, 9.0], 4),
+                "{cut}"
+            );
         }
-        assert!(StoredOutput::new([(None, "(")], "").unwrap_err().starts_with("`(`: "));
+        assert!(
+            StoredOutput::new([(None, "(")], "")
+                .unwrap_err()
+                .starts_with("`(`: ")
+        );
     }
 }

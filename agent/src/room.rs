@@ -42,7 +42,12 @@ pub(crate) struct RoomLook {
 impl Room {
     /// Room in a folder; nobody has looked yet.
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, was_full: AtomicBool::new(false), probed: Mutex::new(None), refused: Mutex::new(None) }
+        Self {
+            folder,
+            was_full: AtomicBool::new(false),
+            probed: Mutex::new(None),
+            refused: Mutex::new(None),
+        }
     }
 
     /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not show in the free space.
@@ -50,13 +55,19 @@ impl Room {
         let is_full = self.is_full();
         let was_full = self.was_full.swap(is_full, Ordering::Relaxed);
         let folder = self.folder.display();
-        let full = if has_few_files_left(&self.folder) { "has no room for more files (inodes)" } else { "is full" };
+        let full = if has_few_files_left(&self.folder) {
+            "has no room for more files (inodes)"
+        } else {
+            "is full"
+        };
         let obstacle = is_full.then(|| format!("the disk with {folder} {full}"));
         let news = match (was_full, is_full) {
-            (false, true) => {
-                Some(format!("the disk with {folder} {full}: no run is taken until there is space again; running programs continue"))
-            }
-            (true, false) => Some(format!("there is space on the disk with {folder} again: runs are taken again")),
+            (false, true) => Some(format!(
+                "the disk with {folder} {full}: no run is taken until there is space again; running programs continue"
+            )),
+            (true, false) => Some(format!(
+                "there is space on the disk with {folder} again: runs are taken again"
+            )),
             _ => None,
         };
         RoomLook { obstacle, news }
@@ -68,11 +79,18 @@ impl Room {
     }
 
     fn is_full(&self) -> bool {
-        if self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < PROBE_EVERY) {
+        if self
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|at| at.elapsed() < PROBE_EVERY)
+        {
             return true;
         }
         let mut probed = self.probed.lock().unwrap_or_else(PoisonError::into_inner);
-        if probed.is_some_and(|probed| probed.elapsed() < PROBE_EVERY) && free_bytes(&self.folder).is_some_and(|free| free >= AMPLE_BYTES) {
+        if probed.is_some_and(|probed| probed.elapsed() < PROBE_EVERY)
+            && free_bytes(&self.folder).is_some_and(|free| free >= AMPLE_BYTES)
+        {
             return false;
         }
         let is_full = is_full(&self.folder);
@@ -84,20 +102,32 @@ impl Room {
 fn free_bytes(folder: &Path) -> Option<u64> {
     let disk = statvfs(folder).ok()?;
     // The types differ between systems.
-    #[allow(clippy::unnecessary_cast, clippy::allow_attributes, reason = "u32 on some systems")]
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::allow_attributes,
+        reason = "u32 on some systems"
+    )]
     Some(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
 
 /// Returns whether the file system has a limit of files and few are left.
 fn has_few_files_left(folder: &Path) -> bool {
     // The types differ between systems.
-    #[allow(clippy::unnecessary_cast, clippy::allow_attributes, reason = "u32 on some systems")]
-    statvfs(folder).is_ok_and(|disk| disk.files() > 0 && (disk.files_available() as u64) < ATTEMPT_FILES)
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::allow_attributes,
+        reason = "u32 on some systems"
+    )]
+    statvfs(folder)
+        .is_ok_and(|disk| disk.files() > 0 && (disk.files_available() as u64) < ATTEMPT_FILES)
 }
 
 /// Whether an error says that there is no room.
 pub(crate) fn says_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 fn is_full(folder: &Path) -> bool {
@@ -105,7 +135,9 @@ fn is_full(folder: &Path) -> bool {
         return true;
     }
     let path = folder.join(format!(".room-{}", std::process::id()));
-    let written = fs::create_dir_all(folder).and_then(|()| File::create(&path)).and_then(|mut file| file.write_all(&[0; ATTEMPT_BYTES]));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| File::create(&path))
+        .and_then(|mut file| file.write_all(&[0; ATTEMPT_BYTES]));
     let _ = fs::remove_file(&path);
     // What else is wrong with the folder shows where an attempt begins, and ends the agent.
     written.is_err_and(|error| says_full(&error))
@@ -119,7 +151,13 @@ mod tests {
     fn a_folder_with_room_is_no_obstacle_and_nothing_stays_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let room = Room::new(folder.path().to_owned());
-        assert_eq!(room.look(), RoomLook { obstacle: None, news: None });
+        assert_eq!(
+            room.look(),
+            RoomLook {
+                obstacle: None,
+                news: None
+            }
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -130,6 +168,10 @@ mod tests {
         if !device.exists() {
             return;
         }
-        assert!(File::create(device).and_then(|mut file| file.write_all(b"x")).is_err_and(|error| says_full(&error)));
+        assert!(
+            File::create(device)
+                .and_then(|mut file| file.write_all(b"x"))
+                .is_err_and(|error| says_full(&error))
+        );
     }
 }

@@ -35,22 +35,44 @@ pub fn run_folders(runs_dir: &Path) -> io::Result<Vec<RunFolder>> {
     let held = held(runs_dir)?;
     let mut found = Vec::new();
     for sweep in entries(runs_dir)? {
-        let name = sweep.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let is_id = name.len() == 8 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let name = sweep
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let is_id = name.len() == 8
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         if !is_id || !sweep.is_dir() {
             continue;
         }
         for path in entries(&sweep)? {
             // A folder that was moved aside has the incarnation behind the number.
-            let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split('.').next()?.parse().ok());
-            let Some(run) = number.filter(|_| path.is_dir()) else { continue };
-            let attempts: Vec<_> = entries(&path)?.into_iter().filter(|attempt| attempt.join(FILE).is_file()).collect();
+            let number = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .and_then(|name| name.split('.').next()?.parse().ok());
+            let Some(run) = number.filter(|_| path.is_dir()) else {
+                continue;
+            };
+            let attempts: Vec<_> = entries(&path)?
+                .into_iter()
+                .filter(|attempt| attempt.join(FILE).is_file())
+                .collect();
             if attempts.is_empty() {
                 continue;
             }
-            let is_in_use = held.contains(&(name.clone(), run)) || attempts.iter().any(|attempt| is_running(attempt));
+            let is_in_use = held.contains(&(name.clone(), run))
+                || attempts.iter().any(|attempt| is_running(attempt));
             let (bytes, changed) = size_of(&path)?;
-            found.push(RunFolder { sweep: name.clone(), run, path, bytes, changed, is_in_use });
+            found.push(RunFolder {
+                sweep: name.clone(),
+                run,
+                path,
+                bytes,
+                changed,
+                is_in_use,
+            });
         }
     }
     found.sort_by(|a, b| (&a.sweep, a.run, &a.path).cmp(&(&b.sweep, b.run, &b.path)));
@@ -69,22 +91,42 @@ impl RunFolder {
     /// Something in it cannot be deleted.
     pub fn delete(&self) -> io::Result<()> {
         fs::remove_dir_all(&self.path)?;
-        let Some(sweep) = self.path.parent() else { return Ok(()) };
+        let Some(sweep) = self.path.parent() else {
+            return Ok(());
+        };
         let is_last = entries(sweep)?.iter().all(|left| !left.is_dir());
-        if is_last { fs::remove_dir_all(sweep) } else { Ok(()) }
+        if is_last {
+            fs::remove_dir_all(sweep)
+        } else {
+            Ok(())
+        }
     }
 }
 
 /// Returns the runs that agents of this folder hold, those that were killed included.
 fn held(runs_dir: &Path) -> io::Result<BTreeSet<(String, u64)>> {
-    let lists = entries(&runs_dir.join("agents"))?.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json"));
+    let lists = entries(&runs_dir.join("agents"))?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"));
     let mut held = BTreeSet::new();
     for list in lists {
-        let read: Option<Held> = fs::read(&list).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let read: Option<Held> = fs::read(&list)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // A list that cannot be read may name any run: nothing is deleted then.
-        let Held { sweep, attempts, .. } =
-            read.ok_or_else(|| io::Error::other(format!("{} does not say which runs its agent holds", list.display())))?;
-        held.extend(attempts.into_iter().map(|attempt| (sweep.clone(), attempt.run)));
+        let Held {
+            sweep, attempts, ..
+        } = read.ok_or_else(|| {
+            io::Error::other(format!(
+                "{} does not say which runs its agent holds",
+                list.display()
+            ))
+        })?;
+        held.extend(
+            attempts
+                .into_iter()
+                .map(|attempt| (sweep.clone(), attempt.run)),
+        );
     }
     Ok(held)
 }
@@ -94,7 +136,10 @@ fn held(runs_dir: &Path) -> io::Result<BTreeSet<(String, u64)>> {
 /// # Errors
 /// Something in it cannot be looked at.
 pub fn size_of(folder: &Path) -> io::Result<(u64, SystemTime)> {
-    let mut size = FolderSize { bytes: 0, changed: SystemTime::UNIX_EPOCH };
+    let mut size = FolderSize {
+        bytes: 0,
+        changed: SystemTime::UNIX_EPOCH,
+    };
     size.add(folder)?;
     Ok((size.bytes, size.changed))
 }
@@ -117,7 +162,9 @@ impl FolderSize {
         self.bytes += about.blocks() * 512;
         self.changed = self.changed.max(about.modified()?);
         if about.is_dir() {
-            entries(path)?.iter().try_for_each(|entry| self.add(entry))?;
+            entries(path)?
+                .iter()
+                .try_for_each(|entry| self.add(entry))?;
         }
         Ok(())
     }
@@ -126,7 +173,9 @@ impl FolderSize {
 /// Returns what is in a folder, in the order of the names; of one that does not exist, nothing.
 fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = match fs::read_dir(folder) {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?,
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<_>>>()?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error),
     };
@@ -156,11 +205,26 @@ mod tests {
         fs::create_dir_all(dir.path().join("agents")).unwrap();
         assert_eq!(run_folders(&dir.path().join("missing")).unwrap(), []);
         let names = |found: &[RunFolder]| {
-            found.iter().map(|folder| folder.path.strip_prefix(dir.path()).unwrap().display().to_string()).collect::<Vec<_>>()
+            found
+                .iter()
+                .map(|folder| {
+                    folder
+                        .path
+                        .strip_prefix(dir.path())
+                        .unwrap()
+                        .display()
+                        .to_string()
+                })
+                .collect::<Vec<_>>()
         };
         let found = run_folders(dir.path()).unwrap();
-        assert_eq!(names(&found), ["abcd1234/1", "abcd1234/2", "abcd1234/2.a.1.10"]);
-        assert!(found.iter().all(|folder| !folder.is_in_use && folder.bytes >= 10_000 && folder.is_older_than(Duration::ZERO)));
+        assert_eq!(
+            names(&found),
+            ["abcd1234/1", "abcd1234/2", "abcd1234/2.a.1.10"]
+        );
+        assert!(found.iter().all(|folder| !folder.is_in_use
+            && folder.bytes >= 10_000
+            && folder.is_older_than(Duration::ZERO)));
         assert!(!found[0].is_older_than(Duration::from_secs(60)));
 
         let list = dir.path().join("agents/box-1.json");
@@ -170,7 +234,13 @@ mod tests {
         )
         .unwrap();
         let found = run_folders(dir.path()).unwrap();
-        assert_eq!(found.iter().map(|folder| folder.is_in_use).collect::<Vec<_>>(), [true, false, false]);
+        assert_eq!(
+            found
+                .iter()
+                .map(|folder| folder.is_in_use)
+                .collect::<Vec<_>>(),
+            [true, false, false]
+        );
         fs::write(&list, "damaged").unwrap();
         run_folders(dir.path()).unwrap_err();
     }

@@ -113,32 +113,51 @@ pub(crate) async fn execute(
     let (program, argv, skip) = match begin {
         Begin::Anew => {
             if let Some(replaced) = write_place(job, &place)? {
-                let _ =
-                    seen.send(AttemptEvent::Note(format!("{replaced}; it was moved aside, and the run begins without a checkpoint"))).await;
+                let _ = seen
+                    .send(AttemptEvent::Note(format!(
+                        "{replaced}; it was moved aside, and the run begins without a checkpoint"
+                    )))
+                    .await;
             }
-            frameworks = FrameworkFiles::open(workplace(job, &place), &job.objective, SystemTime::now(), false).await;
+            frameworks = FrameworkFiles::open(
+                workplace(job, &place),
+                &job.objective,
+                SystemTime::now(),
+                false,
+            )
+            .await;
             let argv = build_argv(job, &place);
-            let foreign = ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::warning_of(&uri));
+            let foreign = ThisMachine
+                .variable(mlflow::VARIABLE)
+                .and_then(|uri| mlflow::warning_of(&uri));
             for warning in argv.warnings.iter().chain(&foreign) {
                 let _ = seen.send(AttemptEvent::Note(warning.clone())).await;
             }
-            let started = match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
-                drop(seen.try_send(AttemptEvent::Note(note)));
-            })
-            .await
-            {
-                Ok(()) => start(shims, job, &place, &argv).await,
-                Err(obstacle) => Err(obstacle),
-            };
+            let started =
+                match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
+                    drop(seen.try_send(AttemptEvent::Note(note)));
+                })
+                .await
+                {
+                    Ok(()) => start(shims, job, &place, &argv).await,
+                    Err(obstacle) => Err(obstacle),
+                };
             (started, argv.items, Counts::default())
         }
         Begin::Again(skip) => {
-            let gone = || Obstacle::Machine("what an agent before this one had begun cannot be found any more".to_owned());
-            let (program, argv) =
-                spawn::find(&job.folder()).map_or_else(|| (Err(gone()), Vec::new()), |(program, argv)| (Ok(program), argv));
+            let gone = || {
+                Obstacle::Machine(
+                    "what an agent before this one had begun cannot be found any more".to_owned(),
+                )
+            };
+            let (program, argv) = spawn::find(&job.folder()).map_or_else(
+                || (Err(gone()), Vec::new()),
+                |(program, argv)| (Ok(program), argv),
+            );
             let age = program.as_ref().map(Program::age).unwrap_or_default();
             let began = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
-            frameworks = FrameworkFiles::open(workplace(job, &place), &job.objective, began, true).await;
+            frameworks =
+                FrameworkFiles::open(workplace(job, &place), &job.objective, began, true).await;
             (program, argv, skip)
         }
     };
@@ -146,8 +165,17 @@ pub(crate) async fn execute(
         Ok(program) => program,
         Err(reason) => {
             let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
-            let outcome = actions.into_iter().find_map(|action| if let Action::Finish(outcome) = action { Some(outcome) } else { None });
-            return Ok(AttemptEnd { outcome: outcome.expect("an attempt that could not start has ended"), objective: None });
+            let outcome = actions.into_iter().find_map(|action| {
+                if let Action::Finish(outcome) = action {
+                    Some(outcome)
+                } else {
+                    None
+                }
+            });
+            return Ok(AttemptEnd {
+                outcome: outcome.expect("an attempt that could not start has ended"),
+                objective: None,
+            });
         }
     };
     let output = Output::new(job.output(), &job.patterns);
@@ -161,7 +189,9 @@ pub(crate) async fn execute(
         monitor,
         theirs: BTreeSet::from([job.objective.clone()]),
         used: None,
-        began: Instant::now().checked_sub(program.age()).unwrap_or_else(Instant::now),
+        began: Instant::now()
+            .checked_sub(program.age())
+            .unwrap_or_else(Instant::now),
         kills,
         attempt,
         program,
@@ -294,7 +324,12 @@ impl WatchedAttempt {
         }
         while !self.pending.is_empty() {
             let count = self.pending.len().min(BATCH);
-            if self.seen.send(AttemptEvent::Points(self.pending.drain(..count).collect())).await.is_err() {
+            if self
+                .seen
+                .send(AttemptEvent::Points(self.pending.drain(..count).collect()))
+                .await
+                .is_err()
+            {
                 break;
             }
         }
@@ -302,17 +337,27 @@ impl WatchedAttempt {
             let _ = self.seen.send(AttemptEvent::Note(text)).await;
         }
         let objective = self.attempt.objective();
-        Ok(AttemptEnd { outcome: self.outcome.expect("the loop ends with an outcome"), objective })
+        Ok(AttemptEnd {
+            outcome: self.outcome.expect("the loop ends with an outcome"),
+            objective,
+        })
     }
 
     /// Takes in what the shim says of a program that was `running`, or not yet.
     async fn follow(&mut self, word: Word, running: bool) -> io::Result<()> {
         let input = match word {
             Word::Started { moment, .. } => {
-                let started = AttemptEvent::Started { command: redacted_arguments(&self.argv), moment: moment.filter(|_| !self.again) };
+                let started = AttemptEvent::Started {
+                    command: redacted_arguments(&self.argv),
+                    moment: moment.filter(|_| !self.again),
+                };
                 let _ = self.seen.send(started).await;
                 // One that was found again began when its shim did.
-                let now = if self.again { Duration::ZERO } else { self.began.elapsed() };
+                let now = if self.again {
+                    Duration::ZERO
+                } else {
+                    self.began.elapsed()
+                };
                 self.attempt.handle(Input::Started, now);
                 return Ok(());
             }
@@ -321,7 +366,10 @@ impl WatchedAttempt {
                 return Ok(());
             }
             Word::Refused(obstacle) => Input::CouldNotStart(obstacle),
-            Word::NotReady(how) => Input::NotReady { how, output: launch::end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)) },
+            Word::NotReady(how) => Input::NotReady {
+                how,
+                output: launch::end_of(&self.folder.join(launch::PREFLIGHT_OUTPUT)),
+            },
             Word::Exited(exit) | Word::Cut(exit) if running => {
                 if let Some(note) = self.program.shim_was_killed() {
                     self.note(note.to_owned());
@@ -331,9 +379,9 @@ impl WatchedAttempt {
                 }
                 Input::Exited(exit)
             }
-            Word::Exited(_) | Word::Cut(_) => {
-                Input::CouldNotStart(Obstacle::Machine("the process that looks after the program was killed".to_owned()))
-            }
+            Word::Exited(_) | Word::Cut(_) => Input::CouldNotStart(Obstacle::Machine(
+                "the process that looks after the program was killed".to_owned(),
+            )),
         };
         self.handle(input).await
     }
@@ -360,7 +408,9 @@ impl WatchedAttempt {
 
     /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
     async fn monitor(&mut self) {
-        let Some(monitor) = &mut self.monitor else { return };
+        let Some(monitor) = &mut self.monitor else {
+            return;
+        };
         let readings = monitor.look(self.program.tree(), &self.theirs).await;
         self.put(readings);
     }
@@ -389,7 +439,11 @@ impl WatchedAttempt {
         let began = Instant::now();
         let mut is_late = false;
         // Nobody waits long for the output of what is not to count.
-        let patience = if self.attempt.is_wanted_to_end() { WANTED_TIME_MAX } else { WRITE_TIME_MAX };
+        let patience = if self.attempt.is_wanted_to_end() {
+            WANTED_TIME_MAX
+        } else {
+            WRITE_TIME_MAX
+        };
         while self.program.has_shim() && began.elapsed() < patience {
             tokio::time::sleep(WRITE_LOOK).await;
             if !is_late && began.elapsed() >= WRITE_TIME {
@@ -418,9 +472,13 @@ impl WatchedAttempt {
             UserSignal::Usr1 => Signal::SIGUSR1,
             UserSignal::Usr2 => Signal::SIGUSR2,
         };
-        let count = tokio::task::spawn_blocking(move || tree.signal_handlers(signal)).await.unwrap_or_default();
+        let count = tokio::task::spawn_blocking(move || tree.signal_handlers(signal))
+            .await
+            .unwrap_or_default();
         if count == 0 {
-            self.note(format!("its program does not handle {signal}, which is not passed on to it"));
+            self.note(format!(
+                "its program does not handle {signal}, which is not passed on to it"
+            ));
         }
     }
 
@@ -455,7 +513,9 @@ impl WatchedAttempt {
     /// Sends the notes for which there is room; the others wait.
     fn send_notes(&mut self) {
         while let Some(text) = self.notes.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(AttemptEvent::Note(text))) = self.seen.try_send(AttemptEvent::Note(text)) {
+            if let Err(mpsc::error::TrySendError::Full(AttemptEvent::Note(text))) =
+                self.seen.try_send(AttemptEvent::Note(text))
+            {
                 return self.notes.push_front(text);
             }
         }
@@ -463,6 +523,8 @@ impl WatchedAttempt {
 }
 
 /// `Sender::reserve` of a clone, so that waiting for room borrows nothing of the watch.
-async fn reserve(seen: &mpsc::Sender<AttemptEvent>) -> Result<mpsc::OwnedPermit<AttemptEvent>, mpsc::error::SendError<()>> {
+async fn reserve(
+    seen: &mpsc::Sender<AttemptEvent>,
+) -> Result<mpsc::OwnedPermit<AttemptEvent>, mpsc::error::SendError<()>> {
     seen.clone().reserve_owned().await
 }

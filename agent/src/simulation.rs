@@ -51,7 +51,10 @@ pub trait World: Send + Sync {
 
 /// The programs of all machines: like real ones they go on when their agent is killed.
 #[derive(Clone, Debug, Default)]
-pub struct Processes(Arc<Mutex<BTreeMap<String, Process>>>, Arc<SimulatedPrograms>);
+pub struct Processes(
+    Arc<Mutex<BTreeMap<String, Process>>>,
+    Arc<SimulatedPrograms>,
+);
 
 /// What concerns all programs.
 #[derive(Debug, Default)]
@@ -80,10 +83,25 @@ struct Process {
 }
 
 impl Process {
-    fn new(script: Script, host: &str, run_folder: PathBuf, fence: Option<Fence>, began: Duration) -> Self {
+    fn new(
+        script: Script,
+        host: &str,
+        run_folder: PathBuf,
+        fence: Option<Fence>,
+        began: Duration,
+    ) -> Self {
         let last = began + script.steps.iter().map(|(pause, _)| *pause).sum();
         let end = script.exit.map(|code| (last, Exit::Code(code)));
-        Self { script, host: host.to_owned(), is_taken_away: false, run_folder, fence, attended: began, began, end }
+        Self {
+            script,
+            host: host.to_owned(),
+            is_taken_away: false,
+            run_folder,
+            fence,
+            attended: began,
+            began,
+            end,
+        }
     }
 
     /// The values that it has given out.
@@ -104,11 +122,18 @@ impl Process {
             at += *pause;
             at
         });
-        now.saturating_sub(given.take_while(|at| *at <= now).last().unwrap_or(self.began))
+        now.saturating_sub(
+            given
+                .take_while(|at| *at <= now)
+                .last()
+                .unwrap_or(self.began),
+        )
     }
 
     fn exit(&self, now: Duration) -> Option<Exit> {
-        self.end.filter(|(end, _)| *end <= now).map(|(_, exit)| exit)
+        self.end
+            .filter(|(end, _)| *end <= now)
+            .map(|(_, exit)| exit)
     }
 
     fn end_at(&mut self, at: Duration, exit: Exit) {
@@ -121,22 +146,44 @@ impl Process {
 impl Processes {
     /// Returns the markers of those that run.
     pub fn running(&self, now: Duration) -> Vec<String> {
-        self.lock().iter().filter(|(_, process)| process.exit(now).is_none()).map(|(marker, _)| marker.clone()).collect()
+        self.lock()
+            .iter()
+            .filter(|(_, process)| process.exit(now).is_none())
+            .map(|(marker, _)| marker.clone())
+            .collect()
     }
 
     /// Returns the values that the program of an attempt has given out; `None`: there never was one.
     pub fn values(&self, incarnation: &str, now: Duration) -> Option<Vec<f64>> {
         let suffix = format!("@{incarnation}");
-        self.lock().iter().find(|(marker, _)| marker.ends_with(&suffix)).map(|(_, process)| process.values(now))
+        self.lock()
+            .iter()
+            .find(|(marker, _)| marker.ends_with(&suffix))
+            .map(|(_, process)| process.values(now))
     }
 
     /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns the markers of those that were not
     /// about to fail by themselves, since they had given out nothing for `silence_max`.
-    pub fn signal(&self, host: &str, at: Duration, into_errors: bool, silence_max: Duration) -> Vec<String> {
+    pub fn signal(
+        &self,
+        host: &str,
+        at: Duration,
+        into_errors: bool,
+        silence_max: Duration,
+    ) -> Vec<String> {
         let mut processes = self.lock();
-        let running = processes.iter_mut().filter(|(_, process)| process.host == host && process.exit(at).is_none());
+        let running = processes
+            .iter_mut()
+            .filter(|(_, process)| process.host == host && process.exit(at).is_none());
         let signalled = running.filter_map(|(marker, process)| {
-            process.end_at(at + OBEYS_AFTER, if into_errors { Exit::Code(1) } else { Exit::Signal(15) });
+            process.end_at(
+                at + OBEYS_AFTER,
+                if into_errors {
+                    Exit::Code(1)
+                } else {
+                    Exit::Signal(15)
+                },
+            );
             (process.silence(at) < silence_max).then(|| marker.clone())
         });
         signalled.collect()
@@ -155,7 +202,9 @@ impl Processes {
     /// Returns whether a scheduler ended the program of an attempt.
     pub fn is_taken_away(&self, incarnation: &str) -> bool {
         let suffix = format!("@{incarnation}");
-        self.lock().iter().any(|(marker, process)| marker.ends_with(&suffix) && process.is_taken_away)
+        self.lock()
+            .iter()
+            .any(|(marker, process)| marker.ends_with(&suffix) && process.is_taken_away)
     }
 
     /// Returns how many running programs agents have signalled.
@@ -165,7 +214,11 @@ impl Processes {
 
     /// Returns the programs that were started while another one wrote their checkpoint folder, in words.
     pub fn overlaps(&self) -> Vec<String> {
-        self.1.overlaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.1
+            .overlaps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Opens the fences of programs that have ended, as the kernel does.
@@ -179,7 +232,11 @@ impl Processes {
 
     /// Ends the programs that write a run's checkpoint folder and have no agent any more.
     fn end_deserted(&self, run_folder: &Path, now: Duration) {
-        for process in self.lock().values_mut().filter(|process| process.run_folder == run_folder) {
+        for process in self
+            .lock()
+            .values_mut()
+            .filter(|process| process.run_folder == run_folder)
+        {
             if process.attended + ALONE_AFTER < now {
                 process.end_at(now, Exit::Signal(9));
             }
@@ -189,9 +246,15 @@ impl Processes {
     fn start(&self, marker: String, process: Process) {
         let mut processes = self.lock();
         let now = process.began;
-        let others = processes.iter().filter(|(_, other)| other.run_folder == process.run_folder && other.exit(now).is_none());
+        let others = processes.iter().filter(|(_, other)| {
+            other.run_folder == process.run_folder && other.exit(now).is_none()
+        });
         for (other, _) in others {
-            self.1.overlaps.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{marker} was started while {other} ran"));
+            self.1
+                .overlaps
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(format!("{marker} was started while {other} ran"));
         }
         processes.insert(marker, process);
     }
@@ -219,8 +282,22 @@ pub async fn run(
     interrupts: mpsc::Receiver<Interrupt>,
     notices: mpsc::UnboundedSender<Notice>,
 ) -> Result<AgentSummary, AgentError> {
-    let executor = Arc::new(SimulatedMachine { host: host.to_owned(), world, processes });
-    crate::session::run(Surroundings { host: host.to_owned(), controller, executor }, options, interrupts, notices).await
+    let executor = Arc::new(SimulatedMachine {
+        host: host.to_owned(),
+        world,
+        processes,
+    });
+    crate::session::run(
+        Surroundings {
+            host: host.to_owned(),
+            controller,
+            executor,
+        },
+        options,
+        interrupts,
+        notices,
+    )
+    .await
 }
 
 struct SimulatedMachine {
@@ -240,13 +317,28 @@ impl Executor for SimulatedMachine {
         Box::pin(async move {
             let skip = match begin {
                 Begin::Anew => {
-                    let fence = match self.enter(job, wants).await.map_err(|error| (job.run_folder(), error))? {
+                    let fence = match self
+                        .enter(job, wants)
+                        .await
+                        .map_err(|error| (job.run_folder(), error))?
+                    {
                         Ok(fence) => fence,
-                        Err(outcome) => return Ok(AttemptEnd { outcome, objective: None }),
+                        Err(outcome) => {
+                            return Ok(AttemptEnd {
+                                outcome,
+                                objective: None,
+                            });
+                        }
                     };
                     let params = serde_json::Value::Object(job.params.clone()).to_string();
                     let script = self.world.script(&self.host, job.run, job.attempt, &params);
-                    let process = Process::new(script, &self.host, job.run_folder(), fence, self.world.now());
+                    let process = Process::new(
+                        script,
+                        &self.host,
+                        job.run_folder(),
+                        fence,
+                        self.world.now(),
+                    );
                     self.processes.start(job.marker(), process);
                     Counts::default()
                 }
@@ -262,7 +354,12 @@ impl Executor for SimulatedMachine {
 
     fn terminate(&self, marker: String) -> Work<'_, ()> {
         let now = self.world.now();
-        if let Some(process) = self.processes.lock().get_mut(&marker).filter(|process| !process.script.deaf) {
+        if let Some(process) = self
+            .processes
+            .lock()
+            .get_mut(&marker)
+            .filter(|process| !process.script.deaf)
+        {
             process.end_at(now + OBEYS_AFTER, Exit::Signal(15));
         }
         Box::pin(async {})
@@ -279,25 +376,41 @@ impl Executor for SimulatedMachine {
 
 impl SimulatedMachine {
     /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
-    async fn enter(&self, job: &Job, wants: &mut mpsc::UnboundedReceiver<Want>) -> io::Result<Result<Option<Fence>, AttemptOutcome>> {
+    async fn enter(
+        &self,
+        job: &Job,
+        wants: &mut mpsc::UnboundedReceiver<Want>,
+    ) -> io::Result<Result<Option<Fence>, AttemptOutcome>> {
         if crate::weakness::has(Weakness::OpenFence) {
             return Ok(Ok(None));
         }
         let mut attempt = AttemptState::new(&job.objective, job.limits);
-        let order = FenceOrder { run_folder: job.run_folder(), attempt: job.attempt };
+        let order = FenceOrder {
+            run_folder: job.run_folder(),
+            attempt: job.attempt,
+        };
         std::fs::create_dir_all(&order.run_folder)?;
         loop {
             self.processes.open_fences(self.world.now());
             if let Ok(fence) = fence::try_enter(&order, &job.marker(), &self.host)? {
                 return Ok(Ok(Some(fence)));
             }
-            self.processes.end_deserted(&order.run_folder, self.world.now());
+            self.processes
+                .end_deserted(&order.run_folder, self.world.now());
             if attempt.is_wanted_to_end() {
-                let reason = Obstacle::Machine("another attempt writes the checkpoint folder".to_owned());
+                let reason =
+                    Obstacle::Machine("another attempt writes the checkpoint folder".to_owned());
                 let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
-                let outcome =
-                    actions.into_iter().find_map(|action| if let Action::Finish(outcome) = action { Some(outcome) } else { None });
-                return Ok(Err(outcome.expect("an attempt that could not start has ended")));
+                let outcome = actions.into_iter().find_map(|action| {
+                    if let Action::Finish(outcome) = action {
+                        Some(outcome)
+                    } else {
+                        None
+                    }
+                });
+                return Ok(Err(
+                    outcome.expect("an attempt that could not start has ended")
+                ));
             }
             tokio::select! {
                 Some(want) = wants.recv() => drop(attempt.handle(Input::Want(want), Duration::ZERO)),
@@ -308,10 +421,17 @@ impl SimulatedMachine {
 
     fn look(&self, job: &Job) -> (Duration, Vec<f64>, Option<Exit>) {
         let now = self.world.now();
-        self.processes.lock().get_mut(&job.marker()).map_or((Duration::ZERO, Vec::new(), Some(Exit::Signal(9))), |process| {
-            process.attended = now;
-            (now.saturating_sub(process.began), process.values(now), process.exit(now))
-        })
+        self.processes.lock().get_mut(&job.marker()).map_or(
+            (Duration::ZERO, Vec::new(), Some(Exit::Signal(9))),
+            |process| {
+                process.attended = now;
+                (
+                    now.saturating_sub(process.began),
+                    process.values(now),
+                    process.exit(now),
+                )
+            },
+        )
     }
 
     fn signal(&self, job: &Job, exit: Exit) {
@@ -337,7 +457,12 @@ impl SimulatedMachine {
         seen: mpsc::Sender<AttemptEvent>,
     ) -> AttemptEnd {
         let mut attempt = AttemptState::new(&job.objective, job.limits);
-        let _ = seen.send(AttemptEvent::Started { command: vec!["simulated".to_owned()], moment: None }).await;
+        let _ = seen
+            .send(AttemptEvent::Started {
+                command: vec!["simulated".to_owned()],
+                moment: None,
+            })
+            .await;
         let (mut taken, mut exited) = (0, false);
         let mut inputs = vec![Input::Started];
         if begin != Begin::Anew && launch::is_preempted(&job.folder()) {
@@ -347,11 +472,28 @@ impl SimulatedMachine {
             let (now, values, exit) = self.look(job);
             let mut points = Vec::new();
             for (index, value) in values.iter().enumerate().skip(taken) {
-                attempt.handle(Input::Metric { name: job.objective.clone(), value: *value }, now);
-                let counts = Counts { output: index as u64 + 1, ..Counts::default() };
-                let reading = Reading { name: job.objective.clone(), step: Some(index as i64), value: *value };
+                attempt.handle(
+                    Input::Metric {
+                        name: job.objective.clone(),
+                        value: *value,
+                    },
+                    now,
+                );
+                let counts = Counts {
+                    output: index as u64 + 1,
+                    ..Counts::default()
+                };
+                let reading = Reading {
+                    name: job.objective.clone(),
+                    step: Some(index as i64),
+                    value: *value,
+                };
                 if counts.output > skip.output {
-                    points.push(Point { reading, wall_ms: 0, counts });
+                    points.push(Point {
+                        reading,
+                        wall_ms: 0,
+                        counts,
+                    });
                 }
             }
             taken = values.len();
@@ -390,6 +532,9 @@ impl SimulatedMachine {
     }
 
     fn ended(&self, attempt: &AttemptState, outcome: AttemptOutcome) -> AttemptEnd {
-        AttemptEnd { outcome, objective: attempt.objective() }
+        AttemptEnd {
+            outcome,
+            objective: attempt.objective(),
+        }
     }
 }

@@ -24,7 +24,11 @@ impl Stream {
 }
 
 /// The source of bytes; `None`: from neither stream.
-const SIGNS: [(&str, Option<Stream>); 3] = [("o", Some(Stream::Output)), ("e", Some(Stream::Error)), ("-", None)];
+const SIGNS: [(&str, Option<Stream>); 3] = [
+    ("o", Some(Stream::Output)),
+    ("e", Some(Stream::Error)),
+    ("-", None),
+];
 
 /// Returns where it is written which bytes of a log are from which stream.
 pub(crate) fn origins_of(log: &Path) -> PathBuf {
@@ -57,15 +61,25 @@ pub(crate) struct Merged {
 impl Merger {
     /// Continues a log of this length.
     pub(crate) fn new(length: u64) -> Self {
-        Self { held: Default::default(), last: Stream::Output, is_open: false, length, merged: Merged::default() }
+        Self {
+            held: Default::default(),
+            last: Stream::Output,
+            is_open: false,
+            length,
+            merged: Merged::default(),
+        }
     }
 
     /// Takes in what a stream has brought. The lines that it completes are given out, the rest waits for its end.
     pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
         let held = &mut self.held[stream as usize];
         // A carriage return that comes last may belong to a newline.
-        let end = bytes[..bytes.len().saturating_sub(1)].iter().rposition(|byte| *byte == b'\r');
-        let end = end.max(bytes.iter().rposition(|byte| *byte == b'\n')).map_or(0, |last| last + 1);
+        let end = bytes[..bytes.len().saturating_sub(1)]
+            .iter()
+            .rposition(|byte| *byte == b'\r');
+        let end = end
+            .max(bytes.iter().rposition(|byte| *byte == b'\n'))
+            .map_or(0, |last| last + 1);
         if end > 0 {
             let mut lines = std::mem::take(held);
             lines.extend_from_slice(&bytes[..end]);
@@ -115,8 +129,13 @@ impl Merger {
     }
 
     fn switch_to(&mut self, stream: Option<Stream>) {
-        let sign = SIGNS.iter().find(|(_, of)| *of == stream).map_or("", |(sign, _)| sign);
-        self.merged.origins.extend_from_slice(format!("{} {sign}\n", self.length).as_bytes());
+        let sign = SIGNS
+            .iter()
+            .find(|(_, of)| *of == stream)
+            .map_or("", |(sign, _)| sign);
+        self.merged
+            .origins
+            .extend_from_slice(format!("{} {sign}\n", self.length).as_bytes());
     }
 }
 
@@ -134,14 +153,22 @@ pub(crate) struct StreamOrigins {
 
 impl Default for StreamOrigins {
     fn default() -> Self {
-        Self { partial: Vec::new(), switches: VecDeque::new(), current: Some(Stream::Output), is_broken: false }
+        Self {
+            partial: Vec::new(),
+            switches: VecDeque::new(),
+            current: Some(Stream::Output),
+            is_broken: false,
+        }
     }
 }
 
 impl StreamOrigins {
     /// All bytes count as from one stream, whatever is pushed.
     pub(crate) fn unknown() -> Self {
-        Self { is_broken: true, ..Self::default() }
+        Self {
+            is_broken: true,
+            ..Self::default()
+        }
     }
 
     /// Takes in what the file of origins has gained. What is no switch ends it: all that follows is from the stream before.
@@ -161,13 +188,20 @@ impl StreamOrigins {
     }
 
     /// Cuts bytes of the log, from an offset on, into pieces of one stream each. The offset never goes back.
-    pub(crate) fn cut<'a>(&mut self, mut offset: u64, mut bytes: &'a [u8]) -> Vec<(Stream, &'a [u8])> {
+    pub(crate) fn cut<'a>(
+        &mut self,
+        mut offset: u64,
+        mut bytes: &'a [u8],
+    ) -> Vec<(Stream, &'a [u8])> {
         let mut pieces = Vec::new();
         while !bytes.is_empty() {
             while let Some((_, stream)) = self.switches.pop_front_if(|(at, _)| *at <= offset) {
                 self.current = stream;
             }
-            let left = self.switches.front().map_or(u64::MAX, |(at, _)| at - offset);
+            let left = self
+                .switches
+                .front()
+                .map_or(u64::MAX, |(at, _)| at - offset);
             let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
             let (piece, rest) = bytes.split_at(length);
             pieces.extend(self.current.map(|stream| (stream, piece)));
@@ -192,20 +226,39 @@ mod tests {
 
     fn merged(pieces: &[(Stream, &[u8])]) -> Merged {
         let mut merger = Merger::new(0);
-        pieces.iter().for_each(|(stream, bytes)| merger.push(*stream, bytes));
+        pieces
+            .iter()
+            .for_each(|(stream, bytes)| merger.push(*stream, bytes));
         merger.flush();
         merger.take()
     }
 
     fn log(pieces: &[(Stream, &str)]) -> String {
-        let pieces: Vec<_> = pieces.iter().map(|(stream, text)| (*stream, text.as_bytes())).collect();
+        let pieces: Vec<_> = pieces
+            .iter()
+            .map(|(stream, text)| (*stream, text.as_bytes()))
+            .collect();
         String::from_utf8(merged(&pieces).log).unwrap()
     }
 
     #[test]
     fn lines_are_whole_and_in_the_order_in_which_they_are_completed() {
-        assert_eq!(log(&[(Output, "loss: "), (Error, "evaluating\n"), (Output, "0.9\n")]), "evaluating\nloss: 0.9\n");
-        assert_eq!(log(&[(Error, "\r 50%"), (Output, "{\"a\": 1}\n"), (Error, "\r100%\n")]), "\r{\"a\": 1}\n 50%\r100%\n");
+        assert_eq!(
+            log(&[
+                (Output, "loss: "),
+                (Error, "evaluating\n"),
+                (Output, "0.9\n")
+            ]),
+            "evaluating\nloss: 0.9\n"
+        );
+        assert_eq!(
+            log(&[
+                (Error, "\r 50%"),
+                (Output, "{\"a\": 1}\n"),
+                (Error, "\r100%\n")
+            ]),
+            "\r{\"a\": 1}\n 50%\r100%\n"
+        );
         assert_eq!(
             log(&[(Output, "a\r"), (Error, "b\n"), (Output, "\nc")]),
             "b\na\r\nc",
@@ -224,10 +277,20 @@ mod tests {
         merger.push(Error, b"7 skipped\n");
         merger.push(Output, b"0.9\n");
         let Merged { log, origins } = merger.take();
-        assert_eq!(String::from_utf8(log.clone()).unwrap(), "loss: \n7 skipped\n0.9\n");
+        assert_eq!(
+            String::from_utf8(log.clone()).unwrap(),
+            "loss: \n7 skipped\n0.9\n"
+        );
         let mut read = StreamOrigins::default();
         read.push(&origins);
-        assert_eq!(read.cut(0, &log), [(Output, &b"loss: "[..]), (Error, b"7 skipped\n"), (Output, b"0.9\n")]);
+        assert_eq!(
+            read.cut(0, &log),
+            [
+                (Output, &b"loss: "[..]),
+                (Error, b"7 skipped\n"),
+                (Output, b"0.9\n")
+            ]
+        );
     }
 
     #[test]
@@ -241,7 +304,10 @@ mod tests {
     fn origins_that_were_written_over_say_nothing() {
         let mut origins = StreamOrigins::default();
         origins.push(b"2 e\n1 o\n5 o\nno");
-        assert_eq!(origins.cut(0, b"abcdefgh"), [(Output, &b"ab"[..]), (Error, b"cdefgh")]);
+        assert_eq!(
+            origins.cut(0, b"abcdefgh"),
+            [(Output, &b"ab"[..]), (Error, b"cdefgh")]
+        );
     }
 
     proptest! {

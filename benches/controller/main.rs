@@ -19,8 +19,9 @@ use sweep_proto::v1::finish_attempt_request::Result as Outcome;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::tell_request;
 use sweep_proto::v1::{
-    AcquireRequest, AskRequest, AskResponse, Assignment, CancelRunRequest, CreateSweepRequest, FinishAttemptRequest, GetStatusRequest,
-    ImportRunsRequest, ImportedRun, MetricPoint, RegisterAgentRequest, ReportMetricsRequest, TellRequest,
+    AcquireRequest, AskRequest, AskResponse, Assignment, CancelRunRequest, CreateSweepRequest,
+    FinishAttemptRequest, GetStatusRequest, ImportRunsRequest, ImportedRun, MetricPoint,
+    RegisterAgentRequest, ReportMetricsRequest, TellRequest,
 };
 use tonic::transport::Channel;
 
@@ -45,12 +46,20 @@ async fn main() -> Result<()> {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }
-    let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let names: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     let known = ["acquire", "paused", "cycle", "import"];
     for name in &names {
-        ensure!(known.contains(&name.as_str()), "there is no benchmark `{name}`; there are {}", known.join(", "));
+        ensure!(
+            known.contains(&name.as_str()),
+            "there is no benchmark `{name}`; there are {}",
+            known.join(", ")
+        );
     }
-    let is_wanted = |benchmark: &str| names.is_empty() || names.iter().any(|name| *name == benchmark);
+    let is_wanted =
+        |benchmark: &str| names.is_empty() || names.iter().any(|name| *name == benchmark);
     if is_wanted("acquire") {
         acquire(false).await?;
     }
@@ -81,7 +90,11 @@ async fn acquire(pauses: bool) -> Result<()> {
     }
     print_percentiles("`GetStatus`, for comparison", pauses, times);
     // One after the other, a Bayesian suggestion would not be ready.
-    for method in if pauses { ["random", "bayes"].as_slice() } else { &["random"] } {
+    for method in if pauses {
+        ["random", "bayes"].as_slice()
+    } else {
+        &["random"]
+    } {
         let server = Server::start().await?;
         let mut client = Client::new(&server, method).await?;
         for _ in 0..if *method == "bayes" { HISTORY } else { 0 } {
@@ -96,7 +109,11 @@ async fn acquire(pauses: bool) -> Result<()> {
             let assignment = client.acquire().await?;
             times.push(before.elapsed());
             // The search sees nothing of a cancelled run: its history keeps its length, and with it the time that the next one takes.
-            if *method == "bayes" { client.cancel(&assignment).await? } else { client.succeed(&assignment).await? }
+            if *method == "bayes" {
+                client.cancel(&assignment).await?;
+            } else {
+                client.succeed(&assignment).await?;
+            }
         }
         print_percentiles(&format!("`Acquire`, `method: {method}`"), pauses, times);
     }
@@ -111,8 +128,13 @@ async fn pause(server: &Server, pauses: bool) -> Result<()> {
 fn print_percentiles(what: &str, pauses: bool, mut times: Vec<Duration>) {
     let times = &mut times[WARM_UP..];
     times.sort();
-    let [p50, p99, longest] = [CALLS / 2, CALLS * 99 / 100, CALLS - 1].map(|place| milliseconds(times[place]));
-    let rhythm = if pauses { "after a pause each" } else { "one after the other" };
+    let [p50, p99, longest] =
+        [CALLS / 2, CALLS * 99 / 100, CALLS - 1].map(|place| milliseconds(times[place]));
+    let rhythm = if pauses {
+        "after a pause each"
+    } else {
+        "one after the other"
+    };
     println!("| {what}, {rhythm} | {p50:.2} ms | {p99:.2} ms | {longest:.2} ms |");
 }
 
@@ -124,24 +146,39 @@ async fn cycle() -> Result<()> {
     println!("|---|---|---|---|---|");
     let server = Server::start().await?;
     let mut client = Client::new(&server, "bayes").await?;
-    let (mut times, mut asking, mut used, mut stale) = (Duration::ZERO, Duration::ZERO, server.processor_time()?, 0);
+    let (mut times, mut asking, mut used, mut stale) =
+        (Duration::ZERO, Duration::ZERO, server.processor_time()?, 0);
     for told in 0..RUNS[RUNS.len() - 1] {
         if RUNS.contains(&(told + WINDOW)) {
-            (times, asking, used, stale) = (Duration::ZERO, Duration::ZERO, server.processor_time()?, 0);
+            (times, asking, used, stale) =
+                (Duration::ZERO, Duration::ZERO, server.processor_time()?, 0);
         }
         let before = Instant::now();
         let asked = client.ask().await?;
         asking += before.elapsed();
-        stale += usize::from(asked.why.as_ref().is_some_and(|why| why.observations < told as u64));
+        stale += usize::from(
+            asked
+                .why
+                .as_ref()
+                .is_some_and(|why| why.observations < told as u64),
+        );
         client.tell(&asked).await?;
         times += before.elapsed();
         if RUNS.contains(&(told + 1)) {
             let used = server.processor_time()?.saturating_sub(used);
-            let [cycle, ask, used] = [times, asking, used].map(|sum| milliseconds(sum) / WINDOW as f64);
-            println!("| {} | {cycle:.1} ms | {ask:.1} ms | {used:.1} ms | {stale} of {WINDOW} |", told + 1);
+            let [cycle, ask, used] =
+                [times, asking, used].map(|sum| milliseconds(sum) / WINDOW as f64);
+            println!(
+                "| {} | {cycle:.1} ms | {ask:.1} ms | {used:.1} ms | {stale} of {WINDOW} |",
+                told + 1
+            );
         }
     }
-    println!("\nThe controller after {} runs: {}", RUNS[RUNS.len() - 1], memory(&server).await?);
+    println!(
+        "\nThe controller after {} runs: {}",
+        RUNS[RUNS.len() - 1],
+        memory(&server).await?
+    );
     Ok(())
 }
 
@@ -154,18 +191,40 @@ async fn import() -> Result<()> {
         let runs = (0..count).map(|run| {
             let params_json = problem::configuration(run).to_string();
             let value = problem::loss(&params_json)?;
-            Ok(ImportedRun { params_json, value, ..ImportedRun::default() })
+            Ok(ImportedRun {
+                params_json,
+                value,
+                ..ImportedRun::default()
+            })
         });
-        let request = ImportRunsRequest { sweep_id: client.sweep.clone(), request_id: String::new(), runs: runs.collect::<Result<_>>()? };
+        let request = ImportRunsRequest {
+            sweep_id: client.sweep.clone(),
+            request_id: String::new(),
+            runs: runs.collect::<Result<_>>()?,
+        };
         let before = Instant::now();
         let imported = client.sweeps.import_runs(request).await?.into_inner();
         let importing = before.elapsed();
-        ensure!(imported.imported == count as u64, "left out: {:?}", imported.skipped);
+        ensure!(
+            imported.imported == count as u64,
+            "left out: {:?}",
+            imported.skipped
+        );
         let before = Instant::now();
         let asked = client.ask().await?;
         let asking = before.elapsed();
-        ensure!(asked.why.is_some_and(|why| why.observations == count as u64), "the suggestion has not seen what was imported");
-        println!("| {count} | {:.0} ms | {:.0} ms | {} |", milliseconds(importing), milliseconds(asking), memory(&server).await?);
+        ensure!(
+            asked
+                .why
+                .is_some_and(|why| why.observations == count as u64),
+            "the suggestion has not seen what was imported"
+        );
+        println!(
+            "| {count} | {:.0} ms | {:.0} ms | {} |",
+            milliseconds(importing),
+            milliseconds(asking),
+            memory(&server).await?
+        );
     }
     Ok(())
 }
@@ -174,7 +233,12 @@ async fn import() -> Result<()> {
 async fn memory(server: &Server) -> Result<String> {
     server.quiet().await?;
     let memory = server.memory()?;
-    Ok(format!("{:.1} MB resident at rest, {:.1} MB at most; {:.1} MB on disk", memory.now, memory.most, server.disk()?))
+    Ok(format!(
+        "{:.1} MB resident at rest, {:.1} MB at most; {:.1} MB on disk",
+        memory.now,
+        memory.most,
+        server.disk()?
+    ))
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -193,8 +257,18 @@ impl Client {
     async fn new(server: &Server, method: &str) -> Result<Self> {
         let channel = server.connect().await?;
         let mut sweeps = SweepServiceClient::new(channel.clone());
-        let created = sweeps.create_sweep(CreateSweepRequest { yaml: problem::file(method), ..CreateSweepRequest::default() }).await?;
-        Ok(Self { sweeps, agents: AgentServiceClient::new(channel), sweep: created.into_inner().sweep_id, calls: 0 })
+        let created = sweeps
+            .create_sweep(CreateSweepRequest {
+                yaml: problem::file(method),
+                ..CreateSweepRequest::default()
+            })
+            .await?;
+        Ok(Self {
+            sweeps,
+            agents: AgentServiceClient::new(channel),
+            sweep: created.into_inner().sweep_id,
+            calls: 0,
+        })
     }
 
     /// Returns a new request id: the controller keeps the reply of each, as it does for everybody.
@@ -205,7 +279,12 @@ impl Client {
 
     async fn ask(&mut self) -> Result<AskResponse> {
         let request_id = self.request_id();
-        let request = AskRequest { sweep_id: self.sweep.clone(), request_id, worker: AGENT.to_owned(), code_version: String::new() };
+        let request = AskRequest {
+            sweep_id: self.sweep.clone(),
+            request_id,
+            worker: AGENT.to_owned(),
+            code_version: String::new(),
+        };
         Ok(self.sweeps.ask(request).await?.into_inner())
     }
 
@@ -245,7 +324,14 @@ impl Client {
             request_id: self.request_id(),
             ..AcquireRequest::default()
         };
-        match self.agents.acquire(request).await?.into_inner().next.context("an empty answer")? {
+        match self
+            .agents
+            .acquire(request)
+            .await?
+            .into_inner()
+            .next
+            .context("an empty answer")?
+        {
             Next::Assignment(assignment) => Ok(assignment),
             other => anyhow::bail!("no run: {other:?}"),
         }
@@ -259,7 +345,12 @@ impl Client {
             run: assignment.run,
             attempt: assignment.attempt,
             first_seq: 0,
-            points: vec![MetricPoint { name: "loss".to_owned(), step: Some(1), wall_ms: 1, value }],
+            points: vec![MetricPoint {
+                name: "loss".to_owned(),
+                step: Some(1),
+                wall_ms: 1,
+                value,
+            }],
             incarnation: String::new(),
         };
         self.agents.report_metrics(request).await?;
@@ -267,7 +358,11 @@ impl Client {
     }
 
     async fn cancel(&mut self, assignment: &Assignment) -> Result<()> {
-        let request = CancelRunRequest { sweep_id: self.sweep.clone(), run: assignment.run, request_id: self.request_id() };
+        let request = CancelRunRequest {
+            sweep_id: self.sweep.clone(),
+            run: assignment.run,
+            request_id: self.request_id(),
+        };
         self.sweeps.cancel_run(request).await?;
         self.finish(assignment, Outcome::Cancelled).await
     }

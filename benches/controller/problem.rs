@@ -42,9 +42,20 @@ pub(crate) fn configuration(run: usize) -> Value {
     let mut parameters = Map::new();
     let optimizer = OPTIMIZERS[(at(NUMBERS.len()) * OPTIMIZERS.len() as f64) as usize];
     for (place, (name, distribution, min, max)) in NUMBERS.into_iter().enumerate() {
-        let value = if distribution.contains("log") { min * (max / min).powf(at(place)) } else { min + (max - min) * at(place) };
+        let value = if distribution.contains("log") {
+            min * (max / min).powf(at(place))
+        } else {
+            min + (max - min) * at(place)
+        };
         if name != "momentum" || optimizer == "sgd" {
-            parameters.insert(name.to_owned(), if is_whole(distribution) { json!(value.round() as i64) } else { json!(value) });
+            parameters.insert(
+                name.to_owned(),
+                if is_whole(distribution) {
+                    json!(value.round() as i64)
+                } else {
+                    json!(value)
+                },
+            );
         }
     }
     parameters.insert("optimizer".to_owned(), json!(optimizer));
@@ -54,13 +65,23 @@ pub(crate) fn configuration(run: usize) -> Value {
 /// Returns a loss: a bowl along each number, each flatter than the one before, and a better optimizer.
 pub(crate) fn loss(params_json: &str) -> Result<f64> {
     let parameters: Value = serde_json::from_str(params_json)?;
-    let mut loss = if parameters["optimizer"] == "sgd" { 0.0 } else { 0.05 };
+    let mut loss = if parameters["optimizer"] == "sgd" {
+        0.0
+    } else {
+        0.05
+    };
     for (place, (name, distribution, min, max)) in NUMBERS.into_iter().enumerate() {
         let value = match &parameters[name] {
             Value::Null => continue,
-            value => value.as_f64().with_context(|| format!("{name} is not a number in {params_json}"))?,
+            value => value
+                .as_f64()
+                .with_context(|| format!("{name} is not a number in {params_json}"))?,
         };
-        let at = if distribution.contains("log") { (value / min).ln() / (max / min).ln() } else { (value - min) / (max - min) };
+        let at = if distribution.contains("log") {
+            (value / min).ln() / (max / min).ln()
+        } else {
+            (value - min) / (max - min)
+        };
         let middle = 0.2 + 0.6 * (place as f64 * 0.618).fract();
         loss += (at - middle).powi(2) / (1.0 + place as f64);
     }

@@ -36,10 +36,21 @@ impl Server {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
         let said = folder.path().join("said");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
-        command.args(["controller", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path().join("data"));
-        command.env_remove("SWEEP_TOKEN").env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&said)?);
+        command
+            .args(["controller", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"));
+        command
+            .env_remove("SWEEP_TOKEN")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&said)?);
         let child = command.spawn().context("the binary cannot be started")?;
-        let mut server = Self { child, folder, address: String::new() };
+        let mut server = Self {
+            child,
+            folder,
+            address: String::new(),
+        };
         server.address = server.listening(said).await?;
         Ok(server)
     }
@@ -49,36 +60,66 @@ impl Server {
         let deadline = Instant::now() + START_MAX;
         while Instant::now() < deadline {
             let text = fs::read_to_string(&said)?;
-            let address = text.lines().find_map(|line| line.strip_prefix("Listening on ")?.split(',').next());
+            let address = text
+                .lines()
+                .find_map(|line| line.strip_prefix("Listening on ")?.split(',').next());
             if let Some(address) = address.filter(|_| text.ends_with('\n')) {
                 return Ok(format!("http://{address}"));
             }
-            ensure!(self.child.try_wait()?.is_none(), "the controller has ended: {text}");
+            ensure!(
+                self.child.try_wait()?.is_none(),
+                "the controller has ended: {text}"
+            );
             sleep(TICK).await;
         }
-        bail!("the controller does not listen: {}", fs::read_to_string(&said)?)
+        bail!(
+            "the controller does not listen: {}",
+            fs::read_to_string(&said)?
+        )
     }
 
     pub(crate) async fn connect(&self) -> Result<Channel> {
-        Ok(Channel::from_shared(self.address.clone())?.connect().await?)
+        Ok(Channel::from_shared(self.address.clone())?
+            .connect()
+            .await?)
     }
 
     /// Returns the processor time that all its threads have used, those that have ended included.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).context("only Linux tells what a process has used")?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
+            .context("only Linux tells what a process has used")?;
         // The second field is the name, in brackets, and may hold anything; user and system time are fields 14 and 15.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else { bail!("/proc/…/stat has too few fields: {stat}") };
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else {
+            bail!("/proc/…/stat has too few fields: {stat}")
+        };
         Ok(TICK * (user.parse::<u32>()? + system.parse::<u32>()?))
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let megabytes = |field: &str| -> Result<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(field)).with_context(|| format!("no {field} in /proc/…/status"))?;
-            Ok(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(field))
+                .with_context(|| format!("no {field} in /proc/…/status"))?;
+            Ok(line
+                .trim_start_matches(':')
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<f64>()?
+                * 1024.0
+                / 1e6)
         };
-        Ok(Memory { now: megabytes("VmRSS")?, most: megabytes("VmHWM")? })
+        Ok(Memory {
+            now: megabytes("VmRSS")?,
+            most: megabytes("VmHWM")?,
+        })
     }
 
     /// Waits until it computes nothing.
@@ -97,7 +138,9 @@ impl Server {
     /// Returns the size of all it has written, in megabytes.
     pub(crate) fn disk(&self) -> Result<f64> {
         let files = fs::read_dir(self.folder.path().join("data"))?;
-        let bytes = files.map(|file| Ok(file?.metadata()?.len())).sum::<Result<u64>>()?;
+        let bytes = files
+            .map(|file| Ok(file?.metadata()?.len()))
+            .sum::<Result<u64>>()?;
         Ok(bytes as f64 / 1e6)
     }
 }

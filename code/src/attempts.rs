@@ -23,7 +23,9 @@ pub struct RunningAttempt {
 
 impl AttemptRecords {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self {
+            dir: dir.to_owned(),
+        }
     }
 
     /// Records that an attempt begins. Files that appear or change from now on are outputs.

@@ -45,10 +45,16 @@ impl Checkouts {
     pub fn open(dir: &Path) -> Result<Self, CodeError> {
         for folder in ["trees", "notes", "used"] {
             let folder = dir.join(folder);
-            private_file::make_folder(&folder).map_err(|source| CodeError::File { path: folder.clone(), source })?;
+            private_file::make_folder(&folder).map_err(|source| CodeError::File {
+                path: folder.clone(),
+                source,
+            })?;
         }
         let _held = lock(dir)?;
-        Ok(Self { dir: dir.to_owned(), store: CodeStore::open(&dir.join("store.git"))? })
+        Ok(Self {
+            dir: dir.to_owned(),
+            store: CodeStore::open(&dir.join("store.git"))?,
+        })
     }
 
     /// Returns whether a version is here.
@@ -68,8 +74,14 @@ impl Checkouts {
     /// # Errors
     /// [`CodeError::File`].
     pub fn file(&self) -> Result<tempfile::TempPath, CodeError> {
-        let file = tempfile::Builder::new().prefix("bundle-").tempfile_in(&self.dir);
-        file.map(tempfile::NamedTempFile::into_temp_path).map_err(|source| CodeError::File { path: self.dir.clone(), source })
+        let file = tempfile::Builder::new()
+            .prefix("bundle-")
+            .tempfile_in(&self.dir);
+        file.map(tempfile::NamedTempFile::into_temp_path)
+            .map_err(|source| CodeError::File {
+                path: self.dir.clone(),
+                source,
+            })
     }
 
     /// Takes in the bundle of a version. Nothing is kept of one that is not exactly that.
@@ -90,7 +102,10 @@ impl Checkouts {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
         let _held = lock(&self.dir)?;
-        let (tree, notes) = (self.dir.join("trees").join(version), self.dir.join("notes").join(version));
+        let (tree, notes) = (
+            self.dir.join("trees").join(version),
+            self.dir.join("notes").join(version),
+        );
         let used = self.dir.join("used").join(version);
         private_file::write(&used, b"").map_err(|source| CodeError::File { path: used, source })?;
         if !(tree.exists() && self.store.is_intact(&tree, &notes)) {
@@ -106,12 +121,19 @@ impl Checkouts {
             move |source| CodeError::File { path, source }
         };
         let trees = self.dir.join("trees");
-        let beside = tempfile::Builder::new().prefix(BESIDE).tempdir_in(&trees).map_err(trouble(&trees))?;
+        let beside = tempfile::Builder::new()
+            .prefix(BESIDE)
+            .tempdir_in(&trees)
+            .map_err(trouble(&trees))?;
         let files = beside.path().join("files");
         let _ = fs::remove_file(notes);
         self.store.write_out(version, &files, notes)?;
         if tree.exists() {
-            let aside = tempfile::Builder::new().prefix(ASIDE).tempdir_in(&trees).map_err(trouble(&trees))?.keep();
+            let aside = tempfile::Builder::new()
+                .prefix(ASIDE)
+                .tempdir_in(&trees)
+                .map_err(trouble(&trees))?
+                .keep();
             fs::rename(tree, aside.join("files")).map_err(trouble(tree))?;
         }
         fs::rename(&files, tree).map_err(trouble(tree))
@@ -119,9 +141,20 @@ impl Checkouts {
 
     /// Versions by when they were used, the last first.
     fn used(&self) -> Vec<(SystemTime, String)> {
-        let stamp = |entry: fs::DirEntry| Some((entry.metadata().ok()?.modified().ok()?, entry.file_name().into_string().ok()?));
-        let entries = fs::read_dir(self.dir.join("used")).into_iter().flatten().flatten();
-        let mut used: Vec<_> = entries.filter_map(stamp).filter(|(_, version)| is_version(version)).collect();
+        let stamp = |entry: fs::DirEntry| {
+            Some((
+                entry.metadata().ok()?.modified().ok()?,
+                entry.file_name().into_string().ok()?,
+            ))
+        };
+        let entries = fs::read_dir(self.dir.join("used"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut used: Vec<_> = entries
+            .filter_map(stamp)
+            .filter(|(_, version)| is_version(version))
+            .collect();
         used.sort_by(|a, b| b.cmp(a));
         used
     }
@@ -131,11 +164,23 @@ impl Checkouts {
     fn clean(&self, version: &str) {
         let trees = self.dir.join("trees");
         let is_old = |when: SystemTime| when.elapsed().is_ok_and(|age| age > KEPT_FOR);
-        let old = self.used().into_iter().skip(KEPT).filter(|(when, other)| is_old(*when) && other != version);
-        let old: Vec<_> = old.map(|(_, old)| old).filter(|old| trees.join(old).exists()).collect();
-        let beside = fs::read_dir(&trees).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let (left, aside): (Vec<_>, Vec<_>) =
-            beside.filter(|name| name.starts_with(BESIDE) || name.starts_with(ASIDE)).partition(|name| name.starts_with(BESIDE));
+        let old = self
+            .used()
+            .into_iter()
+            .skip(KEPT)
+            .filter(|(when, other)| is_old(*when) && other != version);
+        let old: Vec<_> = old
+            .map(|(_, old)| old)
+            .filter(|old| trees.join(old).exists())
+            .collect();
+        let beside = fs::read_dir(&trees)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let (left, aside): (Vec<_>, Vec<_>) = beside
+            .filter(|name| name.starts_with(BESIDE) || name.starts_with(ASIDE))
+            .partition(|name| name.starts_with(BESIDE));
         // The lock is held while one is made: these are from a process that was killed.
         for name in left {
             let _ = fs::remove_dir_all(trees.join(name));
@@ -144,7 +189,11 @@ impl Checkouts {
             return;
         }
         let places = places();
-        let is_free = |name: &String| !places.iter().any(|place| place.starts_with(trees.join(name)));
+        let is_free = |name: &String| {
+            !places
+                .iter()
+                .any(|place| place.starts_with(trees.join(name)))
+        };
         for name in aside.into_iter().filter(is_free) {
             let _ = fs::remove_dir_all(trees.join(name));
         }
@@ -158,12 +207,17 @@ impl Checkouts {
 /// Where the processes of this machine are.
 fn places() -> Vec<PathBuf> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok()).collect()
+    entries
+        .filter_map(|entry| fs::read_link(entry.path().join("cwd")).ok())
+        .collect()
 }
 
 fn lock(dir: &Path) -> Result<File, CodeError> {
     let path = dir.join("lock");
-    let trouble = |source| CodeError::File { path: path.clone(), source };
+    let trouble = |source| CodeError::File {
+        path: path.clone(),
+        source,
+    };
     let file = private_file::lock_file(&path).map_err(trouble)?;
     file.lock().map_err(trouble)?;
     Ok(file)

@@ -14,14 +14,23 @@ pub(crate) const SOURCE_BYTES_MAX: u64 = 1 << 20;
 
 /// Extensions of programs.
 const SOURCE: &[&str] = &[
-    "bash", "c", "cc", "clj", "cmake", "cpp", "cs", "cu", "cuh", "cxx", "f", "f90", "fish", "fs", "go", "groovy", "h", "hh", "hpp", "hs",
-    "java", "jl", "js", "jsx", "kt", "lua", "m", "mjs", "mk", "ml", "nim", "php", "pl", "proto", "ps1", "pxd", "py", "pyi", "pyx", "r",
-    "rb", "rs", "scala", "sh", "sql", "swift", "ts", "tsx", "v", "zig", "zsh",
+    "bash", "c", "cc", "clj", "cmake", "cpp", "cs", "cu", "cuh", "cxx", "f", "f90", "fish", "fs",
+    "go", "groovy", "h", "hh", "hpp", "hs", "java", "jl", "js", "jsx", "kt", "lua", "m", "mjs",
+    "mk", "ml", "nim", "php", "pl", "proto", "ps1", "pxd", "py", "pyi", "pyx", "r", "rb", "rs",
+    "scala", "sh", "sql", "swift", "ts", "tsx", "v", "zig", "zsh",
 ];
 /// Names of programs without an extension.
-const SOURCE_NAMES: &[&str] = &["dockerfile", "justfile", "makefile", "cmakelists.txt", "requirements.txt"];
+const SOURCE_NAMES: &[&str] = &[
+    "dockerfile",
+    "justfile",
+    "makefile",
+    "cmakelists.txt",
+    "requirements.txt",
+];
 /// Extensions of files that people write to configure programs.
-const CONFIGURATION: &[&str] = &["cfg", "conf", "gin", "hcl", "ini", "jsonnet", "toml", "yaml", "yml"];
+const CONFIGURATION: &[&str] = &[
+    "cfg", "conf", "gin", "hcl", "ini", "jsonnet", "toml", "yaml", "yml",
+];
 /// Extensions of data, media, archives and weights.
 const DATA: &[&str] = &[
     "7z",
@@ -107,7 +116,10 @@ pub(crate) fn of(root: &Path, path: &[u8]) -> FileKind {
     let place = root.join(OsStr::from_bytes(path));
     // One that is gone was as large as it had to be.
     let found = fs::symlink_metadata(&place).ok();
-    if found.as_ref().is_some_and(|found| !found.is_file() || found.len() > SOURCE_BYTES_MAX) {
+    if found
+        .as_ref()
+        .is_some_and(|found| !found.is_file() || found.len() > SOURCE_BYTES_MAX)
+    {
         return FileKind::Other;
     }
     let name = file_name(path);
@@ -133,7 +145,10 @@ pub(crate) fn extension_of(path: &[u8]) -> String {
 /// Returns the beginning of a regular file; empty where there is none.
 pub(crate) fn begin_of(place: &Path, bytes_max: u64) -> Vec<u8> {
     let mut begin = Vec::new();
-    if let Ok(file) = File::options().read(true).custom_flags(O_NONBLOCK | O_NOFOLLOW).open(place)
+    if let Ok(file) = File::options()
+        .read(true)
+        .custom_flags(O_NONBLOCK | O_NOFOLLOW)
+        .open(place)
         && file.metadata().is_ok_and(|found| found.is_file())
     {
         // What could not be read is not there.
@@ -148,7 +163,9 @@ fn file_name(path: &[u8]) -> String {
 }
 
 fn extension(name: &str) -> Option<&str> {
-    name.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).map(|(_, extension)| extension)
+    name.rsplit_once('.')
+        .filter(|(stem, _)| !stem.is_empty())
+        .map(|(_, extension)| extension)
 }
 
 #[cfg(test)]
@@ -161,12 +178,45 @@ mod tests {
         let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
         write("train", "#!/usr/bin/env python3\n");
         write("result", "0.5\n");
-        File::create(folder.path().join("long.py")).unwrap().set_len(SOURCE_BYTES_MAX + 1).unwrap();
+        File::create(folder.path().join("long.py"))
+            .unwrap()
+            .set_len(SOURCE_BYTES_MAX + 1)
+            .unwrap();
         nix::unistd::mkfifo(&folder.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let kinds = ["train.py", "a/Makefile", "train", "conf/a.YAML", "result", "long.py", "pipe", "out.ipynb", ".py", "gone.sh"]
-            .map(|name| of(folder.path(), name.as_bytes()));
+        let kinds = [
+            "train.py",
+            "a/Makefile",
+            "train",
+            "conf/a.YAML",
+            "result",
+            "long.py",
+            "pipe",
+            "out.ipynb",
+            ".py",
+            "gone.sh",
+        ]
+        .map(|name| of(folder.path(), name.as_bytes()));
         use FileKind::{Configuration, Other, Source};
-        assert_eq!(kinds, [Source, Source, Source, Configuration, Other, Other, Other, Other, Other, Source]);
-        assert!(is_data(b"a/b.PNG") && is_data(b"mlflow.db") && !is_data(b"config.json") && !is_data(b"png"));
+        assert_eq!(
+            kinds,
+            [
+                Source,
+                Source,
+                Source,
+                Configuration,
+                Other,
+                Other,
+                Other,
+                Other,
+                Other,
+                Source
+            ]
+        );
+        assert!(
+            is_data(b"a/b.PNG")
+                && is_data(b"mlflow.db")
+                && !is_data(b"config.json")
+                && !is_data(b"png")
+        );
     }
 }

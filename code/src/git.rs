@@ -29,8 +29,7 @@ const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 const AT_ONCE: usize = 4;
 /// Seconds on processors and KiB of memory that a process may take: beyond that the kernel ends it. `sh` sets both, since nothing else can without
 /// unsafe code.
-const LIMITED: &str =
-    r#"[ -z "$SWEEP_UMASK" ] || umask "$SWEEP_UMASK"; ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
+const LIMITED: &str = r#"[ -z "$SWEEP_UMASK" ] || umask "$SWEEP_UMASK"; ulimit -t 900 2>/dev/null; ulimit -d 2097152 2>/dev/null; exec git "$@""#;
 /// A variable of that script: the rights that files do not get.
 pub(crate) const UMASK: &str = "SWEEP_UMASK";
 /// The arguments before the settings: `-c`, the script, and the name of `sh`.
@@ -77,8 +76,13 @@ const SETTINGS: [&str; 17] = [
 /// execute are named (filters, drivers, hooks, helpers), so that attributes of the files name none.
 pub(crate) fn git() -> Command {
     let mut git = any_git();
-    git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-    for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM"] {
+    git.env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1");
+    for name in [
+        "GIT_CONFIG_COUNT",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_CONFIG_SYSTEM",
+    ] {
         git.env_remove(name);
     }
     git
@@ -106,7 +110,10 @@ fn any_git() -> Command {
         }
     }
     // Nothing of the user's is locked or refreshed, nobody is asked for a password, and what is missing is not fetched.
-    git.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").env("GIT_NO_LAZY_FETCH", "1").env("LC_ALL", "C");
+    git.env("GIT_OPTIONAL_LOCKS", "0")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("LC_ALL", "C");
     for setting in SETTINGS {
         git.args(["-c", setting]);
     }
@@ -116,7 +123,8 @@ fn any_git() -> Command {
 
 /// Whether a variable is one of those that `GIT_CONFIG_COUNT` counts.
 fn is_setting(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b"GIT_CONFIG_KEY_") || name.as_bytes().starts_with(b"GIT_CONFIG_VALUE_")
+    name.as_bytes().starts_with(b"GIT_CONFIG_KEY_")
+        || name.as_bytes().starts_with(b"GIT_CONFIG_VALUE_")
 }
 
 /// Turns of processes: what wants one waits while as many run as may.
@@ -125,7 +133,10 @@ struct ProcessTurns {
     changed: Condvar,
 }
 
-static TURNS: ProcessTurns = ProcessTurns { free: Mutex::new(AT_ONCE), changed: Condvar::new() };
+static TURNS: ProcessTurns = ProcessTurns {
+    free: Mutex::new(AT_ONCE),
+    changed: Condvar::new(),
+};
 
 /// The turn of one process.
 struct ProcessTurn;
@@ -133,7 +144,10 @@ struct ProcessTurn;
 impl ProcessTurn {
     fn wait() -> Self {
         let free = TURNS.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut free = TURNS.changed.wait_while(free, |free| *free == 0).unwrap_or_else(PoisonError::into_inner);
+        let mut free = TURNS
+            .changed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
         *free -= 1;
         Self
     }
@@ -178,14 +192,23 @@ impl ProcessEnd {
     fn checked_for(self, command: &Command, codes: &[i32]) -> Result<(), CodeError> {
         if let Some(time) = self.took_longer_than {
             let command = name_of(command);
-            return Err(CodeError::TooLong(format!("git {command} took longer than {} s and was ended", time.as_secs())));
+            return Err(CodeError::TooLong(format!(
+                "git {command} took longer than {} s and was ended",
+                time.as_secs()
+            )));
         }
         match self.status.code() {
             Some(code) if codes.contains(&code) => Ok(()),
             Some(NOT_FOUND) => Err(CodeError::NoGit(io::ErrorKind::NotFound.into())),
             None => {
-                let message = format!("it was ended by the system ({}), mostly since it needs too much memory", self.status);
-                Err(CodeError::Git { command: name_of(command), message })
+                let message = format!(
+                    "it was ended by the system ({}), mostly since it needs too much memory",
+                    self.status
+                );
+                Err(CodeError::Git {
+                    command: name_of(command),
+                    message,
+                })
             }
             Some(_) => Err(refused(command, &self.message)),
         }
@@ -207,19 +230,27 @@ pub(crate) fn run<T>(
         command.stdin(Stdio::piped());
     }
     // Whatever it has started ends with it.
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
     let mut child = command.spawn().map_err(CodeError::NoGit)?;
     let group = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
     running().insert(group.as_raw());
     let (over, is_over) = mpsc::channel::<()>();
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-    let mut stdout = child.stdout.take().ok_or_else(|| CodeError::NoGit(io::ErrorKind::BrokenPipe.into()))?;
+    let mut stdout = child
+        .stdout
+        .take()
+        .ok_or_else(|| CodeError::NoGit(io::ErrorKind::BrokenPipe.into()))?;
     thread::scope(|scope| {
         scope.spawn(move || stdin.map(|mut stdin| stdin.write_all(input.unwrap_or_default())));
         let complaining = scope.spawn(move || {
             let mut message = Vec::new();
             if let Some(mut stderr) = stderr {
-                let _ = (&mut stderr).take(MESSAGE_BYTES_MAX).read_to_end(&mut message);
+                let _ = (&mut stderr)
+                    .take(MESSAGE_BYTES_MAX)
+                    .read_to_end(&mut message);
                 let _ = io::copy(&mut stderr, &mut io::sink());
             }
             message
@@ -242,7 +273,14 @@ pub(crate) fn run<T>(
         drop(over);
         let is_late = watching.join().unwrap_or(false);
         let message = complaining.join().unwrap_or_default();
-        Ok((said, ProcessEnd { status: status?, message, took_longer_than: is_late.then_some(time_max) }))
+        Ok((
+            said,
+            ProcessEnd {
+                status: status?,
+                message,
+                took_longer_than: is_late.then_some(time_max),
+            },
+        ))
     })
 }
 
@@ -250,12 +288,22 @@ fn wait(child: &mut Child) -> Result<ExitStatus, CodeError> {
     child.wait().map_err(CodeError::NoGit)
 }
 
-fn said(command: &mut Command, input: Option<&[u8]>, time_max: Duration, codes: &[i32]) -> Result<Vec<u8>, CodeError> {
+fn said(
+    command: &mut Command,
+    input: Option<&[u8]>,
+    time_max: Duration,
+    codes: &[i32],
+) -> Result<Vec<u8>, CodeError> {
     let mut said = Vec::new();
-    let (read, ended) = run(command, input, time_max, |stdout| stdout.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut said))?;
+    let (read, ended) = run(command, input, time_max, |stdout| {
+        stdout.take(OUTPUT_BYTES_MAX + 1).read_to_end(&mut said)
+    })?;
     if said.len() as u64 > OUTPUT_BYTES_MAX {
         let command = name_of(command);
-        return Err(CodeError::TooLarge(format!("git {command} printed more than {} MB: too much for code", OUTPUT_BYTES_MAX >> 20)));
+        return Err(CodeError::TooLarge(format!(
+            "git {command} printed more than {} MB: too much for code",
+            OUTPUT_BYTES_MAX >> 20
+        )));
     }
     ended.checked_for(command, codes)?;
     read.map_err(CodeError::NoGit)?;
@@ -268,7 +316,10 @@ pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
     if exists() {
         return Ok(());
     }
-    let trouble = |source| CodeError::File { path: place.to_owned(), source };
+    let trouble = |source| CodeError::File {
+        path: place.to_owned(),
+        source,
+    };
     let init = || {
         let mut init = private_git();
         init.args(INIT);
@@ -280,7 +331,11 @@ pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
     let beside = place.parent().unwrap_or(Path::new("."));
     private_file::make_folder(beside).map_err(trouble)?;
     let for_us = fs::Permissions::from_mode(0o700);
-    let made = tempfile::Builder::new().prefix(".new-").permissions(for_us).tempdir_in(beside).map_err(trouble)?;
+    let made = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(for_us)
+        .tempdir_in(beside)
+        .map_err(trouble)?;
     output(init().arg(made.path()))?;
     match fs::rename(made.path(), place) {
         Ok(()) => drop(made.keep()),
@@ -292,7 +347,9 @@ pub(crate) fn make_bare(place: &Path, format: &str) -> Result<(), CodeError> {
 }
 
 pub(crate) fn paths(listed: &[u8]) -> impl Iterator<Item = &[u8]> {
-    listed.split(|byte| *byte == 0).filter(|path| !path.is_empty())
+    listed
+        .split(|byte| *byte == 0)
+        .filter(|path| !path.is_empty())
 }
 
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, CodeError> {
@@ -330,20 +387,39 @@ pub(crate) fn pieces<T>(
 fn refused(command: &Command, message: &[u8]) -> CodeError {
     let message = String::from_utf8_lossy(message);
     // What is wrong with an object stands before what failed since.
-    let of_object = message.lines().find(|line| line.starts_with("error: object "));
+    let of_object = message
+        .lines()
+        .find(|line| line.starts_with("error: object "));
     let last = || message.lines().rev().find(|line| !line.is_empty());
-    CodeError::Git { command: name_of(command), message: of_object.or_else(last).unwrap_or("it failed without a word").to_owned() }
+    CodeError::Git {
+        command: name_of(command),
+        message: of_object
+            .or_else(last)
+            .unwrap_or("it failed without a word")
+            .to_owned(),
+    }
 }
 
 /// The name of a subcommand.
 fn name_of(command: &Command) -> String {
-    let is_setting = |argument: &&OsStr| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'=');
-    let mut arguments = command.get_args().skip(BEFORE_SETTINGS).skip_while(is_setting);
-    arguments.next().unwrap_or_default().to_string_lossy().into_owned()
+    let is_setting =
+        |argument: &&OsStr| argument.as_bytes() == b"-c" || argument.as_bytes().contains(&b'=');
+    let mut arguments = command
+        .get_args()
+        .skip(BEFORE_SETTINGS)
+        .skip_while(is_setting);
+    arguments
+        .next()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 pub(crate) fn line(mut bytes: Vec<u8>) -> String {
-    while bytes.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+    while bytes
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
         bytes.pop();
     }
     String::from_utf8_lossy(&bytes).into_owned()
@@ -363,11 +439,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path().join("code/of");
         thread::scope(|scope| {
-            let makers: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| make_bare(&place, "sha1").map(|()| place.join("config").exists()))).collect();
-            assert!(makers.into_iter().all(|maker| maker.join().unwrap().unwrap()), "one saw a repository that was not whole");
+            let makers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope
+                        .spawn(|| make_bare(&place, "sha1").map(|()| place.join("config").exists()))
+                })
+                .collect();
+            assert!(
+                makers
+                    .into_iter()
+                    .all(|maker| maker.join().unwrap().unwrap()),
+                "one saw a repository that was not whole"
+            );
         });
-        assert_eq!(fs::read_dir(folder.path().join("code")).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(
+            fs::read_dir(folder.path().join("code")).unwrap().count(),
+            1,
+            "nothing is left beside it"
+        );
     }
 
     #[test]
@@ -375,10 +464,16 @@ mod tests {
         let mut sleeps = Command::new("sh");
         sleeps.args(["-c", "sleep 1000 & sleep 1000", "git", "sleep"]);
         let began = std::time::Instant::now();
-        let (_, ended) = run(&mut sleeps, None, Duration::from_millis(100), |stdout| drop(stdout.read(&mut [0]))).unwrap();
+        let (_, ended) = run(&mut sleeps, None, Duration::from_millis(100), |stdout| {
+            drop(stdout.read(&mut [0]));
+        })
+        .unwrap();
         let error = ended.checked(&sleeps).unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(100) && error.is_lasting());
-        assert_eq!(error.to_string(), "git sleep took longer than 0 s and was ended");
+        assert_eq!(
+            error.to_string(),
+            "git sleep took longer than 0 s and was ended"
+        );
     }
 
     #[test]
@@ -387,14 +482,20 @@ mod tests {
         shell.args(["-c", "alias.limits=!ulimit -d; ulimit -t; env", "limits"]);
         let said = String::from_utf8(output(&mut shell).unwrap()).unwrap();
         assert!(said.starts_with("2097152\n900\n"), "{said}");
-        assert!(said.contains("GIT_CONFIG_GLOBAL=/dev/null") && said.contains("GIT_NO_LAZY_FETCH=1"), "{said}");
+        assert!(
+            said.contains("GIT_CONFIG_GLOBAL=/dev/null") && said.contains("GIT_NO_LAZY_FETCH=1"),
+            "{said}"
+        );
     }
 
     #[test]
     fn what_says_more_than_is_read_is_ended() {
         let mut endless = Command::new("sh");
         endless.args(["-c", "yes"]);
-        let (read, _) = run(&mut endless, None, TIME_MAX, |stdout| stdout.take(10).read_to_end(&mut Vec::new())).unwrap();
+        let (read, _) = run(&mut endless, None, TIME_MAX, |stdout| {
+            stdout.take(10).read_to_end(&mut Vec::new())
+        })
+        .unwrap();
         assert_eq!(read.unwrap(), 10);
     }
 
@@ -403,6 +504,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("objects/pack")).unwrap();
         make_bare(folder.path(), "sha1").unwrap();
-        assert!(quick(git().current_dir(folder.path()).args(["rev-parse", "--is-bare-repository"])));
+        assert!(quick(
+            git()
+                .current_dir(folder.path())
+                .args(["rev-parse", "--is-bare-repository"])
+        ));
     }
 }

@@ -53,7 +53,10 @@ pub(crate) struct LeftOut {
 impl LeftOut {
     /// Nothing yet, of the code in a folder.
     pub(crate) fn new(root: &Path) -> Self {
-        Self { kept: kept_by_user(root), ..Self::default() }
+        Self {
+            kept: kept_by_user(root),
+            ..Self::default()
+        }
     }
 
     /// Whether the user says that a file is no secret.
@@ -129,13 +132,18 @@ impl LeftOut {
         }
         if is_long(FILE_BYTES_MAX) {
             self.large.insert(name());
-            self.large_paths.push((OsStr::from_bytes(path).into(), FILE_BYTES_MAX));
+            self.large_paths
+                .push((OsStr::from_bytes(path).into(), FILE_BYTES_MAX));
             return false;
         }
-        if rule == UntrackedRule::SourceLike && found.is_file() && (file_kind::is_data(path) || is_long(SOURCE_BYTES_MAX)) {
+        if rule == UntrackedRule::SourceLike
+            && found.is_file()
+            && (file_kind::is_data(path) || is_long(SOURCE_BYTES_MAX))
+        {
             self.data.insert(name());
             if !file_kind::is_data(path) {
-                self.large_paths.push((OsStr::from_bytes(path).into(), SOURCE_BYTES_MAX));
+                self.large_paths
+                    .push((OsStr::from_bytes(path).into(), SOURCE_BYTES_MAX));
             }
             return false;
         }
@@ -151,7 +159,11 @@ impl LeftOut {
     pub(crate) fn notes(&self) -> Vec<String> {
         let large: Vec<_> = self.large.iter().map(String::as_str).collect();
         let secrets: Vec<_> = self.secrets.iter().map(String::as_str).collect();
-        let contents: Vec<_> = self.contents.iter().map(|(name, what)| format!("{name} ({what})")).collect();
+        let contents: Vec<_> = self
+            .contents
+            .iter()
+            .map(|(name, what)| format!("{name} ({what})"))
+            .collect();
         let contents: Vec<_> = contents.iter().map(String::as_str).collect();
         let data: Vec<_> = self.data.iter().map(String::as_str).collect();
         let encrypted: Vec<_> = self.encrypted.iter().map(String::as_str).collect();
@@ -169,11 +181,21 @@ impl LeftOut {
             ),
             (encrypted, "part of the code version only as committed, since a filter encrypts it".to_owned()),
         ];
-        let notes = notes.into_iter().filter(|(names, _)| !names.is_empty()).map(|(names, why)| {
-            let more = names.len().saturating_sub(NAMED_MAX);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            format!("{}{more}: {why}", names[..names.len().min(NAMED_MAX)].join(", "))
-        });
+        let notes = notes
+            .into_iter()
+            .filter(|(names, _)| !names.is_empty())
+            .map(|(names, why)| {
+                let more = names.len().saturating_sub(NAMED_MAX);
+                let more = if more > 0 {
+                    format!(" and {more} more")
+                } else {
+                    String::new()
+                };
+                format!(
+                    "{}{more}: {why}",
+                    names[..names.len().min(NAMED_MAX)].join(", ")
+                )
+            });
         notes.collect()
     }
 }
@@ -185,6 +207,10 @@ pub(crate) fn kept_by_user(root: &Path) -> BTreeSet<Vec<u8>> {
         return BTreeSet::new();
     }
     let text = fs::read(&file).unwrap_or_default();
-    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.trim_ascii().strip_prefix(b"!"));
-    lines.map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec()).collect()
+    let lines = text
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.trim_ascii().strip_prefix(b"!"));
+    lines
+        .map(|path| path.strip_prefix(b"/").unwrap_or(path).to_vec())
+        .collect()
 }

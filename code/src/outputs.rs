@@ -48,14 +48,22 @@ impl OutputEvidence<'_> {
     /// Finds the outputs among what has changed while attempts ran.
     pub(crate) fn judge(&self) -> FoundOutputs {
         let mut found = FoundOutputs::default();
-        let new: Vec<&[u8]> = self.now.keys().filter(|path| !self.before.contains_key(*path)).map(Vec::as_slice).collect();
+        let new: Vec<&[u8]> = self
+            .now
+            .keys()
+            .filter(|path| !self.before.contains_key(*path))
+            .map(Vec::as_slice)
+            .collect();
         if !new.is_empty() {
             let code = self.code_folders();
             let mut judged: BTreeMap<&[u8], bool> = BTreeMap::new();
             for path in new {
                 match folders(path).find(|folder| !code.contains(folder)) {
                     Some(folder) => {
-                        if !*judged.entry(folder).or_insert_with(|| (self.holds_only_source)(folder)) {
+                        if !*judged
+                            .entry(folder)
+                            .or_insert_with(|| (self.holds_only_source)(folder))
+                        {
                             found.appeared.insert(folder.to_vec());
                         }
                     }
@@ -80,13 +88,19 @@ impl OutputEvidence<'_> {
     /// Folders that held code before, each with a slash behind it.
     fn code_folders(&self) -> BTreeSet<&[u8]> {
         let before = self.before.keys().map(Vec::as_slice);
-        before.chain(self.tracked.iter().copied()).flat_map(folders).collect()
+        before
+            .chain(self.tracked.iter().copied())
+            .flat_map(folders)
+            .collect()
     }
 }
 
 /// The parent folders of a path, the outermost first, each with a slash behind it; a repository is one itself.
 fn folders(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..=end])
+    path.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'/')
+        .map(|(end, _)| &path[..=end])
 }
 
 /// Outputs of a working folder: paths as in [`FoundOutputs::appeared`], and patterns in the form of `.gitignore`, which begin with a slash.
@@ -98,11 +112,20 @@ pub(crate) struct Outputs {
 impl Outputs {
     /// Reads what [`Outputs::written`] has written.
     pub(crate) fn read(text: &[u8]) -> Self {
-        Self { named: text.split(|byte| *byte == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect() }
+        Self {
+            named: text
+                .split(|byte| *byte == 0)
+                .filter(|name| !name.is_empty())
+                .map(<[u8]>::to_vec)
+                .collect(),
+        }
     }
 
     pub(crate) fn written(&self) -> Vec<u8> {
-        self.named.iter().flat_map(|name| [name.as_slice(), b"\0"].concat()).collect()
+        self.named
+            .iter()
+            .flat_map(|name| [name.as_slice(), b"\0"].concat())
+            .collect()
     }
 
     /// Adds outputs. Many of a kind become a pattern; `code` are files beside them that are none.
@@ -113,20 +136,37 @@ impl Outputs {
     }
 
     /// Names outputs by patterns: `kind` says in which folder one is, and by which pattern it is named.
-    fn name_by_patterns(&mut self, kind: impl Fn(&[u8]) -> Option<OutputKind>, from: usize, code: &BTreeSet<&[u8]>) {
+    fn name_by_patterns(
+        &mut self,
+        kind: impl Fn(&[u8]) -> Option<OutputKind>,
+        from: usize,
+        code: &BTreeSet<&[u8]>,
+    ) {
         let mut kinds: BTreeMap<OutputKind, Vec<Vec<u8>>> = BTreeMap::new();
-        for name in self.named.iter().filter(|name| !name.starts_with(b"/") && !name.starts_with(b"!/")) {
+        for name in self
+            .named
+            .iter()
+            .filter(|name| !name.starts_with(b"/") && !name.starts_with(b"!/"))
+        {
             if let Some(kind) = kind(name) {
                 kinds.entry(kind).or_default().push(name.clone());
             }
         }
-        for ((folder, pattern), names) in kinds.into_iter().filter(|(_, names)| names.len() >= from) {
+        for ((folder, pattern), names) in kinds.into_iter().filter(|(_, names)| names.len() >= from)
+        {
             self.named.retain(|name| !names.contains(name));
-            self.named.insert([b"/", escaped(&folder).as_slice(), pattern.as_slice()].concat());
-            let is_beside = |name: &[u8]| kind(name).is_some_and(|kind| kind == (folder.clone(), pattern.clone()));
+            self.named
+                .insert([b"/", escaped(&folder).as_slice(), pattern.as_slice()].concat());
+            let is_beside = |name: &[u8]| {
+                kind(name).is_some_and(|kind| kind == (folder.clone(), pattern.clone()))
+            };
             let beside = code.iter().copied().filter_map(|path| {
-                let end = path[folder.len().min(path.len())..].iter().position(|byte| *byte == b'/');
-                let name = end.filter(|_| path.starts_with(&folder)).map_or(path, |end| &path[..=folder.len() + end]);
+                let end = path[folder.len().min(path.len())..]
+                    .iter()
+                    .position(|byte| *byte == b'/');
+                let name = end
+                    .filter(|_| path.starts_with(&folder))
+                    .map_or(path, |end| &path[..=folder.len() + end]);
                 is_beside(name).then(|| [b"!/", escaped(name).as_slice()].concat())
             });
             self.named.extend(beside.collect::<BTreeSet<_>>());
@@ -136,7 +176,11 @@ impl Outputs {
     /// The lines of a file in the form of `.gitignore`.
     pub(crate) fn patterns(&self) -> Vec<u8> {
         let is_line = |name: &&Vec<u8>| !name.contains(&b'\n');
-        let (kept, left_out): (Vec<_>, Vec<_>) = self.named.iter().filter(is_line).partition(|name| name.starts_with(b"!/"));
+        let (kept, left_out): (Vec<_>, Vec<_>) = self
+            .named
+            .iter()
+            .filter(is_line)
+            .partition(|name| name.starts_with(b"!/"));
         let line = |name: &Vec<u8>| match name.first() {
             Some(b'/') => [name.as_slice(), b"\n"].concat(),
             _ if name.starts_with(b"!/") => [name.as_slice(), b"\n"].concat(),
@@ -152,20 +196,29 @@ impl Outputs {
 
     /// Whether a path is an output that no line of a file can name.
     pub(crate) fn holds_unnamed(&self, path: &[u8]) -> bool {
-        path.contains(&b'\n') && (self.named.contains(path) || folders(path).any(|folder| self.named.contains(folder)))
+        path.contains(&b'\n')
+            && (self.named.contains(path)
+                || folders(path).any(|folder| self.named.contains(folder)))
     }
 
     /// The outputs for people: paths, and patterns without the slash before them.
     pub(crate) fn names(&self) -> impl Iterator<Item = &[u8]> {
         let name = |name: &'_ [u8]| -> bool { !name.starts_with(b"!/") };
-        self.named.iter().map(Vec::as_slice).filter(move |named| name(named)).map(|named| named.strip_prefix(b"/").unwrap_or(named))
+        self.named
+            .iter()
+            .map(Vec::as_slice)
+            .filter(move |named| name(named))
+            .map(|named| named.strip_prefix(b"/").unwrap_or(named))
     }
 }
 
 /// The folder that an output is in, and the rest of its path.
 fn split(name: &[u8]) -> (&[u8], &[u8]) {
     let inner = name.strip_suffix(b"/").unwrap_or(name);
-    inner.iter().rposition(|byte| *byte == b'/').map_or((&[], name), |end| name.split_at(end + 1))
+    inner
+        .iter()
+        .rposition(|byte| *byte == b'/')
+        .map_or((&[], name), |end| name.split_at(end + 1))
 }
 
 /// Where an output is, and the pattern of its name with `[0-9]*` in the place of numbers; `None` where there is none in it.
@@ -184,7 +237,9 @@ fn numbered(name: &[u8]) -> Option<OutputKind> {
             pattern.extend(escaped(&[*byte]));
         }
     }
-    file.iter().any(u8::is_ascii_digit).then(|| (folder.to_vec(), pattern))
+    file.iter()
+        .any(u8::is_ascii_digit)
+        .then(|| (folder.to_vec(), pattern))
 }
 
 /// Where an output is, and the pattern of all with its extension, or of all folders; `None` where it has no extension.
@@ -201,7 +256,15 @@ fn kind_of(name: &[u8]) -> Option<OutputKind> {
 /// A path in a pattern that means just that.
 fn escaped(path: &[u8]) -> Vec<u8> {
     let special = |byte: &u8| matches!(byte, b'\\' | b'*' | b'?' | b'[' | b' ');
-    path.iter().flat_map(|byte| if special(byte) { vec![b'\\', *byte] } else { vec![*byte] }).collect()
+    path.iter()
+        .flat_map(|byte| {
+            if special(byte) {
+                vec![b'\\', *byte]
+            } else {
+                vec![*byte]
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -209,10 +272,18 @@ mod tests {
     use super::*;
 
     fn entries(files: &[(&str, &str)]) -> Entries {
-        files.iter().map(|(path, hash)| (path.as_bytes().to_vec(), hash.as_bytes().to_vec())).collect()
+        files
+            .iter()
+            .map(|(path, hash)| (path.as_bytes().to_vec(), hash.as_bytes().to_vec()))
+            .collect()
     }
 
-    fn judged(before: &[(&str, &str)], now: &[(&str, &str)], tracked: &[&str], gone: &[&str]) -> FoundOutputs {
+    fn judged(
+        before: &[(&str, &str)],
+        now: &[(&str, &str)],
+        tracked: &[&str],
+        gone: &[&str],
+    ) -> FoundOutputs {
         let tracked = tracked.iter().map(|path| path.as_bytes()).collect();
         let kind = |path: &[u8]| match extension_of(path).as_str() {
             "py" => FileKind::Source,
@@ -221,8 +292,11 @@ mod tests {
         };
         let (before, now) = (entries(before), entries(now));
         let is_there = |path: &[u8]| !gone.iter().any(|gone| gone.as_bytes() == path);
-        let holds_only_source =
-            |folder: &[u8]| now.keys().filter(|path| path.starts_with(folder)).all(|path| kind(path) == FileKind::Source);
+        let holds_only_source = |folder: &[u8]| {
+            now.keys()
+                .filter(|path| path.starts_with(folder))
+                .all(|path| kind(path) == FileKind::Source)
+        };
         OutputEvidence {
             before: &before,
             now: &now,
@@ -236,51 +310,119 @@ mod tests {
 
     fn names(found: &FoundOutputs) -> (Vec<String>, Vec<String>) {
         let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
-        (found.appeared.iter().map(text).collect(), found.changed.keys().map(text).collect())
+        (
+            found.appeared.iter().map(text).collect(),
+            found.changed.keys().map(text).collect(),
+        )
     }
 
     #[test]
     fn what_appears_is_output_by_its_outermost_new_folder() {
         let found = judged(
             &[("train.py", "1")],
-            &[("train.py", "1"), ("out/a/b.txt", "2"), ("out/c.py", "3"), ("src/r/x.json", "4"), ("m.csv", "5"), ("data/", "repository")],
+            &[
+                ("train.py", "1"),
+                ("out/a/b.txt", "2"),
+                ("out/c.py", "3"),
+                ("src/r/x.json", "4"),
+                ("m.csv", "5"),
+                ("data/", "repository"),
+            ],
             &["src/model.py"],
             &[],
         );
-        assert_eq!(names(&found), (vec!["data/".into(), "m.csv".into(), "out/".into(), "src/r/".into()], vec![]));
+        assert_eq!(
+            names(&found),
+            (
+                vec![
+                    "data/".into(),
+                    "m.csv".into(),
+                    "out/".into(),
+                    "src/r/".into()
+                ],
+                vec![]
+            )
+        );
     }
 
     #[test]
     fn source_that_a_person_adds_or_edits_while_runs_train_is_code() {
-        let before =
-            [("train.py", "1"), ("conf/a.yaml", "1"), ("results.csv", "1"), ("old.txt", "1"), ("ignored.txt", "1"), ("lib.py", "1")];
-        let now = [("train.py", "2"), ("conf/a.yaml", "2"), ("results.csv", "2"), ("new.py", "1"), ("package/one.py", "1")];
+        let before = [
+            ("train.py", "1"),
+            ("conf/a.yaml", "1"),
+            ("results.csv", "1"),
+            ("old.txt", "1"),
+            ("ignored.txt", "1"),
+            ("lib.py", "1"),
+        ];
+        let now = [
+            ("train.py", "2"),
+            ("conf/a.yaml", "2"),
+            ("results.csv", "2"),
+            ("new.py", "1"),
+            ("package/one.py", "1"),
+        ];
         let found = judged(&before, &now, &[], &["old.txt", "lib.py"]);
-        assert_eq!(names(&found), (vec![], vec!["old.txt".into(), "results.csv".into()]));
+        assert_eq!(
+            names(&found),
+            (vec![], vec!["old.txt".into(), "results.csv".into()])
+        );
     }
 
     #[test]
     fn many_outputs_of_a_kind_become_a_pattern_that_spares_code() {
         let mut outputs = Outputs::default();
-        let code: BTreeSet<&[u8]> = [b"a b/config.json".as_slice(), b"a b/notes.txt", b"train.py", b"x/y.json"].into();
-        let letters =
-            |letters: std::ops::Range<u8>| letters.map(|letter| format!("a b/{}.json", char::from(b'a' + letter)).into_bytes()).collect();
+        let code: BTreeSet<&[u8]> = [
+            b"a b/config.json".as_slice(),
+            b"a b/notes.txt",
+            b"train.py",
+            b"x/y.json",
+        ]
+        .into();
+        let letters = |letters: std::ops::Range<u8>| {
+            letters
+                .map(|letter| format!("a b/{}.json", char::from(b'a' + letter)).into_bytes())
+                .collect()
+        };
         outputs.add(letters(0..9), &code);
         assert_eq!(outputs.names().count(), 9);
-        outputs.add([b"a b/z.json".to_vec(), b"out/".to_vec(), b"new\nline".to_vec()].into(), &code);
+        outputs.add(
+            [
+                b"a b/z.json".to_vec(),
+                b"out/".to_vec(),
+                b"new\nline".to_vec(),
+            ]
+            .into(),
+            &code,
+        );
         let expected = "/a\\ b/*.json\n/out/\n!/a\\ b/config.json\n";
         assert_eq!(String::from_utf8(outputs.patterns()).unwrap(), expected);
         assert_eq!(Outputs::read(&outputs.written()), outputs);
         assert!(outputs.holds_unnamed(b"new\nline") && !outputs.holds_unnamed(b"out/x"));
         let mut folders = Outputs::default();
-        let names = |name: &str| (1..4).map(|number| format!("exp/{name}{number}x/").into_bytes()).collect();
-        folders.add(names("run_"), &[b"exp/base/train.py".as_slice(), b"exp/run_7x/train.py"].into());
-        assert_eq!(String::from_utf8(folders.patterns()).unwrap(), "/exp/run_[0-9]*x/\n!/exp/run_7x/\n");
+        let names = |name: &str| {
+            (1..4)
+                .map(|number| format!("exp/{name}{number}x/").into_bytes())
+                .collect()
+        };
         folders.add(
-            (0..10).map(|number| format!("exp/{}/", char::from(b'a' + number)).into_bytes()).collect(),
+            names("run_"),
+            &[b"exp/base/train.py".as_slice(), b"exp/run_7x/train.py"].into(),
+        );
+        assert_eq!(
+            String::from_utf8(folders.patterns()).unwrap(),
+            "/exp/run_[0-9]*x/\n!/exp/run_7x/\n"
+        );
+        folders.add(
+            (0..10)
+                .map(|number| format!("exp/{}/", char::from(b'a' + number)).into_bytes())
+                .collect(),
             &[b"exp/base/t.py".as_slice()].into(),
         );
         let patterns = String::from_utf8(folders.patterns()).unwrap();
-        assert!(patterns.contains("/exp/*/\n") && patterns.contains("!/exp/base/\n"), "{patterns}");
+        assert!(
+            patterns.contains("/exp/*/\n") && patterns.contains("!/exp/base/\n"),
+            "{patterns}"
+        );
     }
 }

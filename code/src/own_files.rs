@@ -26,13 +26,21 @@ pub(crate) fn may_be_sweep_file(path: &[u8]) -> bool {
 pub(crate) fn is_sweep_file(text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text);
     let quotes = |char: char| matches!(char, '"' | '\'');
-    let pairs = text.lines().filter(|line| !line.starts_with([' ', '\t', '#', '-'])).filter_map(|line| line.split_once(':'));
+    let pairs = text
+        .lines()
+        .filter(|line| !line.starts_with([' ', '\t', '#', '-']))
+        .filter_map(|line| line.split_once(':'));
     let (mut has_parameters, mut has_method) = (false, false);
     for (key, value) in pairs {
         match key.trim().trim_matches(quotes) {
             "parameters" => has_parameters = true,
             "method" => {
-                let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(quotes);
+                let value = value
+                    .split(" #")
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .trim_matches(quotes);
                 has_method |= METHODS.contains(&value);
             }
             _ => {}
@@ -43,12 +51,19 @@ pub(crate) fn is_sweep_file(text: &[u8]) -> bool {
 
 /// Returns whether `sweep` may have written a file, by its name.
 pub(crate) fn may_be_written_by_sweep(path: &[u8]) -> bool {
-    matches!(extension_of(path).as_str(), "html" | "htm" | "md" | "svg" | "png" | "xml" | "json")
+    matches!(
+        extension_of(path).as_str(),
+        "html" | "htm" | "md" | "svg" | "png" | "xml" | "json"
+    )
 }
 
 /// Returns whether `sweep` has written a file, by the signature at its beginning.
 pub(crate) fn is_written_by_sweep(begin: &[u8]) -> bool {
-    let holds = |signature: &str| begin.windows(signature.len()).any(|window| window == signature.as_bytes());
+    let holds = |signature: &str| {
+        begin
+            .windows(signature.len())
+            .any(|window| window == signature.as_bytes())
+    };
     let signatures = [
         "<meta name=\"generator\" content=\"sweep\">",
         "<!-- sweep-report",
@@ -73,7 +88,12 @@ mod tests {
         ] {
             assert!(is_sweep_file(text.as_bytes()), "{text}");
         }
-        for text in ["method: adam\nparameters:\n  lr: 1\n", "method: bayes\n", "defaults:\n  parameters: 1\n  method: grid\n", ""] {
+        for text in [
+            "method: adam\nparameters:\n  lr: 1\n",
+            "method: bayes\n",
+            "defaults:\n  parameters: 1\n  method: grid\n",
+            "",
+        ] {
             assert!(!is_sweep_file(text.as_bytes()), "{text}");
         }
         assert!(may_be_sweep_file(b"a/Sweep.YML") && !may_be_sweep_file(b"sweep.py"));

@@ -17,21 +17,39 @@ const CUT: &str = "[cut here: the difference has more than 256 KiB]\n";
 /// Returns what git, asked for the differences from a commit, says of the files of these names. Files whose names say that they hold secrets are only
 /// named,
 /// keys in others are hidden: what a commit holds of them is in no version of the code, once they are gone. Nothing is said of `withheld` files.
-pub(crate) fn patch(mut differences: Command, names: &[&[u8]], withheld: &[&[u8]]) -> Result<String, CodeError> {
+pub(crate) fn patch(
+    mut differences: Command,
+    names: &[&[u8]],
+    withheld: &[&[u8]],
+) -> Result<String, CodeError> {
     if names.is_empty() {
         return Ok(String::new());
     }
-    let (secrets, others): (Vec<&[u8]>, Vec<_>) = names.iter().partition(|name| secret::is_likely(name));
-    let mut text: String = secrets.iter().map(|name| format!("Not shown, by its name a secret: {}\n", name.escape_ascii())).collect();
+    let (secrets, others): (Vec<&[u8]>, Vec<_>) =
+        names.iter().partition(|name| secret::is_likely(name));
+    let mut text: String = secrets
+        .iter()
+        .map(|name| format!("Not shown, by its name a secret: {}\n", name.escape_ascii()))
+        .collect();
     if !others.is_empty() {
-        differences.args(["--patch", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=all", "--", "."]);
-        differences.args(
-            secrets
-                .iter()
-                .chain(withheld)
-                .map(|name| [OsStr::new(":(exclude,literal)"), OsStr::from_bytes(name)].into_iter().collect::<OsString>()),
-        );
-        text.push_str(&secret::redacted(&String::from_utf8_lossy(&beginning(&mut differences)?)));
+        differences.args([
+            "--patch",
+            "--no-color",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--ignore-submodules=all",
+            "--",
+            ".",
+        ]);
+        differences.args(secrets.iter().chain(withheld).map(|name| {
+            [OsStr::new(":(exclude,literal)"), OsStr::from_bytes(name)]
+                .into_iter()
+                .collect::<OsString>()
+        }));
+        text.push_str(&secret::redacted(&String::from_utf8_lossy(&beginning(
+            &mut differences,
+        )?)));
     }
     Ok(bounded(text))
 }
@@ -44,7 +62,11 @@ pub(crate) fn joined<'a>(patches: impl Iterator<Item = &'a str>) -> String {
 /// Returns as much of what git says as can be kept, and a little more.
 fn beginning(git: &mut Command) -> Result<Vec<u8>, CodeError> {
     let mut text = Vec::new();
-    let (read, ended) = pieces(git, None, |stdout| stdout.take(PATCH_BYTES_MAX as u64 + 1).read_to_end(&mut text))?;
+    let (read, ended) = pieces(git, None, |stdout| {
+        stdout
+            .take(PATCH_BYTES_MAX as u64 + 1)
+            .read_to_end(&mut text)
+    })?;
     if text.len() <= PATCH_BYTES_MAX {
         ended.checked(git)?;
     }
@@ -69,7 +91,11 @@ mod tests {
     fn what_is_too_long_is_cut_at_a_line() {
         assert_eq!(bounded("a\n".to_owned()), "a\n");
         let cut = bounded("+ü and more\n".repeat(PATCH_BYTES_MAX / 8));
-        assert!(cut.len() <= PATCH_BYTES_MAX && cut.len() > PATCH_BYTES_MAX - 100, "{}", cut.len());
+        assert!(
+            cut.len() <= PATCH_BYTES_MAX && cut.len() > PATCH_BYTES_MAX - 100,
+            "{}",
+            cut.len()
+        );
         assert!(cut.ends_with(&format!("+ü and more\n{CUT}")));
         assert_eq!(bounded("x".repeat(PATCH_BYTES_MAX + 1)), CUT);
     }

@@ -17,7 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::CodeError;
-use crate::git::{UMASK, answer, git_found, line, make_bare, output, packed, paths, pieces, private_git, quick};
+use crate::git::{
+    UMASK, answer, git_found, line, make_bare, output, packed, paths, pieces, private_git, quick,
+};
 use crate::secret;
 
 /// More files, or bytes in all of them, than this are not checked out: no code is so large, and a small bundle may unfold to anything.
@@ -51,23 +53,42 @@ impl CodeStore {
     /// See [`CodeError`].
     pub fn open(dir: &Path) -> Result<Self, CodeError> {
         make_bare(dir, "sha1")?;
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self {
+            dir: dir.to_owned(),
+        })
     }
 
     /// Returns whether a version is kept here.
     pub fn holds(&self, version: &str) -> bool {
-        is_version(version) && quick(self.git().args(["rev-parse", "--verify", "--quiet"]).arg(format!("{}^{{commit}}", name_of(version))))
+        is_version(version)
+            && quick(
+                self.git()
+                    .args(["rev-parse", "--verify", "--quiet"])
+                    .arg(format!("{}^{{commit}}", name_of(version))),
+            )
     }
 
     /// Returns which of some versions are kept here.
     pub fn kept(&self, versions: &[String]) -> BTreeSet<String> {
-        let names: Vec<_> = versions.iter().filter(|version| is_version(version)).map(|version| name_of(version)).collect();
+        let names: Vec<_> = versions
+            .iter()
+            .filter(|version| is_version(version))
+            .map(|version| name_of(version))
+            .collect();
         if names.is_empty() {
             return BTreeSet::new();
         }
         // Each name is that of one ref, or the beginning of none.
-        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2)"]).args(&names)).unwrap_or_default();
-        String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect()
+        let listed = output(
+            self.git()
+                .args(["for-each-ref", "--format=%(refname:lstrip=2)"])
+                .args(&names),
+        )
+        .unwrap_or_default();
+        String::from_utf8_lossy(&listed)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Takes in the bundle of a version. Nothing is kept of one that is not exactly that, or that unfolds to more than any code.
@@ -80,7 +101,11 @@ impl CodeStore {
             return Ok(());
         }
         let incoming = format!("refs/incoming/{version}");
-        packed(self.fetching(bundle).arg(format!("+{}:{incoming}", name_of(version))), None)?;
+        packed(
+            self.fetching(bundle)
+                .arg(format!("+{}:{incoming}", name_of(version))),
+            None,
+        )?;
         let kept = self.keep(version, &incoming);
         let removed = output(self.git().args(["update-ref", "-d", &incoming]));
         kept.and(removed.map(drop))
@@ -98,7 +123,14 @@ impl CodeStore {
         ] {
             fetch.args(["-c", setting]);
         }
-        fetch.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-auto-maintenance"]);
+        fetch.args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+        ]);
         fetch.arg(bundle);
         fetch
     }
@@ -106,13 +138,21 @@ impl CodeStore {
     fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
         // Whatever looks at its files later walks through all of them.
         self.size(version)?;
-        let found = line(output(self.git().args(["rev-parse", "--verify"]).arg(format!("{incoming}^{{commit}}")))?);
+        let found = line(output(
+            self.git()
+                .args(["rev-parse", "--verify"])
+                .arg(format!("{incoming}^{{commit}}")),
+        )?);
         // Made here from the tree alone, if the tree is there.
         let expected = commit(&mut self.git(), version)?;
         if found != expected {
             return Err(CodeError::Mismatch(version.to_owned()));
         }
-        output(self.git().args(["update-ref", &name_of(version), &expected])).map(drop)
+        output(
+            self.git()
+                .args(["update-ref", &name_of(version), &expected]),
+        )
+        .map(drop)
     }
 
     /// Writes a bundle of a version for somebody who has some others already.
@@ -121,7 +161,10 @@ impl CodeStore {
     /// See [`CodeError`].
     pub fn bundle(&self, version: &str, have: &[String], to: &Path) -> Result<(), CodeError> {
         refuse_name(version)?;
-        let have: Vec<_> = have.iter().filter(|other| *other != version && self.holds(other)).collect();
+        let have: Vec<_> = have
+            .iter()
+            .filter(|other| *other != version && self.holds(other))
+            .collect();
         bundle(&mut self.git(), version, &have, to)
     }
 
@@ -136,9 +179,19 @@ impl CodeStore {
         if quick(self.git().args(["rev-parse", "--verify", "--quiet", &name])) {
             return Ok(());
         }
-        let file = line(answer(self.git().args(["hash-object", "-w", "--stdin"]), text.as_bytes())?);
-        let tree = line(answer(self.git().arg("mktree"), format!("100644 blob {file}\t{PATCH_FILE}\n").as_bytes())?);
-        output(self.git().args(["update-ref", &name, &commit(&mut self.git(), &tree)?])).map(drop)
+        let file = line(answer(
+            self.git().args(["hash-object", "-w", "--stdin"]),
+            text.as_bytes(),
+        )?);
+        let tree = line(answer(
+            self.git().arg("mktree"),
+            format!("100644 blob {file}\t{PATCH_FILE}\n").as_bytes(),
+        )?);
+        output(
+            self.git()
+                .args(["update-ref", &name, &commit(&mut self.git(), &tree)?]),
+        )
+        .map(drop)
     }
 
     /// Returns how a version differs from a commit, where that is kept.
@@ -152,7 +205,11 @@ impl CodeStore {
         if !quick(self.git().args(["rev-parse", "--verify", "--quiet", &name])) {
             return Ok(None);
         }
-        let text = output(self.git().args(["cat-file", "blob"]).arg(format!("{name}:{PATCH_FILE}")))?;
+        let text = output(
+            self.git()
+                .args(["cat-file", "blob"])
+                .arg(format!("{name}:{PATCH_FILE}")),
+        )?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
@@ -161,7 +218,11 @@ impl CodeStore {
     /// # Errors
     /// See [`CodeError`].
     pub fn patches(&self) -> Result<BTreeSet<(String, String)>, CodeError> {
-        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2)", "refs/patches"]))?;
+        let listed = output(self.git().args([
+            "for-each-ref",
+            "--format=%(refname:lstrip=2)",
+            "refs/patches",
+        ]))?;
         let listed = String::from_utf8_lossy(&listed);
         Ok(listed
             .lines()
@@ -175,11 +236,22 @@ impl CodeStore {
     /// # Errors
     /// See [`CodeError`].
     pub fn back_up(&self, to: &Path) -> Result<bool, CodeError> {
-        let listed = output(self.git().args(["for-each-ref", "--format=%(refname)", "refs/sweep", "refs/patches"]))?;
+        let listed = output(self.git().args([
+            "for-each-ref",
+            "--format=%(refname)",
+            "refs/sweep",
+            "refs/patches",
+        ]))?;
         if listed.is_empty() {
             return Ok(false);
         }
-        packed(self.git().args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), Some(&listed))?;
+        packed(
+            self.git()
+                .args(["bundle", "create", "--quiet"])
+                .arg(to)
+                .arg("--stdin"),
+            Some(&listed),
+        )?;
         Ok(true)
     }
 
@@ -188,12 +260,27 @@ impl CodeStore {
     /// # Errors
     /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
     pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
-        packed(self.fetching(bundle).args(["+refs/sweep/*:refs/sweep/*", "+refs/patches/*:refs/patches/*"]), None)?;
-        let listed = output(self.git().args(["for-each-ref", "--format=%(refname:lstrip=2) %(tree)", "refs/sweep"]))?;
+        packed(
+            self.fetching(bundle).args([
+                "+refs/sweep/*:refs/sweep/*",
+                "+refs/patches/*:refs/patches/*",
+            ]),
+            None,
+        )?;
+        let listed = output(self.git().args([
+            "for-each-ref",
+            "--format=%(refname:lstrip=2) %(tree)",
+            "refs/sweep",
+        ]))?;
         let listed = String::from_utf8_lossy(&listed);
-        match listed.lines().find(|line| line.split_once(' ').is_none_or(|(version, tree)| version != tree)) {
+        match listed.lines().find(|line| {
+            line.split_once(' ')
+                .is_none_or(|(version, tree)| version != tree)
+        }) {
             None => Ok(()),
-            Some(line) => Err(CodeError::Mismatch(line.split(' ').next().unwrap_or_default().to_owned())),
+            Some(line) => Err(CodeError::Mismatch(
+                line.split(' ').next().unwrap_or_default().to_owned(),
+            )),
         }
     }
 
@@ -210,14 +297,22 @@ impl CodeStore {
             let (mut size, mut folders) = (VersionSize::default(), 0);
             for entry in BufReader::new(listed).split(0).map_while(Result::ok) {
                 // `mode type hash size\tpath`; folders and submodules that were never checked out have a dash.
-                let head = entry.split(|byte| *byte == b'\t').next().unwrap_or_default();
+                let head = entry
+                    .split(|byte| *byte == b'\t')
+                    .next()
+                    .unwrap_or_default();
                 let text = String::from_utf8_lossy(head);
                 let mut fields = text.split_whitespace().skip(1);
                 if fields.next() == Some("tree") {
                     folders += 1;
                 } else {
                     size.files += 1;
-                    size.bytes = size.bytes.saturating_add(fields.nth(1).and_then(|bytes| bytes.parse().ok()).unwrap_or(0));
+                    size.bytes = size.bytes.saturating_add(
+                        fields
+                            .nth(1)
+                            .and_then(|bytes| bytes.parse().ok())
+                            .unwrap_or(0),
+                    );
                 }
                 // A few small trees that name each other unfold to more entries than anybody could list.
                 if size.files + folders > FILES_MAX || size.bytes > BYTES_MAX {
@@ -249,9 +344,17 @@ impl CodeStore {
     }
 
     /// Does that, and keeps git's notes on the files in `index`: see [`CodeStore::is_intact`].
-    pub(crate) fn write_out(&self, version: &str, dir: &Path, index: &Path) -> Result<CheckedOut, CodeError> {
+    pub(crate) fn write_out(
+        &self,
+        version: &str,
+        dir: &Path,
+        index: &Path,
+    ) -> Result<CheckedOut, CodeError> {
         let size = self.size(version)?;
-        let trouble = |source| CodeError::File { path: dir.to_owned(), source };
+        let trouble = |source| CodeError::File {
+            path: dir.to_owned(),
+            source,
+        };
         fs::create_dir_all(dir).map_err(trouble)?;
         if fs::read_dir(dir).map_err(trouble)?.next().is_some() {
             return Err(trouble(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
@@ -267,19 +370,35 @@ impl CodeStore {
         if found != version {
             return Err(CodeError::Mismatch(version.to_owned()));
         }
-        Ok(CheckedOut { size, pointers: pointers? })
+        Ok(CheckedOut {
+            size,
+            pointers: pointers?,
+        })
     }
 
     /// Returns the paths of files that only point to what Git LFS keeps elsewhere.
     fn pointers(&self, version: &str) -> Result<Vec<String>, CodeError> {
         let text = String::from_utf8_lossy(LFS_POINTER).into_owned();
         let mut grep = self.git();
-        let found = git_found(grep.args(["grep", "-z", "-l", "--fixed-strings", "-e", &text, version]))?;
+        let found =
+            git_found(grep.args(["grep", "-z", "-l", "--fixed-strings", "-e", &text, version]))?;
         let path = |entry: &[u8]| {
-            String::from_utf8_lossy(&entry[entry.iter().position(|byte| *byte == b':').map_or(0, |at| at + 1)..]).into_owned()
+            String::from_utf8_lossy(
+                &entry[entry
+                    .iter()
+                    .position(|byte| *byte == b':')
+                    .map_or(0, |at| at + 1)..],
+            )
+            .into_owned()
         };
         let is_small = |path: &String| {
-            let size = output(self.git().args(["cat-file", "-s"]).arg(format!("{version}:{path}"))).map(line).unwrap_or_default();
+            let size = output(
+                self.git()
+                    .args(["cat-file", "-s"])
+                    .arg(format!("{version}:{path}")),
+            )
+            .map(line)
+            .unwrap_or_default();
             size.parse::<u64>().is_ok_and(|size| size < 1024)
         };
         Ok(paths(&found).map(path).filter(is_small).collect())
@@ -289,24 +408,47 @@ impl CodeStore {
     ///
     /// # Errors
     /// See [`CodeError`].
-    pub fn diff(&self, from: &str, to: &str, stat: bool, color: bool) -> Result<Vec<u8>, CodeError> {
+    pub fn diff(
+        &self,
+        from: &str,
+        to: &str,
+        stat: bool,
+        color: bool,
+    ) -> Result<Vec<u8>, CodeError> {
         refuse_name(from)?;
         refuse_name(to)?;
         self.refuse_too_large(&[from, to])?;
         let mut diff = self.git();
-        diff.args(["diff-tree", "-r", "--no-ext-diff", "--no-textconv", "--find-renames"]);
-        diff.arg(if stat { "--stat" } else { "--patch" }).arg(if color { "--color=always" } else { "--color=never" });
+        diff.args([
+            "diff-tree",
+            "-r",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--find-renames",
+        ]);
+        diff.arg(if stat { "--stat" } else { "--patch" })
+            .arg(if color {
+                "--color=always"
+            } else {
+                "--color=never"
+            });
         let text = output(diff.args([from, to]))?;
         Ok(match std::str::from_utf8(&text).map(secret::redacted) {
             Ok(Cow::Owned(shown)) => shown.into_bytes(),
             Ok(Cow::Borrowed(_)) => text,
-            Err(_) => secret::redacted(&String::from_utf8_lossy(&text)).into_owned().into_bytes(),
+            Err(_) => secret::redacted(&String::from_utf8_lossy(&text))
+                .into_owned()
+                .into_bytes(),
         })
     }
 
     /// A version that an earlier program has taken in may unfold to anything.
     fn refuse_too_large(&self, versions: &[&str]) -> Result<(), CodeError> {
-        let is_too_large = |version: &&str| self.size(version).err().filter(|error| matches!(error, CodeError::TooLarge(_)));
+        let is_too_large = |version: &&str| {
+            self.size(version)
+                .err()
+                .filter(|error| matches!(error, CodeError::TooLarge(_)))
+        };
         versions.iter().find_map(is_too_large).map_or(Ok(()), Err)
     }
 
@@ -319,13 +461,24 @@ impl CodeStore {
         refuse_name(to)?;
         self.refuse_too_large(&[from, to])?;
         let mut diff = self.git();
-        diff.args(["diff-tree", "-r", "-z", "--no-ext-diff", "--no-textconv", "--no-renames", "--numstat"]);
+        diff.args([
+            "diff-tree",
+            "-r",
+            "-z",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-renames",
+            "--numstat",
+        ]);
         let listed = output(diff.args([from, to]))?;
         let mut changes = Changes::default();
         for entry in paths(&listed) {
             let text = String::from_utf8_lossy(entry);
             // Binary files have dashes.
-            let mut numbers = text.split('\t').take(2).map(|number| number.parse::<u64>().unwrap_or(0));
+            let mut numbers = text
+                .split('\t')
+                .take(2)
+                .map(|number| number.parse::<u64>().unwrap_or(0));
             changes.files += 1;
             changes.added += numbers.next().unwrap_or(0);
             changes.removed += numbers.next().unwrap_or(0);
@@ -335,7 +488,12 @@ impl CodeStore {
 
     /// Returns whether the files of a version that was written are as they were, by the notes that were kept. Files that came since do not count.
     pub(crate) fn is_intact(&self, dir: &Path, index: &Path) -> bool {
-        index.exists() && quick(self.over(dir, index).args(["diff-files", "--quiet", "--ignore-submodules=all"]))
+        index.exists()
+            && quick(self.over(dir, index).args([
+                "diff-files",
+                "--quiet",
+                "--ignore-submodules=all",
+            ]))
     }
 
     /// git over the files of a version.
@@ -343,7 +501,9 @@ impl CodeStore {
         let mut git = self.git();
         // The user's umask decides who can read the files.
         git.env_remove(UMASK);
-        git.env("GIT_WORK_TREE", dir).env("GIT_INDEX_FILE", index).current_dir(dir);
+        git.env("GIT_WORK_TREE", dir)
+            .env("GIT_INDEX_FILE", index)
+            .current_dir(dir);
         git
     }
 
@@ -376,11 +536,18 @@ pub struct CheckedOut {
 
 /// Returns whether this may be the name of a version that git has given: 40 or 64 hexadecimal digits.
 pub fn is_version(name: &str) -> bool {
-    matches!(name.len(), 40 | 64) && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    matches!(name.len(), 40 | 64)
+        && name
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn refuse_name(name: &str) -> Result<(), CodeError> {
-    if is_version(name) { Ok(()) } else { Err(CodeError::NoVersion(name.escape_debug().to_string())) }
+    if is_version(name) {
+        Ok(())
+    } else {
+        Err(CodeError::NoVersion(name.escape_debug().to_string()))
+    }
 }
 
 pub(crate) fn name_of(version: &str) -> String {
@@ -395,7 +562,9 @@ fn patch_of(version: &str, commit: &str) -> String {
 /// Creates the commit of a tree, and returns its hash.
 pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError> {
     for role in ["AUTHOR", "COMMITTER"] {
-        git.env(format!("GIT_{role}_NAME"), "sweep").env(format!("GIT_{role}_EMAIL"), "").env(format!("GIT_{role}_DATE"), "@0 +0000");
+        git.env(format!("GIT_{role}_NAME"), "sweep")
+            .env(format!("GIT_{role}_EMAIL"), "")
+            .env(format!("GIT_{role}_DATE"), "@0 +0000");
     }
     Ok(line(output(git.args([
         "-c",
@@ -411,8 +580,26 @@ pub(crate) fn commit(git: &mut Command, tree: &str) -> Result<String, CodeError>
 
 /// Writes the bundle of a version whose ref is there, without what other versions hold, of which all must be there. They are named by their trees, since
 /// git leaves out what a commit holds only for its descendants.
-pub(crate) fn bundle(git: &mut Command, version: &str, have: &[&String], to: &Path) -> Result<(), CodeError> {
-    let input = std::iter::once(name_of(version)).chain(have.iter().map(|have| format!("^{have}"))).collect::<Vec<_>>().join("\n");
-    let to = if to.as_os_str() == OsStr::from_bytes(b"-") { Path::new("./-") } else { to };
-    packed(git.args(["bundle", "create", "--quiet"]).arg(to).arg("--stdin"), Some(input.as_bytes())).map(drop)
+pub(crate) fn bundle(
+    git: &mut Command,
+    version: &str,
+    have: &[&String],
+    to: &Path,
+) -> Result<(), CodeError> {
+    let input = std::iter::once(name_of(version))
+        .chain(have.iter().map(|have| format!("^{have}")))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let to = if to.as_os_str() == OsStr::from_bytes(b"-") {
+        Path::new("./-")
+    } else {
+        to
+    };
+    packed(
+        git.args(["bundle", "create", "--quiet"])
+            .arg(to)
+            .arg("--stdin"),
+        Some(input.as_bytes()),
+    )
+    .map(drop)
 }

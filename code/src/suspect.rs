@@ -45,23 +45,40 @@ impl Source {
         let (mut found, mut contents) = (Vec::new(), Vec::new());
         // `mode type hash\tpath`
         for entry in paths(&listed) {
-            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
+                continue;
+            };
             let (head, path) = (&entry[..tab], &entry[tab + 1..]);
             if kept.contains(path) {
                 continue;
             }
             let name = path.escape_ascii().to_string();
             if secret::is_likely(path) {
-                found.push(Suspect { path: name, line: 0, what: "a file of that name mostly holds a secret" });
-            } else if let Some(object) = head.split(|byte| *byte == b' ').nth(2).filter(|_| head.starts_with(b"100")) {
+                found.push(Suspect {
+                    path: name,
+                    line: 0,
+                    what: "a file of that name mostly holds a secret",
+                });
+            } else if let Some(object) = head
+                .split(|byte| *byte == b' ')
+                .nth(2)
+                .filter(|_| head.starts_with(b"100"))
+            {
                 contents.push((name, object));
             }
         }
         let objects: BTreeSet<&[u8]> = contents.iter().map(|(_, object)| *object).collect();
-        let scanned: BTreeMap<_, _> = scan(&|| self.git(), &objects.into_iter().collect::<Vec<_>>())?.into_iter().collect();
+        let scanned: BTreeMap<_, _> =
+            scan(&|| self.git(), &objects.into_iter().collect::<Vec<_>>())?
+                .into_iter()
+                .collect();
         for (path, object) in contents {
             let lines = scanned.get(object).into_iter().flatten();
-            found.extend(lines.map(|finding| Suspect { path: path.clone(), line: finding.range.start as u64, what: finding.what }));
+            found.extend(lines.map(|finding| Suspect {
+                path: path.clone(),
+                line: finding.range.start as u64,
+                what: finding.what,
+            }));
         }
         found.sort();
         found.dedup();
@@ -78,7 +95,14 @@ mod tests {
 
     /// Keys are put together here, so that nobody takes this file for one that holds any.
     fn key(beginning: &str, rest: usize) -> String {
-        format!("{beginning}{}", "A1B2C3D4E5".repeat(6).chars().take(rest).collect::<String>())
+        format!(
+            "{beginning}{}",
+            "A1B2C3D4E5"
+                .repeat(6)
+                .chars()
+                .take(rest)
+                .collect::<String>()
+        )
     }
 
     #[test]
@@ -87,29 +111,55 @@ mod tests {
         let root = folder.path().join("project");
         fs::create_dir_all(root.join("deploy\nhere")).unwrap();
         let git = |arguments: &[&str]| {
-            assert!(Command::new("git").current_dir(&root).args(arguments).output().unwrap().status.success(), "{arguments:?}");
+            assert!(
+                Command::new("git")
+                    .current_dir(&root)
+                    .args(arguments)
+                    .output()
+                    .unwrap()
+                    .status
+                    .success(),
+                "{arguments:?}"
+            );
         };
         git(&["init", "--quiet"]);
         let write = |path: &str, text: &str| fs::write(root.join(path), text).unwrap();
-        write("train.py", "print('loss: 0.5')\n# ghp_short AKIAsmall xoxo AIza\n");
+        write(
+            "train.py",
+            "print('loss: 0.5')\n# ghp_short AKIAsmall xoxo AIza\n",
+        );
         write("tracked.pem", "x\n");
         git(&["add", "tracked.pem"]);
         // What git does not track is left out of the code, not judged.
         write(".env", "TOKEN=1\n");
-        let mut working = Working::find(&root, &folder.path().join("runs")).unwrap().taking_secrets();
+        let mut working = Working::find(&root, &folder.path().join("runs"))
+            .unwrap()
+            .taking_secrets();
         let suspects = |working: &mut Working| {
             let version = working.snapshot().unwrap().version;
             let found = working.source().suspects(&version).unwrap();
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(suspects(&mut working), ["tracked.pem: a file of that name mostly holds a secret"]);
+        assert_eq!(
+            suspects(&mut working),
+            ["tracked.pem: a file of that name mostly holds a secret"]
+        );
         git(&["rm", "--quiet", "--cached", "tracked.pem"]);
         assert_eq!(suspects(&mut working), [""; 0]);
         write("aws.py", &format!("a = 1\nkey = '{}'\n", key("AKIA", 16)));
-        write("deploy\nhere/k y", &format!("-----BEGIN OPENSSH PRIVATE {}-----\n", "KEY"));
-        write("git.sh", &format!("x {} y\n{}\n", key("ghp_", 36), key("github_pat_", 30)));
+        write(
+            "deploy\nhere/k y",
+            &format!("-----BEGIN OPENSSH PRIVATE {}-----\n", "KEY"),
+        );
+        write(
+            "git.sh",
+            &format!("x {} y\n{}\n", key("ghp_", 36), key("github_pat_", 30)),
+        );
         write("slack.txt", &key("xoxb-", 20));
-        write("google.json", &format!("{{\"key\": \"{}\"}}", key("AIza", 35)));
+        write(
+            "google.json",
+            &format!("{{\"key\": \"{}\"}}", key("AIza", 35)),
+        );
         write("hub.py", &format!("t=\"{}\"", key("hf_", 34)));
         // In the middle of something longer it is none.
         write("image.txt", &format!("AAAA{}", key("AKIA", 16)));

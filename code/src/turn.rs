@@ -37,7 +37,8 @@ impl Source {
             return Err(CodeError::NoVersion(version.escape_debug().to_string()));
         }
         let differing = self.differing(from, to)?;
-        let times = paths(&differing).map(|path| changed(self.root(), Path::new(OsStr::from_bytes(path))));
+        let times =
+            paths(&differing).map(|path| changed(self.root(), Path::new(OsStr::from_bytes(path))));
         let (before, since): (Vec<_>, Vec<_>) = times.partition(|time| *time < moment);
         Ok(match (before.is_empty(), since.is_empty()) {
             (false, true) => Turn::Before,
@@ -49,21 +50,39 @@ impl Source {
     /// Returns the names of some files in which two versions differ, for a person.
     pub fn some_differing(&self, from: &str, to: &str) -> Vec<String> {
         let are_versions = is_version(from) && is_version(to);
-        let differing = are_versions.then(|| self.differing(from, to).ok()).flatten().unwrap_or_default();
-        paths(&differing).take(NAMED_MAX).map(|path| path.escape_ascii().to_string()).collect()
+        let differing = are_versions
+            .then(|| self.differing(from, to).ok())
+            .flatten()
+            .unwrap_or_default();
+        paths(&differing)
+            .take(NAMED_MAX)
+            .map(|path| path.escape_ascii().to_string())
+            .collect()
     }
 
     fn differing(&self, from: &str, to: &str) -> Result<Vec<u8>, CodeError> {
-        output(self.git().args(["diff-tree", "-r", "-z", "--name-only", "--no-renames", from, to]))
+        output(self.git().args([
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            from,
+            to,
+        ]))
     }
 }
 
 /// Returns when a file was changed or put in its place; of one that is gone, when its parent folder was.
 fn changed(root: &Path, path: &Path) -> Duration {
-    let found = path.ancestors().find_map(|path| fs::symlink_metadata(root.join(path)).ok());
+    let found = path
+        .ancestors()
+        .find_map(|path| fs::symlink_metadata(root.join(path)).ok());
     found.map_or(Duration::MAX, |found| {
         let nanoseconds = u32::try_from(found.ctime_nsec()).unwrap_or(0);
-        u64::try_from(found.ctime()).map_or(Duration::ZERO, |seconds| Duration::new(seconds, nanoseconds))
+        u64::try_from(found.ctime()).map_or(Duration::ZERO, |seconds| {
+            Duration::new(seconds, nanoseconds)
+        })
     })
 }
 
@@ -83,7 +102,8 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             fs::create_dir(folder.path().join("project")).unwrap();
-            let working = Working::find(&folder.path().join("project"), &folder.path().join("runs")).unwrap();
+            let working =
+                Working::find(&folder.path().join("project"), &folder.path().join("runs")).unwrap();
             Self { folder, working }
         }
 
@@ -120,7 +140,11 @@ mod tests {
         }
         let two = place.version();
         assert_eq!(place.turn(&one, &two, second + TICK), Turn::Before);
-        assert_eq!(place.turn(&one, &two, second), Turn::Both, "what has the stamp of the moment came since");
+        assert_eq!(
+            place.turn(&one, &two, second),
+            Turn::Both,
+            "what has the stamp of the moment came since"
+        );
         assert_eq!(place.turn(&one, &two, first), Turn::Since);
         assert_eq!(place.turn(&one, &one, first), Turn::Since);
     }
@@ -136,6 +160,9 @@ mod tests {
         let gone = place.stamp("");
         assert_eq!(place.turn(&one, &two, gone + TICK), Turn::Before);
         assert_eq!(place.turn(&one, &two, gone), Turn::Since);
-        assert!(matches!(place.working.source().turn("--all", &two, gone), Err(CodeError::NoVersion(_))));
+        assert!(matches!(
+            place.working.source().turn("--all", &two, gone),
+            Err(CodeError::NoVersion(_))
+        ));
     }
 }

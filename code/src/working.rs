@@ -143,7 +143,9 @@ struct Repository {
 type Stamp = (i64, i64, u64);
 
 fn stamp(path: &Path) -> Stamp {
-    fs::symlink_metadata(path).map_or((0, 0, 0), |found| (found.mtime(), found.mtime_nsec(), found.len()))
+    fs::symlink_metadata(path).map_or((0, 0, 0), |found| {
+        (found.mtime(), found.mtime_nsec(), found.len())
+    })
 }
 
 impl Working {
@@ -162,14 +164,20 @@ impl Working {
     pub fn find_keeping(workdir: &Path, runs_dir: &Path, store: &Path) -> Result<Self, CodeError> {
         let code = Self::find_at(workdir, store, 0)?;
         // git tells the root by its true name.
-        let ours = runs_dir.canonicalize().ok().and_then(|runs_dir| Some(runs_dir.strip_prefix(&code.root).ok()?.to_owned()));
+        let ours = runs_dir
+            .canonicalize()
+            .ok()
+            .and_then(|runs_dir| Some(runs_dir.strip_prefix(&code.root).ok()?.to_owned()));
         Ok(Self { ours, ..code })
     }
 
     /// Takes in also what looks like a secret and is tracked by git, or holds a key: for callers that ask the user first. See [`Source::suspects`].
     #[must_use]
     pub fn taking_secrets(self) -> Self {
-        Self { takes_secrets: true, ..self }
+        Self {
+            takes_secrets: true,
+            ..self
+        }
     }
 
     /// Takes snapshots for a sweep whose runs are executed here: untracked files that appear or change while they run are outputs, and no code.
@@ -177,17 +185,35 @@ impl Working {
     pub fn for_sweep(self, sweep: &str) -> Self {
         // An id is letters and digits, and part of the name of a file.
         let is_id = sweep.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        Self { sweep: if is_id { sweep.to_owned() } else { String::new() }, ..self }
+        Self {
+            sweep: if is_id {
+                sweep.to_owned()
+            } else {
+                String::new()
+            },
+            ..self
+        }
     }
 
     /// Takes in untracked files that some patterns name, from the working folder, whatever leaves them out. A pattern that leads out of it names none.
     pub fn include(&mut self, patterns: &[String]) {
         let is_inside = |pattern: &&String| {
             let is_normal = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-            !pattern.is_empty() && !pattern.contains('\0') && Path::new(pattern).components().all(is_normal)
+            !pattern.is_empty()
+                && !pattern.contains('\0')
+                && Path::new(pattern).components().all(is_normal)
         };
-        let normal = |pattern: &String| Path::new(pattern).components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
-        let patterns: Vec<_> = patterns.iter().filter(is_inside).map(|pattern| normal(pattern).display().to_string()).collect();
+        let normal = |pattern: &String| {
+            Path::new(pattern)
+                .components()
+                .filter(|part| *part != Component::CurDir)
+                .collect::<PathBuf>()
+        };
+        let patterns: Vec<_> = patterns
+            .iter()
+            .filter(is_inside)
+            .map(|pattern| normal(pattern).display().to_string())
+            .collect();
         if self.include != patterns {
             (self.include, self.last) = (patterns, None);
         }
@@ -201,16 +227,35 @@ impl Working {
     fn find_at(workdir: &Path, store: &Path, depth: u32) -> Result<Self, CodeError> {
         // git tells the root by its true name. A repository may say that its files are elsewhere (`core.worktree`), which is none of ours.
         let place = workdir.canonicalize().ok();
-        let is_here = |root: &Path| place.as_deref().is_some_and(|place| if depth == 0 { place.starts_with(root) } else { place == root });
+        let is_here = |root: &Path| {
+            place.as_deref().is_some_and(|place| {
+                if depth == 0 {
+                    place.starts_with(root)
+                } else {
+                    place == root
+                }
+            })
+        };
         let (root, repository) = match found(workdir)?.filter(|(root, _)| is_here(root)) {
             Some((root, repository)) => (root, Some(repository)),
             None => (workdir.to_owned(), None),
         };
-        let below = workdir.canonicalize().ok().and_then(|workdir| Some(workdir.strip_prefix(&root).ok()?.to_owned()));
-        let prefix = below.map(|below| below.to_string_lossy().into_owned()).unwrap_or_default();
+        let below = workdir
+            .canonicalize()
+            .ok()
+            .and_then(|workdir| Some(workdir.strip_prefix(&root).ok()?.to_owned()));
+        let prefix = below
+            .map(|below| below.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let name = format!("{:08x}", crc32fast::hash(root.as_os_str().as_bytes()));
-        let format = repository.as_ref().map_or("sha1", |repository| &repository.format);
-        let private = store.join(if format == "sha1" { name } else { format!("{name}-{format}") });
+        let format = repository
+            .as_ref()
+            .map_or("sha1", |repository| &repository.format);
+        let private = store.join(if format == "sha1" {
+            name
+        } else {
+            format!("{name}-{format}")
+        });
         make_bare(&private, format)?;
         Ok(Self {
             root,
@@ -241,7 +286,10 @@ impl Working {
     /// See [`CodeError`].
     pub fn snapshot(&mut self) -> Result<Snapshot, CodeError> {
         let lock = self.private.join("sweep.lock");
-        let trouble = |source| CodeError::File { path: lock.clone(), source };
+        let trouble = |source| CodeError::File {
+            path: lock.clone(),
+            source,
+        };
         let held = private_file::lock_file(&lock).map_err(trouble)?;
         lock_within(&held, &lock, LOCK_TIME_MAX)?;
         if self.depth > 0 || self.sweep.is_empty() {
@@ -262,7 +310,10 @@ impl Working {
             && last.stamps == (theirs.clone(), self.own_stamp())
             && self.is_unchanged(&last)?
         {
-            let snapshot = Snapshot { outputs: self.output_names(), ..last.snapshot.clone() };
+            let snapshot = Snapshot {
+                outputs: self.output_names(),
+                ..last.snapshot.clone()
+            };
             self.last = Some(last);
             return Ok(snapshot);
         }
@@ -270,20 +321,44 @@ impl Working {
         let (mut snapshot, others) = self.take(&mut left_out)?;
         snapshot.outputs = self.output_names();
         let stamps = (theirs, self.own_stamp());
-        let unlike = left_out.unlike().map(|path| (path.clone(), stamp(&self.root.join(path)))).collect();
-        let changed = if left_out.is_index_unlike() { self.changed()? } else { Vec::new() };
-        self.last = Some(LastSnapshot { snapshot: snapshot.clone(), stamps, others, large: left_out.into_large(), unlike, changed });
+        let unlike = left_out
+            .unlike()
+            .map(|path| (path.clone(), stamp(&self.root.join(path))))
+            .collect();
+        let changed = if left_out.is_index_unlike() {
+            self.changed()?
+        } else {
+            Vec::new()
+        };
+        self.last = Some(LastSnapshot {
+            snapshot: snapshot.clone(),
+            stamps,
+            others,
+            large: left_out.into_large(),
+            unlike,
+            changed,
+        });
         Ok(snapshot)
     }
 
     /// Returns when the files of the user that say what belongs to the code were written.
     fn their_stamps(&self) -> Vec<Stamp> {
         let of_git = |repository: &Repository| {
-            let Repository { git_dir, exclude, .. } = repository;
-            [git_dir.join("index"), git_dir.join("config"), git_dir.join("info/attributes"), exclude.clone()]
+            let Repository {
+                git_dir, exclude, ..
+            } = repository;
+            [
+                git_dir.join("index"),
+                git_dir.join("config"),
+                git_dir.join("info/attributes"),
+                exclude.clone(),
+            ]
         };
         let files = self.repository.iter().flat_map(of_git);
-        files.chain([self.root.join(IGNORE_FILE)]).map(|path| stamp(&path)).collect()
+        files
+            .chain([self.root.join(IGNORE_FILE)])
+            .map(|path| stamp(&path))
+            .collect()
     }
 
     /// Another agent in the same folder writes the same index.
@@ -303,16 +378,21 @@ impl Working {
             (comparing.join(), others)
         });
         // It does not panic.
-        let is_unchanged = changed.is_ok_and(|changed| changed.is_ok_and(|changed| changed == last.changed));
+        let is_unchanged =
+            changed.is_ok_and(|changed| changed.is_ok_and(|changed| changed == last.changed));
         let is_large = |(path, limit): &(PathBuf, u64)| {
-            fs::symlink_metadata(self.root.join(path)).is_ok_and(|found| found.is_file() && found.len() > *limit)
+            fs::symlink_metadata(self.root.join(path))
+                .is_ok_and(|found| found.is_file() && found.len() > *limit)
         };
         if !is_unchanged || others? != last.others || !last.large.iter().all(is_large) {
             return Ok(false);
         }
         for (_, inner) in &mut self.inner {
             inner.is_active = self.is_active;
-            let before = inner.last.as_ref().map(|last| last.snapshot.version.clone());
+            let before = inner
+                .last
+                .as_ref()
+                .map(|last| last.snapshot.version.clone());
             if Some(inner.snapshot()?.version) != before {
                 return Ok(false);
             }
@@ -322,7 +402,10 @@ impl Working {
 
     /// Takes a new snapshot from the user's index: tracked files belong to the code, whatever was there before.
     fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
-        let mut snapshot = Snapshot { prefix: self.prefix.clone(), ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            prefix: self.prefix.clone(),
+            ..Snapshot::default()
+        };
         self.begin()?;
         let others = self.others()?;
         let (untracked, mut repositories) = self.untracked(&others, left_out)?;
@@ -355,23 +438,42 @@ impl Working {
     }
 
     fn begin(&mut self) -> Result<(), CodeError> {
-        let trouble = |path: &Path, source| CodeError::File { path: path.to_owned(), source };
+        let trouble = |path: &Path, source| CodeError::File {
+            path: path.to_owned(),
+            source,
+        };
         for path in READ_BY_GIT.map(|name| self.root.join(name)) {
             if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                return Err(trouble(&path, io::Error::other("it is not a regular file, and git would wait for it")));
+                return Err(trouble(
+                    &path,
+                    io::Error::other("it is not a regular file, and git would wait for it"),
+                ));
             }
         }
         self.write_excludes()?;
-        self.settings = Settings::read(&self.root, self.repository.as_ref().map_or(&self.private, |repository| &repository.git_dir))?;
+        self.settings = Settings::read(
+            &self.root,
+            self.repository
+                .as_ref()
+                .map_or(&self.private, |repository| &repository.git_dir),
+        )?;
         let own = self.private.join("index");
         // Left by one of ours that was killed.
         let _ = fs::remove_file(self.private.join("index.lock"));
-        if let Some(Repository { git_dir, objects, .. }) = &self.repository {
+        if let Some(Repository {
+            git_dir, objects, ..
+        }) = &self.repository
+        {
             let alternates = self.private.join("objects/info/alternates");
-            private_file::write(&alternates, &[objects.as_os_str().as_bytes(), b"\n"].concat())
-                .map_err(|source| trouble(&alternates, source))?;
-            settings::copy_attributes(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
-            settings::copy_shared_indices(git_dir, &self.private).map_err(|source| trouble(git_dir, source))?;
+            private_file::write(
+                &alternates,
+                &[objects.as_os_str().as_bytes(), b"\n"].concat(),
+            )
+            .map_err(|source| trouble(&alternates, source))?;
+            settings::copy_attributes(git_dir, &self.private)
+                .map_err(|source| trouble(git_dir, source))?;
+            settings::copy_shared_indices(git_dir, &self.private)
+                .map_err(|source| trouble(git_dir, source))?;
             let theirs = git_dir.join("index");
             if theirs.exists() {
                 return copy_index(&theirs, &own).map_err(|source| trouble(&own, source));
@@ -385,11 +487,17 @@ impl Working {
 
     /// Returns the paths of files among the others that belong to the code, each with a NUL behind it; and those of repositories, each with a slash
     /// behind it.
-    fn untracked(&self, others: &[u8], left_out: &mut LeftOut) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodeError> {
+    fn untracked(
+        &self,
+        others: &[u8],
+        left_out: &mut LeftOut,
+    ) -> Result<(Vec<u8>, Vec<Vec<u8>>), CodeError> {
         let (mut taken, mut repositories, mut files, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
         let included = self.included()?;
         let included: BTreeSet<&[u8]> = paths(&included).collect();
-        let own: Vec<&[u8]> = paths(others).filter_map(|path| self.own_folder(path)).collect();
+        let own: Vec<&[u8]> = paths(others)
+            .filter_map(|path| self.own_folder(path))
+            .collect();
         let is_free = self.repository.is_none() && self.depth == 0;
         let rule = |path: &[u8], left_out: &LeftOut| match () {
             () if included.contains(path) => UntrackedRule::Included,
@@ -397,7 +505,8 @@ impl Working {
             () => UntrackedRule::NotLarge,
         };
         for path in paths(others) {
-            let is_own = path == REPRODUCED.as_bytes() || path.ends_with([b"/", REPRODUCED.as_bytes()].concat().as_slice());
+            let is_own = path == REPRODUCED.as_bytes()
+                || path.ends_with([b"/", REPRODUCED.as_bytes()].concat().as_slice());
             if is_own || own.iter().any(|folder| path.starts_with(folder)) {
                 continue;
             }
@@ -405,7 +514,9 @@ impl Working {
                 repositories.push(path.to_owned());
                 continue;
             }
-            let Ok(found) = fs::symlink_metadata(self.root.join(OsStr::from_bytes(path))) else { continue };
+            let Ok(found) = fs::symlink_metadata(self.root.join(OsStr::from_bytes(path))) else {
+                continue;
+            };
             if left_out.keeps(path, &found, rule(path, left_out)) {
                 files += 1;
                 bytes += found.len();
@@ -426,7 +537,9 @@ impl Working {
     /// git on the user's files with our own index, objects and configuration.
     fn git(&self) -> Command {
         let mut git = private_git();
-        git.current_dir(&self.root).env("GIT_WORK_TREE", &self.root).env("GIT_INDEX_FILE", self.private.join("index"));
+        git.current_dir(&self.root)
+            .env("GIT_WORK_TREE", &self.root)
+            .env("GIT_INDEX_FILE", self.private.join("index"));
         self.settings.apply(git.env("GIT_DIR", &self.private));
         git
     }
@@ -438,9 +551,17 @@ fn lock_within(file: &File, path: &Path, time_max: Duration) -> Result<(), CodeE
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::Error(source)) => return Err(CodeError::File { path: path.to_owned(), source }),
+            Err(TryLockError::Error(source)) => {
+                return Err(CodeError::File {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
             Err(TryLockError::WouldBlock) if began.elapsed() >= time_max => {
-                return Err(CodeError::Locked { path: path.to_owned(), seconds: time_max.as_secs() });
+                return Err(CodeError::Locked {
+                    path: path.to_owned(),
+                    seconds: time_max.as_secs(),
+                });
             }
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
         }
@@ -458,19 +579,50 @@ fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
 /// Returns the repository that contains a folder.
 fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
     let mut ask = users_git();
-    ask.current_dir(workdir).args(["rev-parse", "--path-format=absolute", "--show-toplevel", "--absolute-git-dir"]);
-    ask.args(["--git-path", "objects", "--git-path", "info/exclude", "--show-object-format"]);
+    ask.current_dir(workdir).args([
+        "rev-parse",
+        "--path-format=absolute",
+        "--show-toplevel",
+        "--absolute-git-dir",
+    ]);
+    ask.args([
+        "--git-path",
+        "objects",
+        "--git-path",
+        "info/exclude",
+        "--show-object-format",
+    ]);
     let answer = match output(&mut ask) {
         Ok(answer) => answer,
         // No repository, a bare one, or one that git does not trust (`safe.directory`).
         Err(CodeError::Git { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut lines = answer.split(|byte| *byte == b'\n').map(|line| PathBuf::from(OsStr::from_bytes(line)));
-    let (Some(root), Some(git_dir), Some(objects), Some(exclude)) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
+    let mut lines = answer
+        .split(|byte| *byte == b'\n')
+        .map(|line| PathBuf::from(OsStr::from_bytes(line)));
+    let (Some(root), Some(git_dir), Some(objects), Some(exclude)) =
+        (lines.next(), lines.next(), lines.next(), lines.next())
+    else {
         return Ok(None);
     };
     // An old git does not know the question.
-    let format = if lines.next().is_some_and(|format| format == Path::new("sha256")) { "sha256" } else { "sha1" }.to_owned();
-    Ok(Some((root, Repository { git_dir, objects, exclude, format })))
+    let format = if lines
+        .next()
+        .is_some_and(|format| format == Path::new("sha256"))
+    {
+        "sha256"
+    } else {
+        "sha1"
+    }
+    .to_owned();
+    Ok(Some((
+        root,
+        Repository {
+            git_dir,
+            objects,
+            exclude,
+            format,
+        },
+    )))
 }

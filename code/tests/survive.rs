@@ -23,7 +23,9 @@ type Contents = BTreeMap<Vec<u8>, (u32, Vec<u8>)>;
 
 impl SurvivalFixture {
     fn bare() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir(place.root()).unwrap();
         place.write("train.py", "print('loss: 0.5')\n");
         place
@@ -64,12 +66,20 @@ impl SurvivalFixture {
         source.suspects(&snapshot.version).unwrap();
         let checkouts = Checkouts::open(&self.folder.path().join("elsewhere")).unwrap();
         let bundle = checkouts.file().unwrap();
-        source.bundle(&snapshot.version, &checkouts.have(), &bundle).unwrap();
+        source
+            .bundle(&snapshot.version, &checkouts.have(), &bundle)
+            .unwrap();
         checkouts.receive(&snapshot.version, &bundle).unwrap();
         let arrived = contents(&checkouts.take(&snapshot.version).unwrap(), false);
         let after = contents(&self.root(), true);
-        let changed: Vec<_> = after.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
-        assert!(before == after, "the user's folder and repository are as they were: {changed:?}");
+        let changed: Vec<_> = after
+            .keys()
+            .filter(|path| before.get(*path) != after.get(*path))
+            .collect();
+        assert!(
+            before == after,
+            "the user's folder and repository are as they were: {changed:?}"
+        );
         (snapshot, arrived)
     }
 
@@ -78,17 +88,38 @@ impl SurvivalFixture {
         let (snapshot, arrived) = self.travel();
         let mut here = contents(&self.root(), false);
         here.retain(|path, _| !without.iter().any(|name| path == name.as_bytes()));
-        assert!(here == arrived, "{:?} became {:?}", here.keys().collect::<Vec<_>>(), arrived.keys().collect::<Vec<_>>());
+        assert!(
+            here == arrived,
+            "{:?} became {:?}",
+            here.keys().collect::<Vec<_>>(),
+            arrived.keys().collect::<Vec<_>>()
+        );
         snapshot
     }
 }
 
 fn git_in(folder: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
-    git.current_dir(folder).args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]).args(arguments);
+    git.current_dir(folder)
+        .args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "protocol.file.allow=always",
+        ])
+        .args(arguments);
     let done = git.output().unwrap();
-    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    assert!(
+        done.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 /// Returns what lies below a folder; what belongs to git only where it is asked for.
@@ -107,14 +138,29 @@ fn contents(root: &Path, with_git: bool) -> Contents {
                 continue;
             }
             let bytes = if kind.is_symlink() {
-                fs::read_link(&path).unwrap().as_os_str().as_bytes().to_owned()
+                fs::read_link(&path)
+                    .unwrap()
+                    .as_os_str()
+                    .as_bytes()
+                    .to_owned()
             } else if kind.len() > 1 << 30 {
                 kind.mtime_nsec().to_le_bytes().to_vec()
             } else {
                 fs::read(&path).unwrap()
             };
-            let mode = if kind.is_symlink() { 0 } else { kind.permissions().mode() & 0o100 };
-            found.insert(path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_owned(), (mode, bytes));
+            let mode = if kind.is_symlink() {
+                0
+            } else {
+                kind.permissions().mode() & 0o100
+            };
+            found.insert(
+                path.strip_prefix(root)
+                    .unwrap()
+                    .as_os_str()
+                    .as_bytes()
+                    .to_owned(),
+                (mode, bytes),
+            );
         }
     }
     found
@@ -144,7 +190,14 @@ fn what_has_no_commit_or_is_no_repository() {
     let alone = place.survives(&[]);
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.survives(&[]);
-    assert_eq!((unborn.version, unborn.branch.as_str(), unborn.commit.as_str()), (alone.version, "trunk", ""));
+    assert_eq!(
+        (
+            unborn.version,
+            unborn.branch.as_str(),
+            unborn.commit.as_str()
+        ),
+        (alone.version, "trunk", "")
+    );
 }
 
 #[test]
@@ -153,12 +206,25 @@ fn a_shallow_clone_and_a_worktree() {
     origin.write("b.py", "b\n");
     origin.commit("Two");
     let url = format!("file://{}", origin.root().display());
-    let shallow = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
-    git_in(shallow.folder.path(), &["clone", "--quiet", "--depth", "1", &url, "project"]);
+    let shallow = SurvivalFixture {
+        folder: tempfile::tempdir().unwrap(),
+    };
+    git_in(
+        shallow.folder.path(),
+        &["clone", "--quiet", "--depth", "1", &url, "project"],
+    );
     shallow.write("b.py", "changed\n");
     assert_eq!(shallow.survives(&[]).changed, (1, 1, 1));
-    let tree = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
-    origin.git(&["worktree", "add", "--quiet", "--detach", tree.root().to_str().unwrap()]);
+    let tree = SurvivalFixture {
+        folder: tempfile::tempdir().unwrap(),
+    };
+    origin.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        "--detach",
+        tree.root().to_str().unwrap(),
+    ]);
     tree.write("train.py", "changed\n");
     tree.survives(&[]);
     assert_eq!(origin.git(&["status", "--porcelain"]), "");
@@ -175,17 +241,36 @@ fn submodules_clean_and_dirty_and_never_checked_out() {
     place.write("lib/train.py", "changed\n");
     place.write("lib/new.py", "new\n");
     place.survives(&[]);
-    let clone = SurvivalFixture { folder: tempfile::tempdir().unwrap() };
-    git_in(clone.folder.path(), &["clone", "--quiet", place.root().to_str().unwrap(), "project"]);
+    let clone = SurvivalFixture {
+        folder: tempfile::tempdir().unwrap(),
+    };
+    git_in(
+        clone.folder.path(),
+        &[
+            "clone",
+            "--quiet",
+            place.root().to_str().unwrap(),
+            "project",
+        ],
+    );
     let (_, arrived) = clone.travel();
-    assert_eq!(arrived.keys().collect::<Vec<_>>(), [b".gitmodules".as_slice(), b"train.py"]);
+    assert_eq!(
+        arrived.keys().collect::<Vec<_>>(),
+        [b".gitmodules".as_slice(), b"train.py"]
+    );
 }
 
 #[test]
 fn pointers_of_git_lfs_stay_pointers() {
     let place = SurvivalFixture::repository();
-    place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
-    place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    place.write(
+        ".gitattributes",
+        "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+    );
+    place.write(
+        "weights.bin",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    );
     place.commit("Weights");
     place.survives(&[]);
 }
@@ -210,7 +295,11 @@ fn names_of_any_kind_links_and_modes() {
     symlink("/nowhere/at/all", place.root().join("dangling")).unwrap();
     symlink("..", place.root().join("up")).unwrap();
     place.write("run.sh", "#!/bin/sh\n");
-    fs::set_permissions(place.root().join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        place.root().join("run.sh"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
     place.write(".gitattributes", "*.txt text eol=crlf\n");
     place.write("lines.txt", "a\r\nb\r\n");
     place.survives(&[]);
@@ -222,10 +311,21 @@ fn names_of_any_kind_links_and_modes() {
 fn twenty_thousand_files_and_two_gigabytes_beside_them() {
     let place = SurvivalFixture::repository();
     for number in 0..20_000 {
-        place.write(format!("d{}/f{number}.py", number / 200), &number.to_string());
+        place.write(
+            format!("d{}/f{number}.py", number / 200),
+            &number.to_string(),
+        );
     }
-    fs::File::create(place.root().join("data.bin")).unwrap().set_len(2 << 30).unwrap();
+    fs::File::create(place.root().join("data.bin"))
+        .unwrap()
+        .set_len(2 << 30)
+        .unwrap();
     let snapshot = place.survives(&["data.bin"]);
     assert_eq!(snapshot.changed.0, 20_000);
-    assert_eq!(snapshot.notes, ["data.bin: not part of the code version, since it has more than 10 MB and git does not track it"]);
+    assert_eq!(
+        snapshot.notes,
+        [
+            "data.bin: not part of the code version, since it has more than 10 MB and git does not track it"
+        ]
+    );
 }

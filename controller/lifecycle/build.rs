@@ -1,6 +1,9 @@
 //! Gives what is compiled here a fingerprint: an image of the state is read only by a program that would come to the same state itself.
 
-#![expect(clippy::disallowed_methods, reason = "a build script reads the sources")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads the sources"
+)]
 
 #[path = "build/fingerprint.rs"]
 mod fingerprint;
@@ -18,9 +21,18 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=build");
     paths.sort();
-    let texts = paths.iter().map(fs::read_to_string).collect::<io::Result<Vec<_>>>()?;
-    let files = paths.iter().map(PathBuf::as_path).zip(texts.iter().map(String::as_str));
-    println!("cargo:rustc-env=SWEEP_STATE_FINGERPRINT={:016x}", fingerprint::fingerprint(files));
+    let texts = paths
+        .iter()
+        .map(fs::read_to_string)
+        .collect::<io::Result<Vec<_>>>()?;
+    let files = paths
+        .iter()
+        .map(PathBuf::as_path)
+        .zip(texts.iter().map(String::as_str));
+    println!(
+        "cargo:rustc-env=SWEEP_STATE_FINGERPRINT={:016x}",
+        fingerprint::fingerprint(files)
+    );
     Ok(())
 }
 

@@ -23,14 +23,19 @@ pub(crate) fn early_stop_note(query: &dyn Query, row: &SweepRow) -> Result<Strin
     if !text.contains("early_terminate") {
         return Ok(String::new());
     }
-    let Some((rule, objective)) = spec::parse(text).0.and_then(|spec| Some((spec.early_terminate?, spec.objective?))) else {
+    let Some((rule, objective)) = spec::parse(text)
+        .0
+        .and_then(|spec| Some((spec.early_terminate?, spec.objective?)))
+    else {
         return Ok(String::new());
     };
     let note = versions_note(row, &query.codes(row)?);
     if !note.is_empty() {
         return Ok(note);
     }
-    let Some(first) = rule.first_iteration() else { return Ok(String::new()) };
+    let Some(first) = rule.first_iteration() else {
+        return Ok(String::new());
+    };
     too_short(query, row, &objective.metric, first)
 }
 
@@ -39,7 +44,9 @@ fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> Strin
     // In the order of their first appearance, by what they count as.
     let mut groups: Vec<(&str, u64)> = Vec::new();
     for code in &row.codes {
-        let runs = counts.get(&code.version).map_or(0, |counts| counts.finished + counts.running);
+        let runs = counts
+            .get(&code.version)
+            .map_or(0, |counts| counts.finished + counts.running);
         if runs == 0 || is_unusable(&row.codes, &code.version) {
             continue;
         }
@@ -61,7 +68,11 @@ fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> Strin
     if let Some((newest, 1)) = groups.last()
         && total >= RUNS_MIN
     {
-        let number = row.codes.iter().position(|code| code.version == *newest).map_or(0, |index| index + 1);
+        let number = row
+            .codes
+            .iter()
+            .position(|code| code.version == *newest)
+            .map_or(0, |index| index + 1);
         return format!(
             "early stopping has nothing to compare with yet: it compares runs of one code version, and version {number} has one run; the other {} \
              runs have older code (`sweep code mark {} @{number} same-as @N` says that nothing but comments has changed)",
@@ -73,15 +84,32 @@ fn versions_note(row: &SweepRow, counts: &BTreeMap<String, CodeCounts>) -> Strin
 }
 
 /// Says that runs end before the rule looks at them.
-fn too_short(query: &dyn Query, row: &SweepRow, metric: &str, first: u64) -> Result<String, StoreError> {
+fn too_short(
+    query: &dyn Query,
+    row: &SweepRow,
+    metric: &str,
+    first: u64,
+) -> Result<String, StoreError> {
     let ended = query.ended_runs(&SweepId(row.id.clone()), 4 * CURVES)?;
     let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
-    for run in ended.iter().filter(|run| run.state == "finished" && !run.pruned) {
-        let Some(attempt) = run.attempts.last() else { continue };
-        let attempt = AttemptRef { sweep: SweepId(row.id.clone()), run: run.run, attempt: attempt.attempt };
+    for run in ended
+        .iter()
+        .filter(|run| run.state == "finished" && !run.pruned)
+    {
+        let Some(attempt) = run.attempts.last() else {
+            continue;
+        };
+        let attempt = AttemptRef {
+            sweep: SweepId(row.id.clone()),
+            run: run.run,
+            attempt: attempt.attempt,
+        };
         let points = query.metrics(&attempt, 0, POINTS_MAX)?;
         let is_whole = points.len() < POINTS_MAX;
-        let length = points.iter().filter(|(_, point)| point.name == metric && point.value.is_finite()).count();
+        let length = points
+            .iter()
+            .filter(|(_, point)| point.name == metric && point.value.is_finite())
+            .count();
         if !is_whole || length as u64 >= first || length == 0 {
             return Ok(String::new());
         }
@@ -94,7 +122,11 @@ fn too_short(query: &dyn Query, row: &SweepRow, metric: &str, first: u64) -> Res
     if lengths.len() < CURVES {
         return Ok(String::new());
     }
-    let values = if longest == 1 { "one value".to_owned() } else { format!("{longest} values") };
+    let values = if longest == 1 {
+        "one value".to_owned()
+    } else {
+        format!("{longest} values")
+    };
     Ok(format!(
         "early stopping has nothing to compare with: it looks at a run after {first} values of `{metric}`, and runs report {values}; report it after \
          each epoch, or begin earlier (`min_iter`)"
@@ -133,21 +165,51 @@ mod tests {
     fn versions_with_one_run_each_leave_nothing_to_compare() {
         let code = |version: &str, mark| {
             let (version, about) = (version.to_owned(), CodeAbout::default());
-            CodeVersion { version, about, agent: None, since: Timestamp(0), mark }
+            CodeVersion {
+                version,
+                about,
+                agent: None,
+                since: Timestamp(0),
+                mark,
+            }
         };
         let note = |codes: &[(CodeVersion, u64)]| {
-            let row = SweepRow { codes: codes.iter().map(|(code, _)| code.clone()).collect(), ..row() };
+            let row = SweepRow {
+                codes: codes.iter().map(|(code, _)| code.clone()).collect(),
+                ..row()
+            };
             let counts = codes.iter().map(|(code, finished)| {
-                (code.version.clone(), CodeCounts { finished: *finished, runs: *finished, ..CodeCounts::default() })
+                (
+                    code.version.clone(),
+                    CodeCounts {
+                        finished: *finished,
+                        runs: *finished,
+                        ..CodeCounts::default()
+                    },
+                )
             });
             versions_note(&row, &counts.collect())
         };
-        let one_each = [(code("a", None), 1), (code("b", None), 1), (code("c", None), 1)];
-        assert!(note(&one_each).contains("each of 3 runs has another one; `sweep code ab12cd34`"), "{}", note(&one_each));
+        let one_each = [
+            (code("a", None), 1),
+            (code("b", None), 1),
+            (code("c", None), 1),
+        ];
+        assert!(
+            note(&one_each).contains("each of 3 runs has another one; `sweep code ab12cd34`"),
+            "{}",
+            note(&one_each)
+        );
         assert_eq!(note(&one_each[..2]), "");
         let new = [(code("a", None), 5), (code("b", None), 1)];
         assert!(note(&new).contains("version 2 has one run; the other 5 runs"));
-        assert_eq!(note(&[(code("a", None), 5), (code("b", Some(CodeMark::SameAs("a".to_owned()))), 1)]), "");
+        assert_eq!(
+            note(&[
+                (code("a", None), 5),
+                (code("b", Some(CodeMark::SameAs("a".to_owned()))), 1)
+            ]),
+            ""
+        );
         assert_eq!(note(&[(code("a", None), 5)]), "");
     }
 }

@@ -38,10 +38,22 @@ impl std::fmt::Debug for Logins {
 impl Logins {
     /// Sessions are signed with a key that follows from `token`.
     pub fn new(token: &Token) -> Self {
-        let derived = |purpose: &str| Sha256::new().chain_update(purpose).chain_update(token.reveal()).finalize();
+        let derived = |purpose: &str| {
+            Sha256::new()
+                .chain_update(purpose)
+                .chain_update(token.reveal())
+                .finalize()
+        };
         // Cookies know no ports: each controller of a machine has its own name.
-        let cookie = format!("sweep_session_{}", hex::encode(&derived("sweep cookie name ")[..4]));
-        Self { key: derived("sweep session key ").into(), codes: Mutex::default(), cookie }
+        let cookie = format!(
+            "sweep_session_{}",
+            hex::encode(&derived("sweep cookie name ")[..4])
+        );
+        Self {
+            key: derived("sweep session key ").into(),
+            codes: Mutex::default(),
+            cookie,
+        }
     }
 
     /// Returns the name of the cookie that holds a session.
@@ -59,7 +71,10 @@ impl Logins {
         let mut codes = self.codes();
         codes.retain(|_, expiry| *expiry > now);
         if codes.len() >= CODES_MAX
-            && let Some(oldest) = codes.iter().min_by_key(|(_, expiry)| **expiry).map(|(hash, _)| *hash)
+            && let Some(oldest) = codes
+                .iter()
+                .min_by_key(|(_, expiry)| **expiry)
+                .map(|(hash, _)| *hash)
         {
             codes.remove(&oldest);
         }
@@ -92,14 +107,25 @@ impl Logins {
 
     /// Returns whether a cookie's value is a session that goes on.
     pub(crate) fn is_session(&self, value: &str) -> bool {
-        let Some((session, mac)) = value.rsplit_once('.') else { return false };
-        let Some(expiry) = session.split('.').next().and_then(|text| text.parse::<u64>().ok()) else { return false };
-        let Ok(mac) = hex::decode(mac) else { return false };
+        let Some((session, mac)) = value.rsplit_once('.') else {
+            return false;
+        };
+        let Some(expiry) = session
+            .split('.')
+            .next()
+            .and_then(|text| text.parse::<u64>().ok())
+        else {
+            return false;
+        };
+        let Ok(mac) = hex::decode(mac) else {
+            return false;
+        };
         self.mac(session).verify_slice(&mac).is_ok() && expiry > now_s()
     }
 
     fn mac(&self, session: &str) -> Hmac<Sha256> {
-        let mac: Hmac<Sha256> = Hmac::new_from_slice(&self.key).expect("HMAC takes keys of any length");
+        let mac: Hmac<Sha256> =
+            Hmac::new_from_slice(&self.key).expect("HMAC takes keys of any length");
         mac.chain_update(session)
     }
 
@@ -120,7 +146,10 @@ fn random_hex() -> Result<String, getrandom::Error> {
 }
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 #[cfg(test)]
@@ -135,7 +164,10 @@ mod tests {
     fn a_code_logs_in_once() {
         let logins = logins("a-token-of-a-directory");
         let code = logins.issue().unwrap();
-        assert_eq!(logins.redeem("00000000000000000000000000000000").unwrap(), None);
+        assert_eq!(
+            logins.redeem("00000000000000000000000000000000").unwrap(),
+            None
+        );
         let session = logins.redeem(&code).unwrap().unwrap();
         assert!(logins.is_session(&session));
         assert_eq!(logins.redeem(&code).unwrap(), None, "it was used");
@@ -145,7 +177,10 @@ mod tests {
     fn an_expired_code_and_an_expired_session_are_refused() {
         let logins = logins("a-token-of-a-directory");
         let code = logins.issue().unwrap();
-        logins.codes().values_mut().for_each(|expiry| *expiry = now_s());
+        logins
+            .codes()
+            .values_mut()
+            .for_each(|expiry| *expiry = now_s());
         assert_eq!(logins.redeem(&code).unwrap(), None);
         let session = format!("{}.{}", now_s() - 1, random_hex().unwrap());
         let mac = hex::encode(logins.mac(&session).finalize().into_bytes());
@@ -166,9 +201,16 @@ mod tests {
         let session = logins.redeem(&logins.issue().unwrap()).unwrap().unwrap();
         let (expiry, rest) = session.split_once('.').unwrap();
         let later = format!("{}.{rest}", expiry.parse::<u64>().unwrap() + 1);
-        for forged in
-            [later.as_str(), "", ".", "..", "9999999999..", "9999999999.a.zz", &session[..session.len() - 1], &format!("{session}0")]
-        {
+        for forged in [
+            later.as_str(),
+            "",
+            ".",
+            "..",
+            "9999999999..",
+            "9999999999.a.zz",
+            &session[..session.len() - 1],
+            &format!("{session}0"),
+        ] {
             assert!(!logins.is_session(forged), "{forged}");
         }
     }

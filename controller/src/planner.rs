@@ -48,7 +48,12 @@ pub async fn run(engine: Engine, threads: usize) {
     tracing::debug!(%reason, "the planner ends");
 }
 
-async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: SearchExecution) -> Result<std::convert::Infallible, EngineError> {
+async fn plan(
+    engine: &Engine,
+    threads: usize,
+    suggest: Suggest,
+    place: SearchExecution,
+) -> Result<std::convert::Infallible, EngineError> {
     let mut needs_suggestions = engine.needs_suggestions();
     let threads = threads.max(1);
     let mut busy = BTreeSet::new();
@@ -57,7 +62,14 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: SearchEx
     loop {
         needs_suggestions.borrow_and_update();
         if busy.len() < threads {
-            for need in engine.needs(busy.iter().cloned().collect(), last.clone(), threads - busy.len()).await? {
+            for need in engine
+                .needs(
+                    busy.iter().cloned().collect(),
+                    last.clone(),
+                    threads - busy.len(),
+                )
+                .await?
+            {
                 last = need.sweep.clone();
                 busy.insert(need.sweep.clone());
                 searches.spawn(search(engine.clone(), need, suggest, place));
@@ -80,7 +92,12 @@ async fn plan(engine: &Engine, threads: usize, suggest: Suggest, place: SearchEx
     }
 }
 
-async fn search(engine: Engine, need: Need, suggest: Suggest, place: SearchExecution) -> (SweepId, Result<(), EngineError>) {
+async fn search(
+    engine: Engine,
+    need: Need,
+    suggest: Suggest,
+    place: SearchExecution,
+) -> (SweepId, Result<(), EngineError>) {
     let sweep = need.sweep.clone();
     let (next_index, history, observed) = (need.next_index, need.history, need.observed);
     let found = match place {
@@ -93,20 +110,40 @@ async fn search(engine: Engine, need: Need, suggest: Suggest, place: SearchExecu
         Suggestions::default()
     });
     if exhausted && suggestions.is_empty() {
-        let end = engine.command("", Command::ExhaustSpace { sweep: sweep.clone(), history }).await;
+        let end = engine
+            .command(
+                "",
+                Command::ExhaustSpace {
+                    sweep: sweep.clone(),
+                    history,
+                },
+            )
+            .await;
         // Not offered, the need stays: the end of the search is found and told again.
         if end == Err(EngineError::Full) {
             tokio::time::sleep(FULL_PAUSE).await;
             return (sweep, Ok(()));
         }
     }
-    let computed = Computed { sweep: sweep.clone(), next_index, history, observed, suggestions, exhausted };
+    let computed = Computed {
+        sweep: sweep.clone(),
+        next_index,
+        history,
+        observed,
+        suggestions,
+        exhausted,
+    };
     let outcome = engine.offer(computed).await;
     (sweep, outcome)
 }
 
 fn suggest_for(need: &Need) -> Suggestions {
-    let goal = need.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
+    let goal = need
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default();
     suggest(&Request {
         space: &need.spec.space,
         method: need.spec.method,
@@ -115,7 +152,10 @@ fn suggest_for(need: &Need) -> Suggestions {
         observations: &need.observations,
         pending: &need.pending,
         taken: &need.taken,
-        code: CodeLine { versions: &need.code, probes: need.spec.code.probe as usize },
+        code: CodeLine {
+            versions: &need.code,
+            probes: need.spec.code.probe as usize,
+        },
         next_index: need.next_index,
         count: need.count,
     })
@@ -140,9 +180,15 @@ mod tests {
 
     fn counted(need: &Need, points: u64) -> Suggestions {
         let point = |x| Config([(Path::flat("x"), Value::Int(i64::try_from(x).unwrap()))].into());
-        let suggestion = |x| Suggestion { config: point(x), why: Why::new(Kind::Grid, "counted") };
+        let suggestion = |x| Suggestion {
+            config: point(x),
+            why: Why::new(Kind::Grid, "counted"),
+        };
         let end = (need.next_index + need.count as u64).min(points + 1);
-        Suggestions { suggestions: (need.next_index..end).map(suggestion).collect(), exhausted: end > points }
+        Suggestions {
+            suggestions: (need.next_index..end).map(suggestion).collect(),
+            exhausted: end > points,
+        }
     }
 
     async fn bench(suggest: Suggest) -> Bench {
@@ -157,14 +203,19 @@ mod tests {
         let bench = bench(|need| counted(need, 2)).await;
         let mut seen = BTreeSet::new();
         for _ in 0..2 {
-            let Acquired::Assigned(assignment) = bench.acquire("a", LONG).await.unwrap() else { panic!("no run") };
+            let Acquired::Assigned(assignment) = bench.acquire("a", LONG).await.unwrap() else {
+                panic!("no run")
+            };
             seen.insert(assignment.config.key());
             bench.report("a", &assignment.attempt, 0.5).await.unwrap();
             bench.succeed("a", &assignment.attempt).await.unwrap();
         }
         assert_eq!(seen.len(), 2);
         let ended = bench.acquire("a", LONG).await;
-        assert!(matches!(&ended, Ok(Acquired::Ended(state, _)) if state == "finished"), "{ended:?}");
+        assert!(
+            matches!(&ended, Ok(Acquired::Ended(state, _)) if state == "finished"),
+            "{ended:?}"
+        );
     }
 
     #[tokio::test]
@@ -176,8 +227,12 @@ mod tests {
             _ => counted(need, 60),
         });
         let bench = bench.await;
-        let Ok(Acquired::Assigned(first)) = bench.acquire("a", LONG).await else { panic!("no run") };
-        let Ok(Acquired::Assigned(_)) = bench.acquire("a", LONG).await else { panic!("no run") };
+        let Ok(Acquired::Assigned(first)) = bench.acquire("a", LONG).await else {
+            panic!("no run")
+        };
+        let Ok(Acquired::Assigned(_)) = bench.acquire("a", LONG).await else {
+            panic!("no run")
+        };
         bench.register("b").await;
         let (third, ()) = tokio::join!(bench.acquire("b", LONG), async {
             while bench.engine.stats().waiting_acquires == 0 {
@@ -186,7 +241,10 @@ mod tests {
             bench.report("a", &first.attempt, 0.5).await.unwrap();
             bench.succeed("a", &first.attempt).await.unwrap();
         });
-        assert!(matches!(&third, Ok(Acquired::Assigned(third)) if third.attempt.run == 3), "{third:?}");
+        assert!(
+            matches!(&third, Ok(Acquired::Assigned(third)) if third.attempt.run == 3),
+            "{third:?}"
+        );
     }
 
     /// Executes runs with the real search until the sweep has ended; returns what each run tried.
@@ -200,8 +258,11 @@ mod tests {
             bench.register(&name).await;
             workers.spawn(async move {
                 let mut tried = Vec::new();
-                while let Acquired::Assigned(assignment) = bench.acquire(&name, LONG).await.unwrap() {
-                    let Assignment { attempt, config, .. } = *assignment;
+                while let Acquired::Assigned(assignment) = bench.acquire(&name, LONG).await.unwrap()
+                {
+                    let Assignment {
+                        attempt, config, ..
+                    } = *assignment;
                     bench.report(&name, &attempt, 0.5).await.unwrap();
                     bench.succeed(&name, &attempt).await.unwrap();
                     tried.push((attempt.run, config));
@@ -216,13 +277,26 @@ mod tests {
     async fn every_point_of_a_grid_is_tried_once() {
         let tried = run_to_the_end(spec(Method::Grid), 4).await;
         assert_eq!(tried.len(), 60);
-        assert_eq!(tried.values().map(Config::key).collect::<BTreeSet<_>>().len(), 60);
+        assert_eq!(
+            tried
+                .values()
+                .map(Config::key)
+                .collect::<BTreeSet<_>>()
+                .len(),
+            60
+        );
     }
 
     #[tokio::test]
     async fn random_runs_are_the_same_whatever_the_number_of_agents() {
-        let random = || SweepSpec { run_cap: Some(40), ..spec(Method::Random) };
-        assert_eq!(run_to_the_end(random(), 1).await, run_to_the_end(random(), 5).await);
+        let random = || SweepSpec {
+            run_cap: Some(40),
+            ..spec(Method::Random)
+        };
+        assert_eq!(
+            run_to_the_end(random(), 1).await,
+            run_to_the_end(random(), 5).await
+        );
     }
 
     #[tokio::test]

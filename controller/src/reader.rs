@@ -28,12 +28,20 @@ impl std::fmt::Debug for Reader {
 impl Reader {
     /// Makes a reader of these tables.
     pub fn new(query: Arc<dyn Query>) -> Self {
-        Self { query, places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)), queries: Arc::default(), is_inline: false }
+        Self {
+            query,
+            places: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            queries: Arc::default(),
+            is_inline: false,
+        }
     }
 
     /// Makes a reader that asks on the task of its caller: in a simulation no thread may decide what comes first.
     pub fn inline(query: Arc<dyn Query>) -> Self {
-        Self { is_inline: true, ..Self::new(query) }
+        Self {
+            is_inline: true,
+            ..Self::new(query)
+        }
     }
 
     /// Asks a question on a thread that may block. A caller that goes away leaves nothing half-done: questions change nothing.
@@ -44,8 +52,13 @@ impl Reader {
         &self,
         question: impl FnOnce(&dyn Query) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let broken = |error: &dyn std::fmt::Display| StoreError::Failed(format!("a question to the database broke off: {error}"));
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|error| broken(&error))?;
+        let broken = |error: &dyn std::fmt::Display| {
+            StoreError::Failed(format!("a question to the database broke off: {error}"))
+        };
+        let place = Arc::clone(&self.places)
+            .acquire_owned()
+            .await
+            .map_err(|error| broken(&error))?;
         let query = Arc::clone(&self.query);
         self.queries.fetch_add(1, Ordering::Relaxed);
         if self.is_inline {

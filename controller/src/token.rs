@@ -82,10 +82,16 @@ impl Token {
         let text = text.trim();
         let malformed = |reason: String| Err(TokenError::Malformed(reason));
         if text.len() < CHARS_MIN {
-            return malformed(format!("a token has at least {CHARS_MIN} characters, and this one has {}", text.len()));
+            return malformed(format!(
+                "a token has at least {CHARS_MIN} characters, and this one has {}",
+                text.len()
+            ));
         }
         if text.len() > CHARS_MAX {
-            return malformed(format!("a token has at most {CHARS_MAX} characters, and this one has {}", text.len()));
+            return malformed(format!(
+                "a token has at most {CHARS_MAX} characters, and this one has {}",
+                text.len()
+            ));
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return malformed("a token is one word of ASCII characters".to_owned());
@@ -127,7 +133,10 @@ impl TokenHashes {
     /// Returns whether a caller's text is one of the tokens. Takes the same time wherever it differs.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let shown = digest(text);
-        self.0.iter().fold(0u8, |any, hash| any | hash.ct_eq(&shown).unwrap_u8()) == 1
+        self.0
+            .iter()
+            .fold(0u8, |any, hash| any | hash.ct_eq(&shown).unwrap_u8())
+            == 1
     }
 }
 
@@ -139,7 +148,11 @@ fn digest(text: &str) -> [u8; 32] {
 ///
 /// # Errors
 /// See [`TokenError`].
-pub(crate) fn open(data_dir: &Path, database: &Path, given: Option<&Token>) -> Result<Tokens, TokenError> {
+pub(crate) fn open(
+    data_dir: &Path,
+    database: &Path,
+    given: Option<&Token>,
+) -> Result<Tokens, TokenError> {
     let path = data_dir.join(FILE_NAME);
     let mut connection = connect(database)?;
     let mut known = stored(&connection)?;
@@ -166,7 +179,10 @@ pub(crate) fn open(data_dir: &Path, database: &Path, given: Option<&Token>) -> R
         }
     };
     known.extend(given.map(Token::hash));
-    Ok(Tokens { hashes: TokenHashes(known), local })
+    Ok(Tokens {
+        hashes: TokenHashes(known),
+        local,
+    })
 }
 
 /// Makes a new token for a data directory; every token before it is refused from the next start on.
@@ -189,7 +205,9 @@ pub(crate) fn rotate(data_dir: &Path, database: &Path) -> Result<Token, TokenErr
 
 fn stored(connection: &Connection) -> Result<Vec<[u8; 32]>, TokenError> {
     let mut statement = connection.prepare("SELECT hash FROM tokens ORDER BY created_ms, hash")?;
-    let hashes = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let hashes = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     Ok(hashes)
 }
 
@@ -199,7 +217,10 @@ fn store(connection: &mut Connection, hashes: &[[u8; 32]]) -> Result<(), TokenEr
     for hash in hashes {
         let now = now_ms();
         let sum = token_checksum(hash, now);
-        transaction.execute("INSERT INTO tokens (hash, created_ms, checksum) VALUES (?1, ?2, ?3)", params![hash, now, sum])?;
+        transaction.execute(
+            "INSERT INTO tokens (hash, created_ms, checksum) VALUES (?1, ?2, ?3)",
+            params![hash, now, sum],
+        )?;
     }
     transaction.commit()?;
     Ok(())
@@ -217,43 +238,69 @@ fn connect(database: &Path) -> Result<Connection, TokenError> {
 /// Reads a token file; `None`: there is none.
 fn read(path: &Path) -> Result<Option<Token>, TokenError> {
     // Neither a link nor a pipe that somebody has put there is followed or waited for.
-    let file = match File::options().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path) {
+    let file = match File::options()
+        .read(true)
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(path)
+    {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(file_error(path, source)),
     };
-    let invalid = |reason: &str| file_error(path, std::io::Error::new(ErrorKind::InvalidData, reason.to_owned()));
+    let invalid = |reason: &str| {
+        file_error(
+            path,
+            std::io::Error::new(ErrorKind::InvalidData, reason.to_owned()),
+        )
+    };
     let found = file.metadata().map_err(|source| file_error(path, source))?;
     if !found.is_file() {
         return Err(invalid("a token file is a regular file"));
     }
     if found.uid() != geteuid().as_raw() {
-        return Err(invalid("the token file belongs to another user; remove it, or change its owner"));
+        return Err(invalid(
+            "the token file belongs to another user; remove it, or change its owner",
+        ));
     }
     if found.mode() & 0o077 != 0 {
-        file.set_permissions(PermissionsExt::from_mode(0o600)).map_err(|source| file_error(path, source))?;
+        file.set_permissions(PermissionsExt::from_mode(0o600))
+            .map_err(|source| file_error(path, source))?;
         tracing::warn!(path = %path.display(), "other users could read the token file; its mode is 0600 now, and a new token is safer");
     }
     let mut text = String::new();
-    file.take(CHARS_MAX as u64 + 64).read_to_string(&mut text).map_err(|source| file_error(path, source))?;
-    Token::parse(&text)
-        .map(Some)
-        .map_err(|error| invalid(&format!("{error}; a controller makes a new token where the one of its data directory is missing")))
+    file.take(CHARS_MAX as u64 + 64)
+        .read_to_string(&mut text)
+        .map_err(|source| file_error(path, source))?;
+    Token::parse(&text).map(Some).map_err(|error| {
+        invalid(&format!(
+            "{error}; a controller makes a new token where the one of its data directory is missing"
+        ))
+    })
 }
 
 fn write(path: &Path, token: &Token) -> Result<(), TokenError> {
     // `create_new` with a mode: at no moment can anybody else read it, and no link is followed.
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = opened.and_then(|mut file| writeln!(file, "{}", token.0).and_then(|()| file.sync_all()));
+    let opened = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let written =
+        opened.and_then(|mut file| writeln!(file, "{}", token.0).and_then(|()| file.sync_all()));
     written.map_err(|source| file_error(path, source))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> TokenError {
-    TokenError::File { path: path.to_owned(), source }
+    TokenError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -276,10 +323,17 @@ mod tests {
         assert!(!first.hashes.matches("swp_"));
         assert!(!first.hashes.matches(""));
         let file = dir.path().join(FILE_NAME);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let database = std::fs::read(dir.path().join("sweep.db")).unwrap();
         let secret = token.reveal().strip_prefix(PREFIX).unwrap().as_bytes();
-        assert!(!database.windows(secret.len()).any(|window| window == secret));
+        assert!(
+            !database
+                .windows(secret.len())
+                .any(|window| window == secret)
+        );
         let second = opened(dir.path());
         assert!(second.local == token && second.hashes.matches(token.reveal()));
     }
@@ -291,10 +345,15 @@ mod tests {
         std::fs::remove_file(dir.path().join(FILE_NAME)).unwrap();
         let restored = opened(dir.path());
         assert!(restored.local != old, "the owner has a token again");
-        assert!(restored.hashes.matches(old.reveal()) && restored.hashes.matches(restored.local.reveal()));
+        assert!(
+            restored.hashes.matches(old.reveal())
+                && restored.hashes.matches(restored.local.reveal())
+        );
         let new = rotate(dir.path(), &dir.path().join("sweep.db")).unwrap();
         let tokens = opened(dir.path());
-        assert!(!tokens.hashes.matches(old.reveal()) && !tokens.hashes.matches(restored.local.reveal()));
+        assert!(
+            !tokens.hashes.matches(old.reveal()) && !tokens.hashes.matches(restored.local.reveal())
+        );
         assert!(tokens.hashes.matches(new.reveal()) && tokens.local == new);
     }
 
@@ -305,25 +364,50 @@ mod tests {
         std::fs::write(&file, "laid-down-before-the-start\n").unwrap();
         let first = opened(dir.path());
         assert_eq!(first.local.reveal(), "laid-down-before-the-start");
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "it is repaired");
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "it is repaired"
+        );
         std::fs::write(&file, "another-one-of-the-user\n").unwrap();
         let second = opened(dir.path());
-        assert!(second.hashes.matches("another-one-of-the-user") && !second.hashes.matches("laid-down-before-the-start"));
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "another-one-of-the-user\n");
+        assert!(
+            second.hashes.matches("another-one-of-the-user")
+                && !second.hashes.matches("laid-down-before-the-start")
+        );
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "another-one-of-the-user\n"
+        );
     }
 
     #[test]
     fn what_is_no_token_file_is_an_error_that_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join(FILE_NAME);
-        let refused = || open(dir.path(), &dir.path().join("sweep.db"), None).err().unwrap().to_string();
+        let refused = || {
+            open(dir.path(), &dir.path().join("sweep.db"), None)
+                .err()
+                .unwrap()
+                .to_string()
+        };
         std::fs::write(&file, "short").unwrap();
-        assert!(refused().contains("at least 16 characters, and this one has 5; a controller makes a new token"), "{}", refused());
+        assert!(
+            refused().contains(
+                "at least 16 characters, and this one has 5; a controller makes a new token"
+            ),
+            "{}",
+            refused()
+        );
         std::fs::write(&file, "two words are no token").unwrap();
         assert!(refused().contains("one word"), "{}", refused());
         std::fs::rename(&file, dir.path().join("elsewhere")).unwrap();
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &file).unwrap();
-        assert!(refused().contains(&file.display().to_string()), "{}", refused());
+        assert!(
+            refused().contains(&file.display().to_string()),
+            "{}",
+            refused()
+        );
     }
 
     #[test]
@@ -331,7 +415,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let given = Token::parse(" of-the-platform-team \n").unwrap();
         let tokens = open(dir.path(), &dir.path().join("sweep.db"), Some(&given)).unwrap();
-        assert!(tokens.hashes.matches("of-the-platform-team") && tokens.hashes.matches(tokens.local.reveal()));
-        assert!(!opened(dir.path()).hashes.matches("of-the-platform-team"), "it is stored nowhere");
+        assert!(
+            tokens.hashes.matches("of-the-platform-team")
+                && tokens.hashes.matches(tokens.local.reveal())
+        );
+        assert!(
+            !opened(dir.path()).hashes.matches("of-the-platform-team"),
+            "it is stored nowhere"
+        );
     }
 }

@@ -12,7 +12,13 @@ pub struct Traffic {
 impl Traffic {
     /// Counts a call. A method that is not on the wire is not counted.
     pub fn count(&self, path: &str, code: i32) {
-        let Some(method) = sweep_proto::METHODS.iter().copied().find(|method| *method == path) else { return };
+        let Some(method) = sweep_proto::METHODS
+            .iter()
+            .copied()
+            .find(|method| *method == path)
+        else {
+            return;
+        };
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         *calls.entry((method, code)).or_default() += 1;
     }
@@ -20,7 +26,10 @@ impl Traffic {
     /// Returns method, code and number, in order.
     pub fn calls(&self) -> Vec<(&'static str, i32, u64)> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.iter().map(|((method, code), number)| (*method, *code, *number)).collect()
+        calls
+            .iter()
+            .map(|((method, code), number)| (*method, *code, *number))
+            .collect()
     }
 }
 
@@ -35,6 +44,9 @@ mod tests {
         traffic.count("/sweep.v1.SweepService/GetStatus", 0);
         traffic.count("/sweep.v1.SweepService/GetStatus\nforged 1", 0);
         traffic.count("/", 0);
-        assert_eq!(traffic.calls(), [("/sweep.v1.SweepService/GetStatus", 0, 2)]);
+        assert_eq!(
+            traffic.calls(),
+            [("/sweep.v1.SweepService/GetStatus", 0, 2)]
+        );
     }
 }

@@ -4,8 +4,14 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((kind, rest)) = bytes.split_first() else { return };
-    let file = if kind % 2 == 0 { records(rest) } else { rest.to_vec() };
+    let Some((kind, rest)) = bytes.split_first() else {
+        return;
+    };
+    let file = if kind % 2 == 0 {
+        records(rest)
+    } else {
+        rest.to_vec()
+    };
     let folder = tempfile::tempdir().expect("there is room for a folder");
     sweep_agent::fuzzing::spool(folder.path(), &file).expect("the folder can be written");
 });

@@ -1,7 +1,10 @@
 //! The wire of `sweep`: the messages and services of package `sweep.v1`, generated from the `.proto` files beside this crate.
 
 /// Package `sweep.v1`.
-#[expect(clippy::large_enum_variant, reason = "prost gives no say in how a oneof is laid out")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "prost gives no say in how a oneof is laid out"
+)]
 pub mod v1 {
     tonic::include_proto!("sweep.v1");
 }
@@ -23,7 +26,11 @@ pub const EPOCH_HEADER: &str = "sweep-epoch";
 pub fn cause(message: &str) -> String {
     let mut cause = String::new();
     for character in message.chars() {
-        let character = if character.is_ascii_digit() { '#' } else { character };
+        let character = if character.is_ascii_digit() {
+            '#'
+        } else {
+            character
+        };
         if character != '#' || !cause.ends_with('#') {
             cause.push(character);
         }

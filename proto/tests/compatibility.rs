@@ -21,14 +21,24 @@ fn breaks(released: &str, current: &str) -> Vec<String> {
 }
 
 fn entries(summary: &str) -> BTreeMap<&str, &str> {
-    summary.lines().filter_map(|line| line.split_once(" = ")).collect()
+    summary
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .collect()
 }
 
 #[test]
 fn the_protocol_breaks_no_released_program() {
     let released = std::fs::read_to_string(RELEASED).unwrap();
-    assert!(entries(&released).len() > 100, "{RELEASED} is no summary of a protocol");
-    assert_eq!(breaks(&released, CURRENT), Vec::<String>::new(), "docs/explanation/compatibility.md has the rules");
+    assert!(
+        entries(&released).len() > 100,
+        "{RELEASED} is no summary of a protocol"
+    );
+    assert_eq!(
+        breaks(&released, CURRENT),
+        Vec::<String>::new(),
+        "docs/explanation/compatibility.md has the rules"
+    );
 }
 
 #[test]
@@ -41,11 +51,21 @@ fn release() {
 fn the_summary_has_every_kind_of_entry() {
     let current = entries(CURRENT);
     let has = |name: &str, value: &str| assert_eq!(current.get(name), Some(&value), "{name}");
-    has("rpc sweep.v1.AgentService/Acquire", ".sweep.v1.AcquireRequest -> .sweep.v1.AcquireResponse");
-    has("rpc sweep.v1.SweepService/GetLogs", ".sweep.v1.GetLogsRequest -> stream .sweep.v1.GetLogsResponse");
+    has(
+        "rpc sweep.v1.AgentService/Acquire",
+        ".sweep.v1.AcquireRequest -> .sweep.v1.AcquireResponse",
+    );
+    has(
+        "rpc sweep.v1.SweepService/GetLogs",
+        ".sweep.v1.GetLogsRequest -> stream .sweep.v1.GetLogsResponse",
+    );
     has("message sweep.v1.Failure", "message");
     has("value sweep.v1.Directive.Kind 001", "KIND_CONTINUE");
-    assert!(CURRENT.contains(" LABEL_REPEATED\n") && CURRENT.contains(" LABEL_PRESENCE\n") && CURRENT.contains(" in next\n"));
+    assert!(
+        CURRENT.contains(" LABEL_REPEATED\n")
+            && CURRENT.contains(" LABEL_PRESENCE\n")
+            && CURRENT.contains(" in next\n")
+    );
 }
 
 #[test]
@@ -57,12 +77,28 @@ fn each_kind_of_break_is_found() {
         (".A -> .B", ".A -> stream .B", "rpc s/M was changed"),
         (".A -> .B", ".C -> .B", "rpc s/M was changed"),
         ("message A = message\n", "", "message A was removed"),
-        ("field A 001 = x TYPE_INT32 LABEL_OPTIONAL\n", "", "field A 001 was removed"),
+        (
+            "field A 001 = x TYPE_INT32 LABEL_OPTIONAL\n",
+            "",
+            "field A 001 was removed",
+        ),
         ("field A 001", "field A 003", "field A 001 was removed"),
-        ("= x TYPE_INT32", "= z TYPE_INT32", "field A 001 was changed"),
+        (
+            "= x TYPE_INT32",
+            "= z TYPE_INT32",
+            "field A 001 was changed",
+        ),
         ("TYPE_INT32", "TYPE_INT64", "field A 001 was changed"),
-        ("TYPE_INT32 LABEL_OPTIONAL", "TYPE_INT32 LABEL_REPEATED", "field A 001 was changed"),
-        ("TYPE_STRING LABEL_OPTIONAL in next", "TYPE_STRING LABEL_OPTIONAL", "field A 002 was changed"),
+        (
+            "TYPE_INT32 LABEL_OPTIONAL",
+            "TYPE_INT32 LABEL_REPEATED",
+            "field A 001 was changed",
+        ),
+        (
+            "TYPE_STRING LABEL_OPTIONAL in next",
+            "TYPE_STRING LABEL_OPTIONAL",
+            "field A 002 was changed",
+        ),
         ("enum E = enum\n", "", "enum E was removed"),
         ("value E 001 = E_ONE\n", "", "value E 001 was removed"),
         ("E_ONE", "E_FIRST", "value E 001 was changed"),
@@ -71,13 +107,20 @@ fn each_kind_of_break_is_found() {
         let current = released.replace(was, is);
         assert_ne!(current, released, "{was}");
         let found = breaks(released, &current);
-        assert!(found.len() == 1 && found[0].starts_with(expected), "{was} -> {is}: {found:?}");
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{was} -> {is}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn additions_break_nothing() {
     let released = "message A = message\nfield A 001 = x TYPE_INT32 LABEL_OPTIONAL\n";
-    let more = "rpc s/N = .A -> .A\nfield A 002 = y TYPE_INT32 LABEL_OPTIONAL\nvalue E 002 = E_TWO\n";
-    assert_eq!(breaks(released, &format!("{released}{more}")), Vec::<String>::new());
+    let more =
+        "rpc s/N = .A -> .A\nfield A 002 = y TYPE_INT32 LABEL_OPTIONAL\nvalue E 002 = E_TWO\n";
+    assert_eq!(
+        breaks(released, &format!("{released}{more}")),
+        Vec::<String>::new()
+    );
 }

@@ -25,13 +25,25 @@ struct Sweep {
 impl Sweep {
     fn new(ended: usize, running: usize, dimensions: usize) -> Self {
         let mut all = History::new(ended + running, dimensions);
-        let taken = all.observations.iter().map(|run| run.config.key()).collect();
-        let running = all.observations.split_off(ended).into_iter().map(|run| Pending {
-            index: run.index,
-            config: run.config,
-            code_version: String::new(),
-        });
-        Self { running: running.collect(), ended: all, taken }
+        let taken = all
+            .observations
+            .iter()
+            .map(|run| run.config.key())
+            .collect();
+        let running = all
+            .observations
+            .split_off(ended)
+            .into_iter()
+            .map(|run| Pending {
+                index: run.index,
+                config: run.config,
+                code_version: String::new(),
+            });
+        Self {
+            running: running.collect(),
+            ended: all,
+            taken,
+        }
     }
 
     fn ask(&self) -> Suggestions {
@@ -54,7 +66,9 @@ fn by_runs(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("suggest/runs");
     for runs in [10, 50, 100, 200, 500, 2000, 5000] {
         let sweep = Sweep::new(runs, 0, DIMENSIONS);
-        group.bench_function(BenchmarkId::from_parameter(runs), |bencher| bencher.iter(|| black_box(&sweep).ask()));
+        group.bench_function(BenchmarkId::from_parameter(runs), |bencher| {
+            bencher.iter(|| black_box(&sweep).ask());
+        });
     }
 }
 
@@ -62,7 +76,9 @@ fn by_dimensions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("suggest/parameters");
     for dimensions in [2, 8, 20, 50] {
         let sweep = Sweep::new(RUNS, 0, dimensions);
-        group.bench_function(BenchmarkId::from_parameter(dimensions), |bencher| bencher.iter(|| black_box(&sweep).ask()));
+        group.bench_function(BenchmarkId::from_parameter(dimensions), |bencher| {
+            bencher.iter(|| black_box(&sweep).ask());
+        });
     }
 }
 
@@ -70,13 +86,18 @@ fn by_running(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("suggest/running");
     for running in [1, 7, 31] {
         let sweep = Sweep::new(RUNS, running, DIMENSIONS);
-        group.bench_function(BenchmarkId::from_parameter(running), |bencher| bencher.iter(|| black_box(&sweep).ask()));
+        group.bench_function(BenchmarkId::from_parameter(running), |bencher| {
+            bencher.iter(|| black_box(&sweep).ask());
+        });
     }
 }
 
 /// A suggestion takes milliseconds: few of them tell enough.
 fn few() -> Criterion {
-    Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2))
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
 }
 
 criterion_group!(name = suggestions; config = few(); targets = by_runs, by_dimensions, by_running);

@@ -27,13 +27,41 @@ const PROBES: usize = 2;
 const SEEDS: u64 = 5;
 
 fn space() -> Result<Space, Box<dyn Error>> {
-    let flat = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+    let flat = |name: &str, distribution| Parameter {
+        path: Path::flat(name),
+        distribution,
+        when: Vec::new(),
+    };
     let words = ["sgd", "adam", "adamw"].map(|word| Value::Str(word.to_owned()));
     let space = Space::new(vec![
-        flat("learning_rate", Distribution::LogUniformValues { min: 1e-5, max: 1e-1 }),
-        flat("weight_decay", Distribution::LogUniformValues { min: 1e-6, max: 1e-2 }),
-        flat("batch_size", Distribution::Categorical { values: [32, 64, 128, 256, 512].map(Value::Int).to_vec(), ordered: None }),
-        flat("optimizer", Distribution::Categorical { values: words.to_vec(), ordered: None }),
+        flat(
+            "learning_rate",
+            Distribution::LogUniformValues {
+                min: 1e-5,
+                max: 1e-1,
+            },
+        ),
+        flat(
+            "weight_decay",
+            Distribution::LogUniformValues {
+                min: 1e-6,
+                max: 1e-2,
+            },
+        ),
+        flat(
+            "batch_size",
+            Distribution::Categorical {
+                values: [32, 64, 128, 256, 512].map(Value::Int).to_vec(),
+                ordered: None,
+            },
+        ),
+        flat(
+            "optimizer",
+            Distribution::Categorical {
+                values: words.to_vec(),
+                ordered: None,
+            },
+        ),
         flat("dropout", Distribution::Uniform { min: 0.0, max: 0.6 }),
         flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
     ]);
@@ -42,7 +70,13 @@ fn space() -> Result<Space, Box<dyn Error>> {
 
 /// The validation loss after each epoch; it ends early where the run fails.
 fn curve(config: &Config, rng: &mut ChaCha8Rng) -> (Vec<f64>, bool) {
-    let number = |name: &str| config.0.get(&Path::flat(name)).and_then(Value::as_f64).unwrap_or_default();
+    let number = |name: &str| {
+        config
+            .0
+            .get(&Path::flat(name))
+            .and_then(Value::as_f64)
+            .unwrap_or_default()
+    };
     let is_sgd = config.0.get(&Path::flat("optimizer")) == Some(&Value::Str("sgd".to_owned()));
     let (rate, layers) = (number("learning_rate"), number("layers"));
     let floor = 0.25
@@ -52,7 +86,9 @@ fn curve(config: &Config, rng: &mut ChaCha8Rng) -> (Vec<f64>, bool) {
         + 0.02 * (layers - 4.0).abs();
     let fails = (rate > 0.05 && is_sgd) || (number("batch_size") == 512.0 && layers >= 6.0);
     let epochs = if fails { 2 } else { EPOCHS };
-    let loss = |epoch: u32| floor + 1.5 * (-f64::from(epoch) / 4.0).exp() + 0.01 * rng.sample::<f64, _>(StandardNormal);
+    let loss = |epoch: u32| {
+        floor + 1.5 * (-f64::from(epoch) / 4.0).exp() + 0.01 * rng.sample::<f64, _>(StandardNormal)
+    };
     ((0..epochs).map(loss).collect(), fails)
 }
 
@@ -69,20 +105,30 @@ struct Run {
 
 impl Run {
     fn peer(&self) -> Peer<'_> {
-        Peer { series: &self.series, value: self.outcome.filter(|_| !self.is_stopped) }
+        Peer {
+            series: &self.series,
+            value: self.outcome.filter(|_| !self.is_stopped),
+        }
     }
 }
 
 fn observations(runs: &[Run]) -> Vec<Observation> {
-    let ended = runs.iter().filter_map(|run| Some((run.code, run.peer(), run.outcome?)));
+    let ended = runs
+        .iter()
+        .filter_map(|run| Some((run.code, run.peer(), run.outcome?)));
     let mut endings = Endings::new(Goal::Minimize, ended);
     let observe = |(index, run): (u64, &Run)| {
         let outcome = match run.outcome {
             None => Outcome::Failed,
-            Some(reached) if run.is_stopped => Outcome::Stopped(endings.ending(run.code, &run.series, reached)),
+            Some(reached) if run.is_stopped => {
+                Outcome::Stopped(endings.ending(run.code, &run.series, reached))
+            }
             Some(value) => Outcome::Value(value),
         };
-        Observation { code_version: run.code.to_owned(), ..Observation::new(index, run.config.clone(), outcome) }
+        Observation {
+            code_version: run.code.to_owned(),
+            ..Observation::new(index, run.config.clone(), outcome)
+        }
     };
     (1..).zip(runs).map(observe).collect()
 }
@@ -114,8 +160,12 @@ fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: 
     let mut epochs = 0;
     for next_index in 1..=RUNS {
         let code = codes[(next_index - 1) as usize * codes.len() / RUNS as usize];
-        let versions: Vec<String> =
-            codes.iter().take_while(|other| **other != code).chain([&code]).map(|code| (*code).to_owned()).collect();
+        let versions: Vec<String> = codes
+            .iter()
+            .take_while(|other| **other != code)
+            .chain([&code])
+            .map(|code| (*code).to_owned())
+            .collect();
         let observations = observations(&runs);
         let request = Request {
             space,
@@ -125,19 +175,39 @@ fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: 
             observations: &observations,
             pending: &[],
             taken: &taken,
-            code: CodeLine { versions: &versions, probes: PROBES },
+            code: CodeLine {
+                versions: &versions,
+                probes: PROBES,
+            },
             next_index,
             count: 1,
         };
-        let Some(suggestion) = suggest(&request).suggestions.pop() else { break };
+        let Some(suggestion) = suggest(&request).suggestions.pop() else {
+            break;
+        };
         taken.insert(suggestion.config.key());
         let (whole, fails) = curve(&suggestion.config, &mut rng);
         let truth = least(&whole);
-        let mut run = Run { config: suggestion.config, series: Vec::new(), outcome: None, is_stopped: false, truth, code };
+        let mut run = Run {
+            config: suggestion.config,
+            series: Vec::new(),
+            outcome: None,
+            is_stopped: false,
+            truth,
+            code,
+        };
         for value in whole {
             run.series.push(value);
-            let peers = runs.iter().filter(|other| other.code == code).map(Run::peer);
-            let reporting = Reporting { goal: Goal::Minimize, series: &run.series, known: run.series.len() - 1, best: None };
+            let peers = runs
+                .iter()
+                .filter(|other| other.code == code)
+                .map(Run::peer);
+            let reporting = Reporting {
+                goal: Goal::Minimize,
+                series: &run.series,
+                known: run.series.len() - 1,
+                best: None,
+            };
             if rule.is_some_and(|rule| rule.judge(&reporting, peers).is_some()) {
                 run.is_stopped = true;
                 break;
@@ -149,36 +219,99 @@ fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: 
     }
     let versions: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
     let observations = observations(&runs);
-    let analysis = analyze(space, Goal::Minimize, &observations, CodeLine { versions: &versions, probes: PROBES }, seed);
-    let endings = || runs.iter().zip(&observations).filter(|(run, _)| run.is_stopped);
-    let error = median(endings().filter_map(|(run, seen)| Some((seen.outcome.value()? - run.truth).abs())).collect());
-    let deviation = median(endings().map(|(_, seen)| seen.outcome.deviation()).collect());
-    Sweep { analysis, stopped: endings().count(), epochs, error, deviation }
+    let analysis = analyze(
+        space,
+        Goal::Minimize,
+        &observations,
+        CodeLine {
+            versions: &versions,
+            probes: PROBES,
+        },
+        seed,
+    );
+    let endings = || {
+        runs.iter()
+            .zip(&observations)
+            .filter(|(run, _)| run.is_stopped)
+    };
+    let error = median(
+        endings()
+            .filter_map(|(run, seen)| Some((seen.outcome.value()? - run.truth).abs()))
+            .collect(),
+    );
+    let deviation = median(
+        endings()
+            .map(|(_, seen)| seen.outcome.deviation())
+            .collect(),
+    );
+    Sweep {
+        analysis,
+        stopped: endings().count(),
+        epochs,
+        error,
+        deviation,
+    }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let space = space()?;
-    let hyperband = EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true });
-    let names: Vec<String> = space.parameters().iter().map(|parameter| parameter.path.to_string()).collect();
+    let hyperband = EarlyStop::Hyperband(Hyperband {
+        bands: Bands::MinIter(3),
+        eta: 3.0,
+        strict: true,
+    });
+    let names: Vec<String> = space
+        .parameters()
+        .iter()
+        .map(|parameter| parameter.path.to_string())
+        .collect();
     println!(
         "| seed | stopping | {} | largest difference | stopped | epochs | endings off by | their deviation | agreement |",
         names.join(" | ")
     );
-    println!("|---|---|{}---|---|---|---|---|---|", "---|".repeat(names.len()));
+    println!(
+        "|---|---|{}---|---|---|---|---|---|",
+        "---|".repeat(names.len())
+    );
     for seed in 1..=SEEDS {
         let mut before: Option<BTreeMap<String, f64>> = None;
         for (name, rule) in [("none", None), ("hyperband, min_iter 3", Some(&hyperband))] {
-            let Sweep { analysis, stopped, epochs, error, deviation } = sweep(&space, rule, &["a"], seed);
-            let shares: BTreeMap<String, f64> = analysis.effects.iter().map(|effect| (effect.path.to_string(), effect.share)).collect();
+            let Sweep {
+                analysis,
+                stopped,
+                epochs,
+                error,
+                deviation,
+            } = sweep(&space, rule, &["a"], seed);
+            let shares: BTreeMap<String, f64> = analysis
+                .effects
+                .iter()
+                .map(|effect| (effect.path.to_string(), effect.share))
+                .collect();
             let share = |name: &String| shares.get(name).copied().unwrap_or(f64::NAN);
             let difference = before.as_ref().map(|before| {
-                let gaps = names.iter().map(|name| (share(name) - before.get(name).copied().unwrap_or(f64::NAN)).abs());
-                gaps.fold(0.0f64, |most, gap| if gap.is_nan() { gap } else { most.max(gap) })
+                let gaps = names.iter().map(|name| {
+                    (share(name) - before.get(name).copied().unwrap_or(f64::NAN)).abs()
+                });
+                gaps.fold(
+                    0.0f64,
+                    |most, gap| if gap.is_nan() { gap } else { most.max(gap) },
+                )
             });
-            let cells: Vec<String> = names.iter().map(|name| format!("{:.2}", share(name))).collect();
-            let difference = difference.map(|difference| format!("{difference:.2}")).unwrap_or_default();
+            let cells: Vec<String> = names
+                .iter()
+                .map(|name| format!("{:.2}", share(name)))
+                .collect();
+            let difference = difference
+                .map(|difference| format!("{difference:.2}"))
+                .unwrap_or_default();
             let changed = sweep(&space, rule, &["a", "b"], seed).analysis.agreements;
-            let agreement = changed.first().map(|agreement| format!("{:.3} ± {:.3}", agreement.correlation.0, agreement.correlation.1));
+            let agreement = changed.first().map(|agreement| {
+                format!(
+                    "{:.3} ± {:.3}",
+                    agreement.correlation.0, agreement.correlation.1
+                )
+            });
             let agreement = agreement.unwrap_or_else(|| "none".to_owned());
             println!(
                 "| {seed} | {name} | {} | {difference} | {stopped} | {epochs} | {error:.3} | {deviation:.3} | {agreement} |",

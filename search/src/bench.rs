@@ -39,13 +39,25 @@ impl<'a> ModelBench<'a> {
     pub fn new(space: &'a Space, observations: &'a [Observation]) -> Self {
         let cube = UnitCube::new(space);
         let value = |seen: &Observation| seen.outcome.value().unwrap_or(f64::INFINITY);
-        let valued: Vec<&Observation> = observations.iter().filter(|seen| value(seen).is_finite()).collect();
+        let valued: Vec<&Observation> = observations
+            .iter()
+            .filter(|seen| value(seen).is_finite())
+            .collect();
         let values: Vec<f64> = valued.iter().map(|seen| value(seen)).collect();
         let warp = Warp::new(&values, FLOOR);
-        let x = valued.iter().map(|seen| cube.point_of(&seen.config)).collect();
-        let seen = ObservedPoints::once(x, values.iter().map(|value| warp.warped(*value)).collect());
+        let x = valued
+            .iter()
+            .map(|seen| cube.point_of(&seen.config))
+            .collect();
+        let seen =
+            ObservedPoints::once(x, values.iter().map(|value| warp.warped(*value)).collect());
         let geometry = Arc::new(Geometry::of(&cube));
-        Self { cube, observations, geometry, seen }
+        Self {
+            cube,
+            observations,
+            geometry,
+            seen,
+        }
     }
 
     /// Returns the most probable hyperparameters.
@@ -55,19 +67,29 @@ impl<'a> ModelBench<'a> {
 
     /// Conditions a Gaussian process with these hyperparameters on all observations.
     pub fn posterior(&self, theta: &[f64]) -> Option<BenchPosterior> {
-        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, &self.seen).map(BenchPosterior)
+        gp::posterior::Posterior::new(Arc::clone(&self.geometry), theta, &self.seen)
+            .map(BenchPosterior)
     }
 
     /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each. `None` where there is too little to
     /// learn from.
     pub fn learn(&self) -> Option<BenchModel> {
-        let history = History { goal: Goal::Minimize, observations: self.observations, pending: &[], code: CodeLine::default() };
+        let history = History {
+            goal: Goal::Minimize,
+            observations: self.observations,
+            pending: &[],
+            code: CodeLine::default(),
+        };
         bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
     }
 
     /// Returns the highest score found.
     pub fn maximize(&self, model: &mut BenchModel) -> Option<f64> {
-        model.0.search(&self.cube, SEED, self.next_index()).first().map(|best| best.score)
+        model
+            .0
+            .search(&self.cube, SEED, self.next_index())
+            .first()
+            .map(|best| best.score)
     }
 
     fn next_index(&self) -> u64 {

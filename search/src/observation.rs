@@ -90,12 +90,24 @@ pub struct Observation {
 impl Observation {
     /// Returns whether it is in the space and violates no constraint. What is not known counts as a violation.
     pub fn is_feasible(&self) -> bool {
-        !self.outside && self.violations.iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0))
+        !self.outside
+            && self
+                .violations
+                .iter()
+                .all(|violation| violation.is_some_and(|violation| violation <= 0.0))
     }
 
     /// Facts about a single execution.
     pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
-        Self { index, config, outcome, violations: Vec::new(), repeats: 1, code_version: String::new(), outside: false }
+        Self {
+            index,
+            config,
+            outcome,
+            violations: Vec::new(),
+            repeats: 1,
+            code_version: String::new(),
+            outside: false,
+        }
     }
 }
 
@@ -121,7 +133,10 @@ impl<'a> CodeLine<'a> {
 
     /// Returns the place of a version. What is not in the line counts as the oldest.
     pub(crate) fn place(&self, version: &str) -> usize {
-        self.versions.iter().rposition(|other| other == version).unwrap_or(0)
+        self.versions
+            .iter()
+            .rposition(|other| other == version)
+            .unwrap_or(0)
     }
 }
 

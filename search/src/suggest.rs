@@ -52,13 +52,30 @@ pub struct Request<'a> {
 
 /// Suggests what to try next. A function of its argument alone.
 pub fn suggest(request: &Request<'_>) -> Suggestions {
-    let ask = Ask { space: request.space, seed: request.seed, taken: request.taken, next_index: request.next_index, count: request.count };
+    let ask = Ask {
+        space: request.space,
+        seed: request.seed,
+        taken: request.taken,
+        next_index: request.next_index,
+        count: request.count,
+    };
     let mut found = match request.method {
         Method::Grid => grid::suggest(&ask),
         Method::Random => random::suggest(&ask),
         Method::Bayes => {
-            let Request { goal, observations, pending, code, .. } = *request;
-            let history = History { goal, observations, pending, code };
+            let Request {
+                goal,
+                observations,
+                pending,
+                code,
+                ..
+            } = *request;
+            let history = History {
+                goal,
+                observations,
+                pending,
+                code,
+            };
             bayes::suggest(&ask, &history)
         }
         Method::External => Suggestions::default(),

@@ -97,8 +97,13 @@ pub(crate) struct StartupTuning {
 }
 
 /// See [`StartupTuning`].
-pub(crate) const STARTUP: StartupTuning =
-    StartupTuning { dimensions_per_point: 2, points_min: 3, points_max: 12, feasibility_candidates: 15, feasible_min: 0.8 };
+pub(crate) const STARTUP: StartupTuning = StartupTuning {
+    dimensions_per_point: 2,
+    points_min: 3,
+    points_max: 12,
+    feasibility_candidates: 15,
+    feasible_min: 0.8,
+};
 
 /// What results of older code are worth. The model: Bonilla, Chai, Williams (2008), Multi-task Gaussian process prediction; Kennedy and O'Hagan
 /// (2000), Predicting the output from a complex computer code when fast approximations are available. The ablations: docs/explanation/experiments.md, "When the

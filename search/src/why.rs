@@ -59,7 +59,11 @@ pub enum Kind {
 impl Why {
     /// A reason without numbers.
     pub fn new(kind: Kind, reason: impl Into<String>) -> Self {
-        Self { kind, reason: reason.into(), ..Self::default() }
+        Self {
+            kind,
+            reason: reason.into(),
+            ..Self::default()
+        }
     }
 }
 
@@ -100,10 +104,27 @@ enum Written {
 impl From<Written> for Why {
     fn from(written: Written) -> Self {
         match written {
-            Written::Words(reason) => Self { reason, ..Self::default() },
-            Written::Full { reason, kind, predicted, improvement, success, observations, pending } => {
-                Self { reason, kind, predicted, improvement, success, observations, pending }
-            }
+            Written::Words(reason) => Self {
+                reason,
+                ..Self::default()
+            },
+            Written::Full {
+                reason,
+                kind,
+                predicted,
+                improvement,
+                success,
+                observations,
+                pending,
+            } => Self {
+                reason,
+                kind,
+                predicted,
+                improvement,
+                success,
+                observations,
+                pending,
+            },
         }
     }
 }
@@ -116,8 +137,18 @@ mod tests {
     fn words_of_the_first_version_can_be_read() {
         let old: Why = serde_json::from_str(r#""grid point 3""#).unwrap();
         assert_eq!(old.reason, "grid point 3");
-        let predicted = Some(Prediction { mean: 0.25, deviation: 0.5 });
-        let why = Why { predicted, observations: 7, ..Why::new(Kind::Exploit, "promising") };
-        assert_eq!(serde_json::from_str::<Why>(&serde_json::to_string(&why).unwrap()).unwrap(), why);
+        let predicted = Some(Prediction {
+            mean: 0.25,
+            deviation: 0.5,
+        });
+        let why = Why {
+            predicted,
+            observations: 7,
+            ..Why::new(Kind::Exploit, "promising")
+        };
+        assert_eq!(
+            serde_json::from_str::<Why>(&serde_json::to_string(&why).unwrap()).unwrap(),
+            why
+        );
     }
 }

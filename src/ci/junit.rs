@@ -4,13 +4,18 @@ use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStat
 use sweep_proto::v1::{Failure, Run};
 
 use super::gate::GateJudgement;
-use super::outcome::{CiVerdict, SweepOutcome, SweepRunEnd, last_attempt, number_text, params, run_duration};
+use super::outcome::{
+    CiVerdict, SweepOutcome, SweepRunEnd, last_attempt, number_text, params, run_duration,
+};
 
 /// Writes JUnit XML.
 ///
 /// # Errors
 /// The XML writer's; none is known to happen.
-pub(crate) fn xml(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> Result<String, SerializeError> {
+pub(crate) fn xml(
+    outcome: &SweepOutcome,
+    gate: Option<&GateJudgement>,
+) -> Result<String, SerializeError> {
     let class = format!("sweep.{}", clean(outcome.title()));
     let mut suite = TestSuite::new(clean(outcome.title()));
     suite.set_time(outcome.duration);
@@ -19,7 +24,8 @@ pub(crate) fn xml(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> Resul
     suite.add_test_case(whole);
     for run in &outcome.runs {
         let mut case = TestCase::new(format!("run {}", run.run), run_status(run));
-        case.set_classname(&class).set_system_out(clean(&run_text(outcome, run)));
+        case.set_classname(&class)
+            .set_system_out(clean(&run_text(outcome, run)));
         if let Some(duration) = run_duration(run) {
             case.set_time(duration);
         }
@@ -27,7 +33,8 @@ pub(crate) fn xml(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> Resul
     }
     if let Some(gate) = gate {
         let mut case = TestCase::new("gate", gate_status(gate));
-        case.set_classname(&class).set_system_out(clean(&format!("{}\n{}", gate.text, gate.explanation)));
+        case.set_classname(&class)
+            .set_system_out(clean(&format!("{}\n{}", gate.text, gate.explanation)));
         suite.add_test_case(case);
     }
     let mut report = Report::new(format!("sweep {}", clean(outcome.title())));
@@ -40,9 +47,14 @@ pub(crate) fn xml(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> Resul
 /// # Errors
 /// As [`xml`].
 pub(crate) fn gate(name: &str, failed: bool, words: &str) -> Result<String, SerializeError> {
-    let judgement = GateJudgement { failed, text: name.to_owned(), explanation: words.to_owned() };
+    let judgement = GateJudgement {
+        failed,
+        text: name.to_owned(),
+        explanation: words.to_owned(),
+    };
     let mut case = TestCase::new(clean(name), gate_status(&judgement));
-    case.set_classname("sweep.gate").set_system_out(clean(words));
+    case.set_classname("sweep.gate")
+        .set_system_out(clean(words));
     let mut suite = TestSuite::new("sweep gate");
     suite.add_test_case(case);
     let mut report = Report::new("sweep gate");
@@ -74,10 +86,19 @@ fn run_status(run: &Run) -> TestCaseStatus {
 }
 
 fn failed_status(run: &Run) -> TestCaseStatus {
-    let unknown = Failure { kind: "failed".to_owned(), message: run.reason.clone(), ..Failure::default() };
-    let failure = last_attempt(run).and_then(|attempt| attempt.failure.as_ref()).unwrap_or(&unknown);
+    let unknown = Failure {
+        kind: "failed".to_owned(),
+        message: run.reason.clone(),
+        ..Failure::default()
+    };
+    let failure = last_attempt(run)
+        .and_then(|attempt| attempt.failure.as_ref())
+        .unwrap_or(&unknown);
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type(clean(&failure.kind)).set_message(clean(&failure.message)).set_description(clean(&failure.output_tail));
+    status
+        .set_type(clean(&failure.kind))
+        .set_message(clean(&failure.message))
+        .set_description(clean(&failure.output_tail));
     status
 }
 
@@ -86,12 +107,18 @@ fn gate_status(gate: &GateJudgement) -> TestCaseStatus {
         return TestCaseStatus::success();
     }
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    status.set_type("gate").set_message(clean(&gate.text)).set_description(clean(&gate.explanation));
+    status
+        .set_type("gate")
+        .set_message(clean(&gate.text))
+        .set_description(clean(&gate.explanation));
     status
 }
 
 fn run_text(outcome: &SweepOutcome, run: &Run) -> String {
-    let mut lines: Vec<String> = params(run).into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    let mut lines: Vec<String> = params(run)
+        .into_iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
     if let Some(value) = run.value {
         lines.push(format!("{}: {}", outcome.sweep.metric, number_text(value)));
     }
@@ -103,7 +130,9 @@ fn run_text(outcome: &SweepOutcome, run: &Run) -> String {
 
 /// Removes what XML 1.0 cannot hold and `quick_junit` lets through.
 fn clean(text: &str) -> String {
-    text.chars().filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}')).collect()
+    text.chars()
+        .filter(|c| !matches!(c, '\u{fffe}' | '\u{ffff}'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,7 +146,9 @@ mod tests {
     #[test]
     fn junit_of_a_sweep() {
         let outcome = outcome();
-        let gate = Gate::parse("failed / total > 0.2").expect("it parses").judge(&outcome);
+        let gate = Gate::parse("failed / total > 0.2")
+            .expect("it parses")
+            .judge(&outcome);
         let xml = xml(&outcome, Some(&gate)).expect("it serialises");
         assert_snapshot!(xml, @r#"
         <?xml version="1.0" encoding="UTF-8"?>
@@ -166,7 +197,13 @@ mod tests {
         let xml = xml(&outcome, None).expect("it serialises");
         let report = Report::deserialize_from_str(&xml).expect("it is XML");
         let cases = &report.test_suites[0].test_cases;
-        assert_eq!(cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["sweep", "run 1", "run 2", "run 3", "run 4"]);
+        assert_eq!(
+            cases
+                .iter()
+                .map(|case| case.name.as_str())
+                .collect::<Vec<_>>(),
+            ["sweep", "run 1", "run 2", "run 3", "run 4"]
+        );
         assert_eq!((report.tests, report.failures, report.errors), (5, 1, 1));
         assert!(matches!(cases[1].status, TestCaseStatus::Skipped { .. }));
     }
@@ -174,13 +211,22 @@ mod tests {
     #[test]
     fn no_character_that_xml_forbids_gets_through() {
         let mut outcome = outcome();
-        let every: String = (0..0x3000).chain(0xfff0..0x1_0010).filter_map(char::from_u32).collect();
+        let every: String = (0..0x3000)
+            .chain(0xfff0..0x1_0010)
+            .filter_map(char::from_u32)
+            .collect();
         outcome.sweep.name = every.clone();
         outcome.runs[3].params_json = serde_json::json!({ "x": every }).to_string();
-        let tail = &mut outcome.runs[3].attempts[0].failure.as_mut().expect("it failed").output_tail;
+        let tail = &mut outcome.runs[3].attempts[0]
+            .failure
+            .as_mut()
+            .expect("it failed")
+            .output_tail;
         *tail = every;
         let xml = xml(&outcome, None).expect("it serialises");
-        let forbidden = xml.chars().find(|c| (*c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}'));
+        let forbidden = xml.chars().find(|c| {
+            (*c < ' ' && !matches!(c, '\t' | '\n' | '\r')) || matches!(c, '\u{fffe}' | '\u{ffff}')
+        });
         assert_eq!(forbidden, None);
         assert!(Report::deserialize_from_str(&xml).is_ok());
     }

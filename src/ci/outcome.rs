@@ -79,7 +79,11 @@ impl SweepOutcome {
         match self.end {
             SweepRunEnd::Interrupted => CiVerdict::Interrupted,
             SweepRunEnd::TimedOut => CiVerdict::TimedOut,
-            SweepRunEnd::Done | SweepRunEnd::Stalled if self.sweep.finished + self.sweep.stopped == 0 => CiVerdict::NothingSucceeded,
+            SweepRunEnd::Done | SweepRunEnd::Stalled
+                if self.sweep.finished + self.sweep.stopped == 0 =>
+            {
+                CiVerdict::NothingSucceeded
+            }
             SweepRunEnd::Stalled => CiVerdict::Stalled,
             SweepRunEnd::Done if has_gate_failed => CiVerdict::GateFailed,
             SweepRunEnd::Done => CiVerdict::Passed,
@@ -94,14 +98,26 @@ impl SweepOutcome {
 
     /// Returns how many runs there are, whatever their state.
     pub(crate) fn total(&self) -> u64 {
-        let Sweep { queued, running, finished, stopped, failed, cancelled, .. } = &self.sweep;
+        let Sweep {
+            queued,
+            running,
+            finished,
+            stopped,
+            failed,
+            cancelled,
+            ..
+        } = &self.sweep;
         queued + running + finished + stopped + failed + cancelled
     }
 
     /// Returns the metrics of a run: the last value of each, but the objective by the sweep's own rule.
     pub(super) fn metrics<'a>(&'a self, run: &'a Run) -> BTreeMap<&'a str, f64> {
-        let reported = last_attempt(run).into_iter().flat_map(|attempt| &attempt.metrics);
-        let mut metrics: BTreeMap<&str, f64> = reported.map(|(name, value)| (name.as_str(), *value)).collect();
+        let reported = last_attempt(run)
+            .into_iter()
+            .flat_map(|attempt| &attempt.metrics);
+        let mut metrics: BTreeMap<&str, f64> = reported
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
         if let (Some(value), false) = (run.value, self.sweep.metric.is_empty()) {
             metrics.insert(&self.sweep.metric, value);
         }
@@ -110,14 +126,30 @@ impl SweepOutcome {
 
     /// Returns what people call the sweep: its name, or else its id.
     pub(crate) fn title(&self) -> &str {
-        if self.sweep.name.is_empty() { &self.sweep.id } else { &self.sweep.name }
+        if self.sweep.name.is_empty() {
+            &self.sweep.id
+        } else {
+            &self.sweep.name
+        }
     }
 
     /// Returns the runs that have a value, the best first; equal ones in the order of their numbers.
     pub(super) fn ranking(&self) -> Vec<(&Run, f64)> {
-        let mut ranked: Vec<(&Run, f64)> = self.runs.iter().filter_map(|run| Some((run, run.value?))).collect();
-        let sign = if self.sweep.goal == "maximize" { -1.0 } else { 1.0 };
-        ranked.sort_by(|a, b| (sign * a.1).total_cmp(&(sign * b.1)).then(a.0.run.cmp(&b.0.run)));
+        let mut ranked: Vec<(&Run, f64)> = self
+            .runs
+            .iter()
+            .filter_map(|run| Some((run, run.value?)))
+            .collect();
+        let sign = if self.sweep.goal == "maximize" {
+            -1.0
+        } else {
+            1.0
+        };
+        ranked.sort_by(|a, b| {
+            (sign * a.1)
+                .total_cmp(&(sign * b.1))
+                .then(a.0.run.cmp(&b.0.run))
+        });
         ranked
     }
 }
@@ -129,22 +161,38 @@ pub(super) fn last_attempt(run: &Run) -> Option<&Attempt> {
 
 /// Returns the time a run took, from the start of its first attempt to its end.
 pub(super) fn run_duration(run: &Run) -> Option<Duration> {
-    let started = run.attempts.iter().map(|attempt| attempt.started_ms).filter(|ms| *ms > 0).min()?;
+    let started = run
+        .attempts
+        .iter()
+        .map(|attempt| attempt.started_ms)
+        .filter(|ms| *ms > 0)
+        .min()?;
     let ended = run.attempts.iter().map(|attempt| attempt.ended_ms).max()?;
-    u64::try_from(ended - started).ok().filter(|_| ended > 0).map(Duration::from_millis)
+    u64::try_from(ended - started)
+        .ok()
+        .filter(|_| ended > 0)
+        .map(Duration::from_millis)
 }
 
 /// Returns the parameters of a run with their values as JSON; empty where the text is no JSON object.
 pub(super) fn params(run: &Run) -> Vec<(String, String)> {
-    let parsed: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&run.params_json).unwrap_or_default();
-    parsed.into_iter().map(|(name, value)| (name, param_text(&value))).collect()
+    let parsed: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&run.params_json).unwrap_or_default();
+    parsed
+        .into_iter()
+        .map(|(name, value)| (name, param_text(&value)))
+        .collect()
 }
 
 pub(super) fn param_text(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(number) if number.is_f64() => number.as_f64().map_or_else(|| number.to_string(), number_text),
-        serde_json::Value::Object(object) if object.len() == 1 && object.contains_key("$float") => param_text(&object["$float"]),
+        serde_json::Value::Number(number) if number.is_f64() => number
+            .as_f64()
+            .map_or_else(|| number.to_string(), number_text),
+        serde_json::Value::Object(object) if object.len() == 1 && object.contains_key("$float") => {
+            param_text(&object["$float"])
+        }
         other => other.to_string(),
     }
 }
@@ -155,7 +203,11 @@ pub(super) fn number_text(value: f64) -> String {
         return value.abs().to_string();
     }
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    if (1e-4..1e9).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
+    if (1e-4..1e9).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 /// Writes a duration as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`.
@@ -177,7 +229,9 @@ pub(crate) mod tests {
 
     /// A run that ended after two seconds.
     pub(crate) fn run(number: u64, state: &str, params: &str, value: Option<f64>) -> Run {
-        let metrics = value.map(|value| ("val_loss".to_owned(), value + 0.01)).into_iter();
+        let metrics = value
+            .map(|value| ("val_loss".to_owned(), value + 0.01))
+            .into_iter();
         let attempt = Attempt {
             attempt: 1,
             state: state.to_owned(),
@@ -207,7 +261,8 @@ pub(crate) mod tests {
             blame: "configuration".to_owned(),
             message: "exit code 1".to_owned(),
             exit_code: Some(1),
-            output_tail: "step 1\n\u{1b}[31mValueError: bad </failure> & ``` \u{0}\u{ffff}]]>\n".to_owned(),
+            output_tail: "step 1\n\u{1b}[31mValueError: bad </failure> & ``` \u{0}\u{ffff}]]>\n"
+                .to_owned(),
             evidence: String::new(),
             ..Failure::default()
         });
@@ -229,7 +284,12 @@ pub(crate) mod tests {
             },
             runs: vec![
                 run(1, "finished", r#"{"lr":0.1,"opt":"adam"}"#, Some(0.5)),
-                run(2, "finished", r#"{"lr":0.0123456789,"opt":"adam"}"#, Some(0.25)),
+                run(
+                    2,
+                    "finished",
+                    r#"{"lr":0.0123456789,"opt":"adam"}"#,
+                    Some(0.25),
+                ),
                 stopped,
                 failed,
             ],
@@ -263,13 +323,23 @@ pub(crate) mod tests {
     fn the_objective_goes_by_the_rule_of_the_sweep() {
         let outcome = outcome();
         let best = outcome.best().expect("there is one");
-        assert_eq!(outcome.metrics(best)["val_loss"], 0.25, "not the last reported value, 0.26");
+        assert_eq!(
+            outcome.metrics(best)["val_loss"],
+            0.25,
+            "not the last reported value, 0.26"
+        );
         assert_eq!(outcome.metrics(best)["val/accuracy"], 0.9);
     }
 
     #[test]
     fn the_ranking_follows_the_goal() {
-        let numbers = |outcome: &SweepOutcome| outcome.ranking().iter().map(|(run, _)| run.run).collect::<Vec<_>>();
+        let numbers = |outcome: &SweepOutcome| {
+            outcome
+                .ranking()
+                .iter()
+                .map(|(run, _)| run.run)
+                .collect::<Vec<_>>()
+        };
         let mut outcome = outcome();
         assert_eq!(numbers(&outcome), [2, 1, 3]);
         outcome.sweep.goal = "maximize".to_owned();
@@ -278,12 +348,24 @@ pub(crate) mod tests {
 
     #[test]
     fn numbers_and_durations_are_short() {
-        for (value, text) in
-            [(0.0, "0"), (-0.0, "0"), (0.012_345_678_9, "0.0123457"), (1e-7, "1e-7"), (-60.0, "-60"), (1e12, "1e12"), (0.1 + 0.2, "0.3")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (0.012_345_678_9, "0.0123457"),
+            (1e-7, "1e-7"),
+            (-60.0, "-60"),
+            (1e12, "1e12"),
+            (0.1 + 0.2, "0.3"),
+        ] {
             assert_eq!(number_text(value), text);
         }
-        for (seconds, text) in [(0.04, "0.0 s"), (8.24, "8.2 s"), (59.9, "59 s"), (200.0, "3 min 20 s"), (7500.0, "2 h 5 min")] {
+        for (seconds, text) in [
+            (0.04, "0.0 s"),
+            (8.24, "8.2 s"),
+            (59.9, "59 s"),
+            (200.0, "3 min 20 s"),
+            (7500.0, "2 h 5 min"),
+        ] {
             assert_eq!(duration_text(Duration::from_secs_f64(seconds)), text);
         }
     }

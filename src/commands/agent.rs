@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use sweep_agent::{AgentError, AgentOptions, AgentSummary, Departure, Nvidia, SETTLING_TIME, TokenSource};
+use sweep_agent::{
+    AgentError, AgentOptions, AgentSummary, Departure, Nvidia, SETTLING_TIME, TokenSource,
+};
 use tokio::sync::mpsc;
 
 use crate::client::ControllerArgs;
@@ -118,11 +120,24 @@ pub(crate) struct PlaceArgs {
 
 impl PlaceArgs {
     /// Returns the options of an agent at this place.
-    pub(crate) async fn options(&self, controller: &ControllerArgs, sweep: String) -> Result<AgentOptions> {
-        let workdir = self.workdir.clone().map_or_else(std::env::current_dir, Ok)?;
-        let workdir = workdir.canonicalize().map_err(|error| CommandError::input(format!("--workdir {}: {error}", workdir.display())))?;
+    pub(crate) async fn options(
+        &self,
+        controller: &ControllerArgs,
+        sweep: String,
+    ) -> Result<AgentOptions> {
+        let workdir = self
+            .workdir
+            .clone()
+            .map_or_else(std::env::current_dir, Ok)?;
+        let workdir = workdir.canonicalize().map_err(|error| {
+            CommandError::input(format!("--workdir {}: {error}", workdir.display()))
+        })?;
         if !workdir.is_dir() {
-            return Err(CommandError::input(format!("--workdir {} is not a directory", workdir.display())).into());
+            return Err(CommandError::input(format!(
+                "--workdir {} is not a directory",
+                workdir.display()
+            ))
+            .into());
         }
         let runs_dir = match &self.runs_dir {
             Some(dir) => std::path::absolute(dir)?,
@@ -162,13 +177,18 @@ fn token_source(controller: &ControllerArgs) -> Result<TokenSource> {
 
 /// Parses a number of at least 1.
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number >= 1).ok_or_else(|| "a whole number of at least 1 is wanted".to_owned())
+    text.parse()
+        .ok()
+        .filter(|number| *number >= 1)
+        .ok_or_else(|| "a whole number of at least 1 is wanted".to_owned())
 }
 
 /// Parses a time: `500ms`, `90s`, `30m`, `2h`, `1d`; a bare number is seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wanted = || "a time is wanted: 90s, 30m, 2h".to_owned();
-    let split = text.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(text.len());
+    let split = text
+        .find(|char: char| !char.is_ascii_digit() && char != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: f64 = number.parse().map_err(|_| wanted())?;
     let seconds = match unit.trim() {
@@ -185,11 +205,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode> {
     let (sender, interrupts) = mpsc::channel(8);
     signals::forward(sender, args.preempt_signal)?;
-    let mut options = args.place.options(&args.controller, args.sweep.clone()).await?;
+    let mut options = args
+        .place
+        .options(&args.controller, args.sweep.clone())
+        .await?;
     options.count = args.count;
     options.slots = args.slots;
     options.wait = args.wait.unwrap_or_else(batch_job::wait);
-    options.ends_alone = !args.detach.map_or_else(batch_job::detaches, |detach| detach == Detach::Yes);
+    options.ends_alone = !args
+        .detach
+        .map_or_else(batch_job::detaches, |detach| detach == Detach::Yes);
     let (notices, mut received) = mpsc::unbounded_channel();
     let printer = tokio::spawn(async move {
         while let Some(notice) = received.recv().await {
@@ -214,7 +239,11 @@ pub(crate) async fn run(args: &AgentArgs) -> Result<ExitCode> {
 fn exit_status(summary: &AgentSummary) -> u8 {
     let succeeded = summary.finished + summary.stopped;
     match summary.departure {
-        Departure::Drained | Departure::Stopped | Departure::Preempted if !summary.quarantine.is_empty() => QUARANTINED,
+        Departure::Drained | Departure::Stopped | Departure::Preempted
+            if !summary.quarantine.is_empty() =>
+        {
+            QUARANTINED
+        }
         Departure::Preempted => PREEMPTED,
         _ if succeeded == 0 && summary.failed > 0 => ALL_FAILED,
         _ => 0,
@@ -222,15 +251,34 @@ fn exit_status(summary: &AgentSummary) -> u8 {
 }
 
 fn sentence(summary: &AgentSummary) -> String {
-    let AgentSummary { finished, stopped, failed, other, ended_because, departure: _, quarantine } = summary;
+    let AgentSummary {
+        finished,
+        stopped,
+        failed,
+        other,
+        ended_because,
+        departure: _,
+        quarantine,
+    } = summary;
     let mut counts = vec![format!("{finished} finished")];
-    for (count, word) in [(stopped, "stopped early"), (failed, "failed"), (other, "given back or cancelled")] {
+    for (count, word) in [
+        (stopped, "stopped early"),
+        (failed, "failed"),
+        (other, "given back or cancelled"),
+    ] {
         if *count > 0 {
             counts.push(format!("{count} {word}"));
         }
     }
-    let quarantine = if quarantine.is_empty() { String::new() } else { format!(". It was in quarantine: {quarantine}") };
-    format!("The agent leaves: {ended_because}. Its runs: {}{quarantine}", counts.join(", "))
+    let quarantine = if quarantine.is_empty() {
+        String::new()
+    } else {
+        format!(". It was in quarantine: {quarantine}")
+    };
+    format!(
+        "The agent leaves: {ended_because}. Its runs: {}{quarantine}",
+        counts.join(", ")
+    )
 }
 
 /// Turns an agent's error into one that says what to do.
@@ -267,14 +315,43 @@ mod tests {
 
     #[test]
     fn an_exit_status_says_what_a_scheduler_can_do() {
-        let left = |departure| AgentSummary { departure, ..AgentSummary::default() };
-        let bad = |departure| AgentSummary { quarantine: "5 runs in a row".to_owned(), failed: 5, ..left(departure) };
+        let left = |departure| AgentSummary {
+            departure,
+            ..AgentSummary::default()
+        };
+        let bad = |departure| AgentSummary {
+            quarantine: "5 runs in a row".to_owned(),
+            failed: 5,
+            ..left(departure)
+        };
         assert_eq!(exit_status(&left(Departure::Done)), 0);
         assert_eq!(exit_status(&left(Departure::Stopped)), 0);
-        assert_eq!(exit_status(&AgentSummary { failed: 1, ..left(Departure::Done) }), 3);
-        assert_eq!(exit_status(&AgentSummary { failed: 1, ..left(Departure::Preempted) }), 143);
-        assert_eq!((exit_status(&bad(Departure::Done)), exit_status(&bad(Departure::Drained))), (3, 6));
-        assert_eq!(exit_status(&bad(Departure::Preempted)), 6, "a machine that fails is not worth coming back to");
+        assert_eq!(
+            exit_status(&AgentSummary {
+                failed: 1,
+                ..left(Departure::Done)
+            }),
+            3
+        );
+        assert_eq!(
+            exit_status(&AgentSummary {
+                failed: 1,
+                ..left(Departure::Preempted)
+            }),
+            143
+        );
+        assert_eq!(
+            (
+                exit_status(&bad(Departure::Done)),
+                exit_status(&bad(Departure::Drained))
+            ),
+            (3, 6)
+        );
+        assert_eq!(
+            exit_status(&bad(Departure::Preempted)),
+            6,
+            "a machine that fails is not worth coming back to"
+        );
     }
 
     #[test]

@@ -77,10 +77,19 @@ pub(crate) async fn run(args: &AgentsArgs) -> Result<ExitCode> {
 
 async fn list(args: &ListArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
-    let request = ListAgentsRequest { sweep_id: args.sweep.clone().unwrap_or_default() };
-    let mut agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
+    let request = ListAgentsRequest {
+        sweep_id: args.sweep.clone().unwrap_or_default(),
+    };
+    let mut agents = client
+        .call(request, async |mut service, request| {
+            service.list_agents(request).await
+        })
+        .await?
+        .agents;
     agents.retain(|agent| args.all || agent.alive);
-    agents.sort_by(|a, b| (!a.alive, &a.sweep_id, &a.host, &a.id).cmp(&(!b.alive, &b.sweep_id, &b.host, &b.id)));
+    agents.sort_by(|a, b| {
+        (!a.alive, &a.sweep_id, &a.host, &a.id).cmp(&(!b.alive, &b.sweep_id, &b.host, &b.id))
+    });
     let mut out = out();
     if args.json {
         for agent in &agents {
@@ -96,13 +105,25 @@ async fn list(args: &ListArgs) -> Result<ExitCode> {
 
 async fn readmit(args: &ReadmitArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
-    let request = ReadmitAgentRequest { agent_id: args.agent.clone(), request_id: request_id()? };
-    let answer = client.call(request, async |mut service, request| service.readmit_agent(request).await).await?;
+    let request = ReadmitAgentRequest {
+        agent_id: args.agent.clone(),
+        request_id: request_id()?,
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.readmit_agent(request).await
+        })
+        .await?;
     let agent = answer.agent.unwrap_or_default();
     if args.json {
         writeln!(out(), "{}", json::agent(&agent))?;
     } else {
-        writeln!(out(), "agent {} on {} gets runs again", agent.id, printable(&agent.host))?;
+        writeln!(
+            out(),
+            "agent {} on {} gets runs again",
+            agent.id,
+            printable(&agent.host)
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -33,9 +33,25 @@ pub(crate) struct ArchiveArgs {
 pub(crate) async fn run(args: &ArchiveArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     for sweep in &args.sweeps {
-        let request = ArchiveSweepRequest { sweep_id: sweep.clone(), archived: !args.undo, request_id: request_id()? };
-        client.call(request, async |mut service, request| service.archive_sweep(request).await).await?;
-        writeln!(out(), "sweep {sweep} is {}", if args.undo { "not archived any more" } else { "archived" })?;
+        let request = ArchiveSweepRequest {
+            sweep_id: sweep.clone(),
+            archived: !args.undo,
+            request_id: request_id()?,
+        };
+        client
+            .call(request, async |mut service, request| {
+                service.archive_sweep(request).await
+            })
+            .await?;
+        writeln!(
+            out(),
+            "sweep {sweep} is {}",
+            if args.undo {
+                "not archived any more"
+            } else {
+                "archived"
+            }
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

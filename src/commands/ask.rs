@@ -55,10 +55,18 @@ pub(crate) async fn run(args: &AskArgs) -> Result<ExitCode> {
         worker: args.worker.clone(),
         code_version: args.code_version.clone(),
     };
-    let asked = client.call_within(ASK, request, async |mut service, request| service.ask(request).await).await?;
+    let asked = client
+        .call_within(ASK, request, async |mut service, request| {
+            service.ask(request).await
+        })
+        .await?;
     let why = asked.why.unwrap_or_default();
     if asked.exhausted {
-        writeln!(out(), "{}", json!({"exhausted": true, "reason": why.reason}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"exhausted": true, "reason": why.reason})
+        )?;
         return Ok(ExitCode::from(EXHAUSTED));
     }
     let params: Value = serde_json::from_str(&asked.params_json)?;

@@ -53,31 +53,58 @@ enum By {
 pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let Some(luckiest) = queries::best_run(&client, &sweep).await? else { return Err(none(&mut client, &sweep).await?.into()) };
+    let Some(luckiest) = queries::best_run(&client, &sweep).await? else {
+        return Err(none(&mut client, &sweep).await?.into());
+    };
     let recommendation = match args.by {
-        By::Model => queries::analysis(&client, &sweep).await?.recommendation.filter(|recommendation| recommendation.by_model),
+        By::Model => queries::analysis(&client, &sweep)
+            .await?
+            .recommendation
+            .filter(|recommendation| recommendation.by_model),
         By::Value => None,
     };
     let run = match &recommendation {
-        Some(recommendation) if recommendation.run != luckiest.run => queries::run(&client, &sweep, recommendation.run).await?,
+        Some(recommendation) if recommendation.run != luckiest.run => {
+            queries::run(&client, &sweep, recommendation.run).await?
+        }
         _ => None,
     };
     let run = run.unwrap_or_else(|| luckiest.clone());
     let mut out = out();
     if args.json {
         let mut object = json::run(&run);
-        object["chosen_by"] = if recommendation.is_some() { "model" } else { "value" }.into();
-        object["expected"] = recommendation.as_ref().map(json::expected).unwrap_or_default();
+        object["chosen_by"] = if recommendation.is_some() {
+            "model"
+        } else {
+            "value"
+        }
+        .into();
+        object["expected"] = recommendation
+            .as_ref()
+            .map(json::expected)
+            .unwrap_or_default();
         writeln!(out, "{object}")?;
     } else if args.command {
-        let command = shell::command_line(&run)
-            .ok_or_else(|| CommandError::new(format!("run {} was not started by an agent, so there is no command", run.run)))?;
+        let command = shell::command_line(&run).ok_or_else(|| {
+            CommandError::new(format!(
+                "run {} was not started by an agent, so there is no command",
+                run.run
+            ))
+        })?;
         writeln!(out, "{command}")?;
     } else {
-        let title = if run.run == luckiest.run { "Best" } else { "Recommended run" };
+        let title = if run.run == luckiest.run {
+            "Best"
+        } else {
+            "Recommended run"
+        };
         write!(out, "{}", display::chosen(title, &sweep, &run))?;
         if let Some(recommendation) = &recommendation {
-            write!(out, "{}", display::recommendation(&sweep, recommendation, &luckiest))?;
+            write!(
+                out,
+                "{}",
+                display::recommendation(&sweep, recommendation, &luckiest)
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -86,15 +113,35 @@ pub(crate) async fn run(args: &BestArgs) -> Result<ExitCode> {
 /// Says why no run is the best.
 async fn none(client: &mut Client, sweep: &Sweep) -> Result<CommandError> {
     if sweep.metric.is_empty() {
-        let failure = CommandError::new(format!("sweep {} has no metric to rank runs by", sweep.id));
+        let failure =
+            CommandError::new(format!("sweep {} has no metric to rank runs by", sweep.id));
         return Ok(failure.hint("name one in the sweep file: `metric: {name: val_loss}`"));
     }
-    let ended = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
-    let violating: Vec<_> = ended.iter().filter(|run| run.value.is_some() && !run.violates.is_empty()).collect();
+    let ended = queries::runs(
+        client,
+        &sweep.id,
+        vec!["finished".to_owned(), "stopped".to_owned()],
+    )
+    .await?;
+    let violating: Vec<_> = ended
+        .iter()
+        .filter(|run| run.value.is_some() && !run.violates.is_empty())
+        .collect();
     let Some(nearest) = violating.iter().min_by_key(|run| run.violates.len()) else {
-        let failure = CommandError::new(format!("no run of sweep {} has a value of {} yet", sweep.id, sweep.metric));
+        let failure = CommandError::new(format!(
+            "no run of sweep {} has a value of {} yet",
+            sweep.id, sweep.metric
+        ));
         return Ok(failure.hint(format!("`sweep show {}` says how far it is", sweep.id)));
     };
-    let failure = CommandError::new(format!("none of {} runs of sweep {} keeps to the constraints", violating.len(), sweep.id));
-    Ok(failure.hint(format!("run {} violates {}", nearest.run, nearest.violates.join(" and "))))
+    let failure = CommandError::new(format!(
+        "none of {} runs of sweep {} keeps to the constraints",
+        violating.len(),
+        sweep.id
+    ));
+    Ok(failure.hint(format!(
+        "run {} violates {}",
+        nearest.run,
+        nearest.violates.join(" and ")
+    )))
 }

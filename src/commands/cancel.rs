@@ -38,12 +38,25 @@ pub(crate) async fn run(args: &CancelArgs) -> Result<ExitCode> {
     let state = match run {
         None => set_state::set(&client, &sweep, Action::Cancel).await?,
         Some(run) => {
-            let request = CancelRunRequest { sweep_id: sweep.clone(), run, request_id: request_id()? };
-            client.call(request, async |mut service, request| service.cancel_run(request).await).await?.state
+            let request = CancelRunRequest {
+                sweep_id: sweep.clone(),
+                run,
+                request_id: request_id()?,
+            };
+            client
+                .call(request, async |mut service, request| {
+                    service.cancel_run(request).await
+                })
+                .await?
+                .state
         }
     };
     if args.json {
-        writeln!(out(), "{}", json!({"sweep": sweep, "run": run, "state": state}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"sweep": sweep, "run": run, "state": state})
+        )?;
     } else if run.is_some() && state != "cancelled" {
         writeln!(out(), "{} is being ended (still {state})", args.target)?;
     } else {

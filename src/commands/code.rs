@@ -71,31 +71,58 @@ pub(crate) async fn run(args: &CodeArgs) -> Result<ExitCode> {
 }
 
 async fn list(args: &CodeArgs) -> Result<ExitCode> {
-    let named = args.sweep.as_deref().ok_or_else(|| CommandError::input("no sweep is named"))?;
+    let named = args
+        .sweep
+        .as_deref()
+        .ok_or_else(|| CommandError::input("no sweep is named"))?;
     let client = args.controller.connect().await?;
     let sweep = client.sweep(named).await?;
     if let Some(version) = &args.diff {
         return diff(&client, &sweep, version).await;
     }
-    let request = ListCodeRequest { sweep_id: sweep.id.clone() };
-    let answer = client.call(request, async |mut service, request| service.list_code(request).await).await?;
+    let request = ListCodeRequest {
+        sweep_id: sweep.id.clone(),
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.list_code(request).await
+        })
+        .await?;
     let learnt = queries::analysis(&client, &sweep).await?;
     let mut out = out();
     if args.json {
         for version in &answer.versions {
-            let agreement = learnt.agreements.iter().find(|agreement| agreement.older == version.number);
+            let agreement = learnt
+                .agreements
+                .iter()
+                .find(|agreement| agreement.older == version.number);
             let mut object = display::json::code(version);
             object["agreement"] = agreement.map(display::json::agreement).into();
             writeln!(out, "{object}")?;
         }
         if answer.unknown > 0 {
-            writeln!(out, "{}", json!({"number": null, "version": null, "runs": answer.unknown}))?;
+            writeln!(
+                out,
+                "{}",
+                json!({"number": null, "version": null, "runs": answer.unknown})
+            )?;
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
-    let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
-    write!(out, "{}", display::code(&sweep, &answer, &agents, &learnt.agreements))?;
+    let request = ListAgentsRequest {
+        sweep_id: sweep.id.clone(),
+    };
+    let agents = client
+        .call(request, async |mut service, request| {
+            service.list_agents(request).await
+        })
+        .await?
+        .agents;
+    write!(
+        out,
+        "{}",
+        display::code(&sweep, &answer, &agents, &learnt.agreements)
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,20 +130,40 @@ async fn list(args: &CodeArgs) -> Result<ExitCode> {
 async fn diff(client: &Client, sweep: &Sweep, named: &str) -> Result<ExitCode> {
     let versions = snapshots::versions(client, sweep).await?;
     let name = snapshots::find(sweep, &versions, named)?;
-    let version = versions.iter().find(|version| version.code.as_ref().is_some_and(|code| code.version == name));
-    let code = version.and_then(|version| version.code.clone()).unwrap_or_default();
+    let version = versions.iter().find(|version| {
+        version
+            .code
+            .as_ref()
+            .is_some_and(|code| code.version == name)
+    });
+    let code = version
+        .and_then(|version| version.code.clone())
+        .unwrap_or_default();
     let short = display::code::short(&name);
     if !version.is_some_and(|version| version.has_patch) {
         let why = match (code.commit.as_str(), code.files) {
-            ("", _) => format!("version {short} has no commit that it could be compared with; `sweep diff` compares versions"),
-            (commit, 0) => format!("version {short} is what commit {} holds: all was committed", display::code::short(commit)),
+            ("", _) => format!(
+                "version {short} has no commit that it could be compared with; `sweep diff` compares versions"
+            ),
+            (commit, 0) => format!(
+                "version {short} is what commit {} holds: all was committed",
+                display::code::short(commit)
+            ),
             _ => format!("the controller does not have what was not committed in version {short}"),
         };
         say!("{why}");
         return Ok(ExitCode::SUCCESS);
     }
-    let request = GetPatchRequest { sweep_id: sweep.id.clone(), version: name };
-    let patch = client.call(request, async |mut service, request| service.get_patch(request).await).await?.patch;
+    let request = GetPatchRequest {
+        sweep_id: sweep.id.clone(),
+        version: name,
+    };
+    let patch = client
+        .call(request, async |mut service, request| {
+            service.get_patch(request).await
+        })
+        .await?
+        .patch;
     write!(out(), "{}", display::code::patch(&patch))?;
     Ok(ExitCode::SUCCESS)
 }

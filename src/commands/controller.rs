@@ -135,7 +135,11 @@ struct ServeArgs {
 
 impl ServeArgs {
     fn terms(&self) -> Terms {
-        Terms { lease: self.lease, ask_lease: self.ask_lease, patience: self.patience }
+        Terms {
+            lease: self.lease,
+            ask_lease: self.ask_lease,
+            patience: self.patience,
+        }
     }
 
     fn access(&self) -> Result<AccessPolicy> {
@@ -152,10 +156,14 @@ impl ServeArgs {
             return Ok(AccessPolicy::Open);
         }
         let given = match (&self.token_file, std::env::var("SWEEP_TOKEN")) {
-            (Some(file), _) => Some(Token::read(file).map_err(|error| CommandError::input(format!("--token-file {error}")))?),
-            (None, Ok(text)) if !text.trim().is_empty() => {
-                Some(Token::parse(&text).map_err(|error| CommandError::input(format!("$SWEEP_TOKEN: {error}")))?)
-            }
+            (Some(file), _) => Some(
+                Token::read(file)
+                    .map_err(|error| CommandError::input(format!("--token-file {error}")))?,
+            ),
+            (None, Ok(text)) if !text.trim().is_empty() => Some(
+                Token::parse(&text)
+                    .map_err(|error| CommandError::input(format!("$SWEEP_TOKEN: {error}")))?,
+            ),
             _ => None,
         };
         Ok(AccessPolicy::Token { given })
@@ -200,7 +208,11 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
     serve::raise_file_limit();
     let mut controller = serve::start(options).await.map_err(explain)?;
     let _announcement = discovery::announce(controller.address(), &data_dir);
-    say!("Listening on {}, data in {}", controller.address(), data_dir.display());
+    say!(
+        "Listening on {}, data in {}",
+        controller.address(),
+        data_dir.display()
+    );
     announce_token(&controller, &data_dir);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -225,10 +237,15 @@ async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
 /// Says how others get in. The token itself is in no output: that of a service is kept in logs.
 fn announce_token(controller: &Controller, data_dir: &Path) {
     if controller.token().is_none() {
-        say!("warning: --no-token: every user of this machine can change sweeps and so run programs as you");
+        say!(
+            "warning: --no-token: every user of this machine can change sweeps and so run programs as you"
+        );
     } else if !controller.address().ip().is_loopback() {
         let port = controller.address().port();
-        let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "this-host".to_owned());
+        let host = nix::unistd::gethostname()
+            .ok()
+            .and_then(|name| name.into_string().ok())
+            .unwrap_or_else(|| "this-host".to_owned());
         say!(
             "On a GPU box:\n\n  SWEEP_TOKEN=… sweep agent <id> --controller http://{host}:{port}\n\nThe token is in {}.",
             data_dir.join("token").display()
@@ -241,10 +258,13 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
     let restore = "`sweep controller restore FILE --data-dir DIR` puts a backup in place";
     let hint = match &error {
         ServeError::OpenBeyondLoopback(_) => "leave out --no-token, or listen on 127.0.0.1",
-        ServeError::Foreign { .. } => "start the controller as that user, change the owner with chown, or give another --data-dir",
-        ServeError::DatabaseLost { evidence, .. } => {
-            &format!("{restore}; to begin with an empty database instead, move {} away", evidence.display())
+        ServeError::Foreign { .. } => {
+            "start the controller as that user, change the owner with chown, or give another --data-dir"
         }
+        ServeError::DatabaseLost { evidence, .. } => &format!(
+            "{restore}; to begin with an empty database instead, move {} away",
+            evidence.display()
+        ),
         ServeError::Store(StoreError::Removed(_)) => {
             "nothing may remove or replace files in the data directory while a controller runs; `sweep controller restore FILE --data-dir DIR` puts a \
              copy in place, and `sweep controller verify` checks what is there"
@@ -253,9 +273,15 @@ pub(crate) fn explain(error: ServeError) -> anyhow::Error {
             "`sweep controller verify` says what is damaged: where the log is whole, `sweep controller rebuild` makes the rest from it again; otherwise \
              move the database away and put a backup in place with `sweep controller restore FILE --data-dir DIR`; check the disk too"
         }
-        ServeError::Held { .. } => "use that one, stop it with `sweep controller stop`, or give another --data-dir",
-        ServeError::Listen { .. } => "another program has the port; --listen 127.0.0.1:0 takes any free one",
-        ServeError::File { path, source } if source.kind() == ErrorKind::NotFound && path.ends_with("sweep.db") => {
+        ServeError::Held { .. } => {
+            "use that one, stop it with `sweep controller stop`, or give another --data-dir"
+        }
+        ServeError::Listen { .. } => {
+            "another program has the port; --listen 127.0.0.1:0 takes any free one"
+        }
+        ServeError::File { path, source }
+            if source.kind() == ErrorKind::NotFound && path.ends_with("sweep.db") =>
+        {
             "no controller keeps its data there; --data-dir names the folder of the one that is meant"
         }
         _ => return anyhow::Error::from(error),
@@ -276,9 +302,23 @@ async fn start(args: &ServeArgs) -> Result<ExitCode> {
 
 /// Starts a controller on the local port, for `sweep create`.
 pub(crate) async fn start_in_background(target: &ControllerArgs) -> Result<()> {
-    let listen = target.address().parse().map_err(|_| CommandError::input(format!("`{}` is no address to listen on", target.address())))?;
-    let Terms { lease, ask_lease, patience } = Terms::default();
-    let args = ServeArgs { listen, data_dir: None, lease, ask_lease, patience, token_file: None, no_token: false };
+    let listen = target.address().parse().map_err(|_| {
+        CommandError::input(format!("`{}` is no address to listen on", target.address()))
+    })?;
+    let Terms {
+        lease,
+        ask_lease,
+        patience,
+    } = Terms::default();
+    let args = ServeArgs {
+        listen,
+        data_dir: None,
+        lease,
+        ask_lease,
+        patience,
+        token_file: None,
+        no_token: false,
+    };
     spawn(&args, &places::data_dir()?).await
 }
 
@@ -289,7 +329,10 @@ fn milliseconds(duration: Duration) -> String {
 async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
     // It is started in another folder.
     let data_dir = &std::path::absolute(data_dir)?;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir);
     made.with_context(|| format!("cannot make {}", data_dir.display()))?;
     let log_path = data_dir.join("controller.log");
     let log = std::fs::File::options()
@@ -302,7 +345,12 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["controller", "--listen", &args.listen.to_string()])
-        .args(["--lease", &milliseconds(args.lease), "--ask-lease", &milliseconds(args.ask_lease)])
+        .args([
+            "--lease",
+            &milliseconds(args.lease),
+            "--ask-lease",
+            &milliseconds(args.ask_lease),
+        ])
         .args(["--patience", &milliseconds(args.patience), "--data-dir"])
         .arg(data_dir)
         .args(args.no_token.then_some("--no-token"));
@@ -320,8 +368,13 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         .context("cannot start a controller")?;
     loop {
         // Its own token: it may not have noted yet where its data is.
-        let token = Token::read(&data_dir.join("token")).ok().map(|token| token.reveal().to_owned());
-        let target = ControllerArgs { token, ..ControllerArgs::local(args.listen) };
+        let token = Token::read(&data_dir.join("token"))
+            .ok()
+            .map(|token| token.reveal().to_owned());
+        let target = ControllerArgs {
+            token,
+            ..ControllerArgs::local(args.listen)
+        };
         if target.answers().await.unwrap_or(false) {
             say!(
                 "Started a controller at {} (process {}, data in {}); `sweep controller stop` ends it",
@@ -335,9 +388,11 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             let last: Vec<_> = log.lines().rev().take(3).collect();
             let said = last.into_iter().rev().collect::<Vec<_>>().join("\n  ");
-            return Err(CommandError::new(format!("the controller did not start ({status}):\n  {said}"))
-                .hint(format!("the whole log is in {}", log_path.display()))
-                .into());
+            return Err(CommandError::new(format!(
+                "the controller did not start ({status}):\n  {said}"
+            ))
+            .hint(format!("the whole log is in {}", log_path.display()))
+            .into());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -345,7 +400,11 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
 
 async fn status(args: &StatusArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
-    let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await?;
+    let status = client
+        .call(GetStatusRequest {}, async |mut service, request| {
+            service.get_status(request).await
+        })
+        .await?;
     let page = client.page_link(&args.controller, "/").await;
     if args.json {
         let object = json!({
@@ -356,12 +415,26 @@ async fn status(args: &StatusArgs) -> Result<ExitCode> {
         writeln!(out(), "{object}")?;
     } else {
         let mut out = out();
-        writeln!(out, "controller  {} (version {}, process {})", args.controller.address(), status.version, status.pid)?;
-        writeln!(out, "id          {} (epoch {})", status.controller_id, status.epoch)?;
+        writeln!(
+            out,
+            "controller  {} (version {}, process {})",
+            args.controller.address(),
+            status.version,
+            status.pid
+        )?;
+        writeln!(
+            out,
+            "id          {} (epoch {})",
+            status.controller_id, status.epoch
+        )?;
         writeln!(out, "data        {}", status.data_dir)?;
         writeln!(out, "started     {}", ago(status.started_ms))?;
         writeln!(out, "sweeps      {}", status.sweeps)?;
-        writeln!(out, "agents      {}, {} runs running", status.agents, status.running)?;
+        writeln!(
+            out,
+            "agents      {}, {} runs running",
+            status.agents, status.running
+        )?;
         writeln!(out, "page        {page}")?;
     }
     Ok(ExitCode::SUCCESS)
@@ -369,11 +442,23 @@ async fn status(args: &StatusArgs) -> Result<ExitCode> {
 
 async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let client = args.connect().await?;
-    let status = client.call(GetStatusRequest {}, async |mut service, request| service.get_status(request).await).await;
+    let status = client
+        .call(GetStatusRequest {}, async |mut service, request| {
+            service.get_status(request).await
+        })
+        .await;
     let data_dir = status.ok().map(|status| PathBuf::from(status.data_dir));
-    client.call(StopControllerRequest {}, async |mut service, request| service.stop_controller(request).await).await?;
+    client
+        .call(StopControllerRequest {}, async |mut service, request| {
+            service.stop_controller(request).await
+        })
+        .await?;
     // It answers before it ends; another one can start on its data directory only afterwards.
-    let is_held = || data_dir.as_deref().is_some_and(|data_dir| serve::card(data_dir).is_some());
+    let is_held = || {
+        data_dir
+            .as_deref()
+            .is_some_and(|data_dir| serve::card(data_dir).is_some())
+    };
     for _ in 0..200 {
         if args.connect().await.is_err() && !is_held() {
             break;
@@ -397,8 +482,14 @@ fn back_up(args: &BackupArgs) -> Result<ExitCode> {
 fn restore(args: &BackupArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.clone().map_or_else(places::data_dir, Ok)?;
     serve::restore(&args.file, &data_dir).map_err(explain)?;
-    say!("Restored into {}; `sweep controller --data-dir {}` serves it.", data_dir.display(), data_dir.display());
-    say!("Agents that still run are asked what they hold; new runs are handed out after one lease (60 s by default).");
+    say!(
+        "Restored into {}; `sweep controller --data-dir {}` serves it.",
+        data_dir.display(),
+        data_dir.display()
+    );
+    say!(
+        "Agents that still run are asked what they hold; new runs are handed out after one lease (60 s by default)."
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -406,7 +497,10 @@ fn rotate_token(args: DataDirArgs) -> Result<ExitCode> {
     let data_dir = args.data_dir.map_or_else(places::data_dir, Ok)?;
     let token = serve::rotate_token(&data_dir).map_err(explain)?;
     writeln!(out(), "{token}")?;
-    say!("The token is also in {}; the old one is refused from the next start on.", data_dir.join("token").display());
+    say!(
+        "The token is also in {}; the old one is refused from the next start on.",
+        data_dir.join("token").display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -424,19 +518,33 @@ fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     } else {
         let mut out = out();
         writeln!(out, "events   {}", found.events)?;
-        writeln!(out, "sweeps   {}, {} runs, {} metric points", found.sweeps, found.runs, found.points)?;
+        writeln!(
+            out,
+            "sweeps   {}, {} runs, {} metric points",
+            found.sweeps, found.runs, found.points
+        )?;
         writeln!(out, "agents   {}", found.agents)?;
         for problem in &found.problems {
             writeln!(out, "wrong    {problem}")?;
         }
         if is_well {
-            writeln!(out, "All is well: checksums, log, tables and metrics fit each other.")?;
+            writeln!(
+                out,
+                "All is well: checksums, log, tables and metrics fit each other."
+            )?;
         }
         if found.can_rebuild {
-            writeln!(out, "The log is whole: stop the controller, and `sweep controller rebuild` makes the rows from it again.")?;
+            writeln!(
+                out,
+                "The log is whole: stop the controller, and `sweep controller rebuild` makes the rows from it again."
+            )?;
         }
     }
-    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn rebuild(args: &VerifyArgs) -> Result<ExitCode> {
@@ -444,15 +552,24 @@ fn rebuild(args: &VerifyArgs) -> Result<ExitCode> {
     let rebuilt = serve::rebuild(&data_dir).map_err(explain)?;
     if args.json {
         let tables = rebuilt.tables.iter().map(|table| {
-            let counts = json!({"rows": table.rows, "changed": table.changed, "removed": table.removed});
+            let counts =
+                json!({"rows": table.rows, "changed": table.changed, "removed": table.removed});
             (table.name.to_owned(), counts)
         });
         let tables: serde_json::Map<_, _> = tables.collect();
-        writeln!(out(), "{}", json!({"data_dir": data_dir, "events": rebuilt.events, "tables": tables}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"data_dir": data_dir, "events": rebuilt.events, "tables": tables})
+        )?;
     } else {
         let mut out = out();
         for table in &rebuilt.tables {
-            writeln!(out, "{:<13}{} rows, {} changed, {} removed", table.name, table.rows, table.changed, table.removed)?;
+            writeln!(
+                out,
+                "{:<13}{} rows, {} changed, {} removed",
+                table.name, table.rows, table.changed, table.removed
+            )?;
         }
         writeln!(
             out,

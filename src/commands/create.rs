@@ -59,32 +59,70 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
         pinning::send(&client, "", taken).await?;
     }
     let code = taken.as_ref().map(|taken| pinning::wire(&taken.snapshot));
-    let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: args.name.clone().unwrap_or_default(), code };
-    let created = client.call(request, async |mut service, request| service.create_sweep(request).await).await?;
+    let request = CreateSweepRequest {
+        yaml: text,
+        request_id: request_id()?,
+        name: args.name.clone().unwrap_or_default(),
+        code,
+    };
+    let created = client
+        .call(request, async |mut service, request| {
+            service.create_sweep(request).await
+        })
+        .await?;
     writeln!(out(), "{}", created.sweep_id)?;
     if let Some(TakenSnapshot { snapshot, .. }) = &taken {
         let origin = display::code::origin(&pinning::wire(snapshot));
-        let origin = if origin.is_empty() { String::new() } else { format!(", {origin}") };
-        say!("Pinned to code version {}{origin}", display::code::short(&snapshot.version));
+        let origin = if origin.is_empty() {
+            String::new()
+        } else {
+            format!(", {origin}")
+        };
+        say!(
+            "Pinned to code version {}{origin}",
+            display::code::short(&snapshot.version)
+        );
         pinning::tell_notes(snapshot);
     }
-    say!("Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`", created.sweep_id);
-    say!("Page: {}", client.page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id)).await);
+    say!(
+        "Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`",
+        created.sweep_id
+    );
+    say!(
+        "Page: {}",
+        client
+            .page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id))
+            .await
+    );
     Ok(ExitCode::SUCCESS)
 }
 
 /// Takes the code of a sweep that is pinned.
-pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> Result<Option<TakenSnapshot>> {
+pub(crate) fn take_code(
+    args: &CodeFolderArgs,
+    file: &str,
+    spec: &SweepSpec,
+) -> Result<Option<TakenSnapshot>> {
     if spec.code.mode == CodeMode::Track {
         if args.is_given() {
-            let failure = CommandError::input("no code is taken: the agents of this sweep execute what they have");
+            let failure = CommandError::input(
+                "no code is taken: the agents of this sweep execute what they have",
+            );
             return Err(failure.hint("`code: {mode: pin}` in the sweep file has all of them execute a snapshot of the code").into());
         }
         return Ok(None);
     }
     let workdir = args.workdir.clone().unwrap_or_else(|| workdir(file, spec));
-    if let Some(program) = spec.program.as_ref().filter(|program| !workdir.join(program).exists()) {
-        say!("note: there is no {} in {}; --workdir names where programs run", display::printable(program), workdir.display());
+    if let Some(program) = spec
+        .program
+        .as_ref()
+        .filter(|program| !workdir.join(program).exists())
+    {
+        say!(
+            "note: there is no {} in {}; --workdir names where programs run",
+            display::printable(program),
+            workdir.display()
+        );
     }
     pinning::take(&workdir, args.allow_secrets, &spec.code.include).map(Some)
 }
@@ -92,7 +130,13 @@ pub(crate) fn take_code(args: &CodeFolderArgs, file: &str, spec: &SweepSpec) -> 
 /// The folder of the program: the current one, unless the program lies beside the sweep file alone.
 fn workdir(file: &str, spec: &SweepSpec) -> PathBuf {
     let here = PathBuf::from(".");
-    let (Some(program), Some(beside)) = (&spec.program, Path::new(file).parent()) else { return here };
+    let (Some(program), Some(beside)) = (&spec.program, Path::new(file).parent()) else {
+        return here;
+    };
     let is_there = |folder: &Path| folder.join(program).exists();
-    if file != "-" && !beside.as_os_str().is_empty() && !is_there(&here) && is_there(beside) { beside.to_owned() } else { here }
+    if file != "-" && !beside.as_os_str().is_empty() && !is_there(&here) && is_there(beside) {
+        beside.to_owned()
+    } else {
+        here
+    }
 }

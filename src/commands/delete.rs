@@ -39,8 +39,20 @@ pub(crate) struct DeleteArgs {
 pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let call = async |sweep_id: String, dry_run| {
-        let request = DeleteSweepRequest { sweep_id, dry_run, request_id: if dry_run { String::new() } else { request_id()? } };
-        client.call(request, async |mut service, request| service.delete_sweep(request).await).await
+        let request = DeleteSweepRequest {
+            sweep_id,
+            dry_run,
+            request_id: if dry_run {
+                String::new()
+            } else {
+                request_id()?
+            },
+        };
+        client
+            .call(request, async |mut service, request| {
+                service.delete_sweep(request).await
+            })
+            .await
     };
     // All of them are found, and may be deleted, before the first one is.
     let mut found = Vec::new();
@@ -53,11 +65,24 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
     }
     if !args.yes {
         for sweep in &found {
-            let runs = sweep.queued + sweep.running + sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
-            let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
+            let runs = sweep.queued
+                + sweep.running
+                + sweep.finished
+                + sweep.stopped
+                + sweep.failed
+                + sweep.cancelled;
+            let name = if sweep.name.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", printable(&sweep.name))
+            };
             say!("{}{name}: {}", sweep.id, counted(runs, "run"));
         }
-        let which = if found.len() == 1 { "this sweep".to_owned() } else { format!("these {} sweeps", found.len()) };
+        let which = if found.len() == 1 {
+            "this sweep".to_owned()
+        } else {
+            format!("these {} sweeps", found.len())
+        };
         if !confirmed(&format!("Delete {which} for good?"), false)? {
             say!("Nothing was deleted.");
             return Ok(ExitCode::SUCCESS);
@@ -74,8 +99,14 @@ pub(crate) async fn run(args: &DeleteArgs) -> Result<ExitCode> {
 async fn meant(client: &Client, text: &str) -> Result<Sweep> {
     let sweep = client.sweep(text).await?;
     if sweep.id != text && sweep.name != text && text.chars().count() < ID_CHARS_MIN {
-        let reason = format!("`{}` is too little of the id {} to delete it", printable(text), sweep.id);
-        return Err(CommandError::input(reason).hint(format!("`sweep delete {}` deletes this one", sweep.id)).into());
+        let reason = format!(
+            "`{}` is too little of the id {} to delete it",
+            printable(text),
+            sweep.id
+        );
+        return Err(CommandError::input(reason)
+            .hint(format!("`sweep delete {}` deletes this one", sweep.id))
+            .into());
     }
     Ok(sweep)
 }

@@ -54,27 +54,59 @@ pub(crate) async fn run(args: &DiffArgs) -> Result<ExitCode> {
     let right = side(&mut client, &args.right).await?;
     if let (Some(one), Some(other)) = (&left.run, &right.run) {
         let heads = (head(&left, one), head(&right, other));
-        writeln!(out(), "{}", display::compare::runs((&heads.0, &heads.1), (&left.sweep.metric, &right.sweep.metric), one, other))?;
-        let environments = (environment(&client, &left, one).await?, environment(&client, &right, other).await?);
+        writeln!(
+            out(),
+            "{}",
+            display::compare::runs(
+                (&heads.0, &heads.1),
+                (&left.sweep.metric, &right.sweep.metric),
+                one,
+                other
+            )
+        )?;
+        let environments = (
+            environment(&client, &left, one).await?,
+            environment(&client, &right, other).await?,
+        );
         if let (Some(one), Some(other)) = environments {
-            writeln!(out(), "{}\n", display::environment::compared((&heads.0, &heads.1), &one, &other))?;
+            writeln!(
+                out(),
+                "{}\n",
+                display::environment::compared((&heads.0, &heads.1), &one, &other)
+            )?;
         }
     }
     if left.version.is_empty() || right.version.is_empty() {
-        let which = if left.version.is_empty() { &args.left } else { &args.right };
-        writeln!(out(), "Code: it is not known which version {which} executed.")?;
+        let which = if left.version.is_empty() {
+            &args.left
+        } else {
+            &args.right
+        };
+        writeln!(
+            out(),
+            "Code: it is not known which version {which} executed."
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (from, to) = (display::code::short(&left.version), display::code::short(&right.version));
+    let (from, to) = (
+        display::code::short(&left.version),
+        display::code::short(&right.version),
+    );
     if left.version == right.version {
         writeln!(out(), "Code: the same, version {from}.")?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut snapshots = SnapshotStore::new()?;
-    snapshots.fetch(&mut client, &left.sweep, &left.version).await?;
-    snapshots.fetch(&mut client, &right.sweep, &right.version).await?;
+    snapshots
+        .fetch(&mut client, &left.sweep, &left.version)
+        .await?;
+    snapshots
+        .fetch(&mut client, &right.sweep, &right.version)
+        .await?;
     let color = std::io::stdout().is_terminal() && console::colors_enabled();
-    let diff = snapshots.store.diff(&left.version, &right.version, args.stat, color)?;
+    let diff = snapshots
+        .store
+        .diff(&left.version, &right.version, args.stat, color)?;
     let mut out = out();
     writeln!(out, "Code: from version {from} to {to}")?;
     out.write_all(&diff)?;
@@ -87,7 +119,11 @@ fn head(side: &DiffSide, run: &Run) -> String {
 
 /// Returns the environment of the newest attempt of a run.
 async fn environment(client: &Client, side: &DiffSide, run: &Run) -> Result<Option<Environment>> {
-    let digest = run.attempts.last().map(|attempt| attempt.environment.as_str()).unwrap_or_default();
+    let digest = run
+        .attempts
+        .last()
+        .map(|attempt| attempt.environment.as_str())
+        .unwrap_or_default();
     environments::fetch(client, &side.sweep, digest).await
 }
 
@@ -96,21 +132,41 @@ async fn side(client: &mut Client, text: &str) -> Result<DiffSide> {
         let sweep = client.sweep(sweep).await?;
         let versions = snapshots::versions(client, &sweep).await?;
         let version = snapshots::find(&sweep, &versions, version)?;
-        return Ok(DiffSide { sweep, run: None, version });
+        return Ok(DiffSide {
+            sweep,
+            run: None,
+            version,
+        });
     }
     let (target, number) = split_run(text)?;
     let sweep = client.sweep(&target).await?;
     let run = match number {
         Some(number) => {
-            let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
-            let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-            answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?
+            let request = GetRunRequest {
+                sweep_id: sweep.id.clone(),
+                run: number,
+            };
+            let answer = client
+                .call(request, async |mut service, request| {
+                    service.get_run(request).await
+                })
+                .await?;
+            answer.run.ok_or_else(|| {
+                CommandError::input(format!("sweep {} has no run {number}", sweep.id))
+            })?
         }
         None => queries::best_run(client, &sweep).await?.ok_or_else(|| {
             let failure = CommandError::new(format!("sweep {} has no best run yet", sweep.id));
-            failure.hint(format!("name a run ({}/1) or a version of its code ({}@1)", sweep.id, sweep.id))
+            failure.hint(format!(
+                "name a run ({}/1) or a version of its code ({}@1)",
+                sweep.id, sweep.id
+            ))
         })?,
     };
     let version = run.code_version.clone();
-    Ok(DiffSide { sweep, run: Some(run), version })
+    Ok(DiffSide {
+        sweep,
+        run: Some(run),
+        version,
+    })
 }

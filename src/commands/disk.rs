@@ -42,10 +42,16 @@ const READ_ALL: Duration = Duration::from_secs(80);
 
 pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
-    let usage =
-        client.call_within(READ_ALL, GetDiskUsageRequest {}, async |mut service, request| service.get_disk_usage(request).await).await?;
+    let usage = client
+        .call_within(
+            READ_ALL,
+            GetDiskUsageRequest {},
+            async |mut service, request| service.get_disk_usage(request).await,
+        )
+        .await?;
     let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
-    let folders = run_folders(&runs_dir).with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
+    let folders = run_folders(&runs_dir)
+        .with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
     let mut by_sweep: BTreeMap<String, (u64, u64)> = BTreeMap::new();
     for folder in &folders {
         let (count, bytes) = by_sweep.entry(folder.sweep.clone()).or_default();
@@ -54,7 +60,11 @@ pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
     let left = left_data::all(&places::state_dir()?)?;
     let left_bytes: u64 = left.iter().map(|left| left.bytes).sum();
     let folder_bytes: u64 = folders.iter().map(|folder| folder.bytes).sum();
-    let rows: Vec<_> = usage.sweeps.iter().map(|sweep| (sweep, by_sweep.remove(&sweep.sweep_id).unwrap_or_default())).collect();
+    let rows: Vec<_> = usage
+        .sweeps
+        .iter()
+        .map(|sweep| (sweep, by_sweep.remove(&sweep.sweep_id).unwrap_or_default()))
+        .collect();
     if args.json {
         let sweeps = rows.iter().map(|(sweep, (count, bytes))| {
             json!({
@@ -75,16 +85,43 @@ pub(crate) async fn run(args: &DiskArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut out = out();
-    let purging = if usage.is_purging { "; deleted data is still being removed" } else { "" };
+    let purging = if usage.is_purging {
+        "; deleted data is still being removed"
+    } else {
+        ""
+    };
     writeln!(out, "Controller, {}:", usage.data_dir)?;
-    writeln!(out, "  database {}, of which {} are free for new data{purging}", bytes(usage.database_bytes), bytes(usage.free_bytes))?;
+    writeln!(
+        out,
+        "  database {}, of which {} are free for new data{purging}",
+        bytes(usage.database_bytes),
+        bytes(usage.free_bytes)
+    )?;
     writeln!(out, "  code of runs {}", bytes(usage.code_bytes))?;
-    writeln!(out, "This machine, {}: {} in {} run folders", runs_dir.display(), bytes(folder_bytes), folders.len())?;
+    writeln!(
+        out,
+        "This machine, {}: {} in {} run folders",
+        runs_dir.display(),
+        bytes(folder_bytes),
+        folders.len()
+    )?;
     if !left.is_empty() {
-        writeln!(out, "  left by `sweep run`: {} in {} data directories", bytes(left_bytes), left.len())?;
+        writeln!(
+            out,
+            "  left by `sweep run`: {} in {} data directories",
+            bytes(left_bytes),
+            left.len()
+        )?;
     }
-    let mut lines: Vec<_> = rows.iter().map(|(sweep, folders)| table::usage(sweep, *folders)).collect();
-    lines.extend(by_sweep.into_iter().map(|(sweep, folders)| table::unknown_usage(&sweep, folders)));
+    let mut lines: Vec<_> = rows
+        .iter()
+        .map(|(sweep, folders)| table::usage(sweep, *folders))
+        .collect();
+    lines.extend(
+        by_sweep
+            .into_iter()
+            .map(|(sweep, folders)| table::unknown_usage(&sweep, folders)),
+    );
     if !lines.is_empty() {
         writeln!(out, "\n{}", table::usages(lines))?;
     }

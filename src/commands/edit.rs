@@ -69,7 +69,11 @@ pub(crate) struct EditArgs {
 type Answers = HashMap<String, Option<String>>;
 
 pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
-    let mut answers = args.was.iter().map(|text| answer(text)).collect::<Result<Answers>>()?;
+    let mut answers = args
+        .was
+        .iter()
+        .map(|text| answer(text))
+        .collect::<Result<Answers>>()?;
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let Some(yaml) = wanted(args, &sweep)? else {
@@ -77,12 +81,21 @@ pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let mut preview = edit(&client, args, &sweep, &yaml, &answers, 0, true).await?;
-    let open: Vec<Question> = preview.questions.iter().filter(|question| !answers.contains_key(&question.parameter)).cloned().collect();
+    let open: Vec<Question> = preview
+        .questions
+        .iter()
+        .filter(|question| !answers.contains_key(&question.parameter))
+        .cloned()
+        .collect();
     if !open.is_empty() && !args.dry_run {
         explain(args, &open, &mut answers)?;
         preview = edit(&client, args, &sweep, &yaml, &answers, 0, true).await?;
     }
-    let read = if args.undo || args.json { String::new() } else { reread::preview(&mut client, &sweep.id, &sweep.yaml, &yaml).await? };
+    let read = if args.undo || args.json {
+        String::new()
+    } else {
+        reread::preview(&mut client, &sweep.id, &sweep.yaml, &yaml).await?
+    };
     if preview.changes.is_empty() || args.dry_run {
         let code = shown(args, &sweep, &preview, false)?;
         write!(out(), "{read}")?;
@@ -91,13 +104,26 @@ pub(crate) async fn run(args: &EditArgs) -> Result<ExitCode> {
     if args.yes {
         let _ = write!(std::io::stderr(), "{read}");
     } else {
-        let _ = write!(std::io::stderr(), "{}{read}", display::edit::preview(&sweep, &preview));
+        let _ = write!(
+            std::io::stderr(),
+            "{}{read}",
+            display::edit::preview(&sweep, &preview)
+        );
         if !confirmed("Do it?", false)? {
             say!("Nothing was changed.");
             return Ok(ExitCode::FAILURE);
         }
     }
-    let done = edit(&client, args, &sweep, &yaml, &answers, preview.revision - 1, false).await?;
+    let done = edit(
+        &client,
+        args,
+        &sweep,
+        &yaml,
+        &answers,
+        preview.revision - 1,
+        false,
+    )
+    .await?;
     shown(args, &sweep, &done, true)
 }
 
@@ -123,22 +149,52 @@ async fn edit(
     base: u32,
     dry_run: bool,
 ) -> Result<EditSweepResponse> {
-    let was_json = answers.iter().filter_map(|(name, json)| Some((name.clone(), json.clone()?))).collect();
+    let was_json = answers
+        .iter()
+        .filter_map(|(name, json)| Some((name.clone(), json.clone()?)))
+        .collect();
     let (sweep_id, yaml, undo) = (sweep.id.clone(), yaml.to_owned(), args.undo);
-    let request = EditSweepRequest { sweep_id, yaml, undo, base, dry_run, was_json, request_id: request_id()? };
-    client.call(request, async |mut service, request| service.edit_sweep(request).await).await
+    let request = EditSweepRequest {
+        sweep_id,
+        yaml,
+        undo,
+        base,
+        dry_run,
+        was_json,
+        request_id: request_id()?,
+    };
+    client
+        .call(request, async |mut service, request| {
+            service.edit_sweep(request).await
+        })
+        .await
 }
 
-fn shown(args: &EditArgs, sweep: &Sweep, response: &EditSweepResponse, done: bool) -> Result<ExitCode> {
+fn shown(
+    args: &EditArgs,
+    sweep: &Sweep,
+    response: &EditSweepResponse,
+    done: bool,
+) -> Result<ExitCode> {
     if args.json {
         writeln!(out(), "{}", display::edit::json(sweep, response, done))?;
     } else if response.changes.is_empty() {
-        writeln!(out(), "Nothing changes: sweep {} is what the file says.", sweep.id)?;
+        writeln!(
+            out(),
+            "Nothing changes: sweep {} is what the file says.",
+            sweep.id
+        )?;
     } else if done {
         if args.yes {
             write!(out(), "{}", display::edit::preview(sweep, response))?;
         }
-        writeln!(out(), "Sweep {} is at revision {} and is {}.", sweep.id, response.revision, response.state)?;
+        writeln!(
+            out(),
+            "Sweep {} is at revision {} and is {}.",
+            sweep.id,
+            response.revision,
+            response.state
+        )?;
     } else {
         write!(out(), "{}", display::edit::preview(sweep, response))?;
     }
@@ -148,18 +204,41 @@ fn shown(args: &EditArgs, sweep: &Sweep, response: &EditSweepResponse, done: boo
 /// Asks what the code used before for new parameters, or says how to say so.
 fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<()> {
     if args.yes || !is_interactive() {
-        let names: Vec<_> = open.iter().map(|question| format!("`{}`", printable(&question.parameter))).collect();
+        let names: Vec<_> = open
+            .iter()
+            .map(|question| format!("`{}`", printable(&question.parameter)))
+            .collect();
         let first = printable(&open[0].parameter);
-        let failure = CommandError::input(format!("it is not known what the code used for {} until now", names.join(", ")));
-        let hint = format!("add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' if it is unknown");
-        return Err(failure.hint(format!("{hint}: then the search cannot use the runs so far")).into());
+        let failure = CommandError::input(format!(
+            "it is not known what the code used for {} until now",
+            names.join(", ")
+        ));
+        let hint = format!(
+            "add `was:` to the parameter in the file, or --was {first}=VALUE; --was '{first}=?' if it is unknown"
+        );
+        return Err(failure
+            .hint(format!(
+                "{hint}: then the search cannot use the runs so far"
+            ))
+            .into());
     }
-    for Question { parameter, distribution } in open {
+    for Question {
+        parameter,
+        distribution,
+    } in open
+    {
         let name = printable(parameter);
-        say!("`{name}` is new ({}). What did the code use for it until now?", printable(distribution));
-        let line = asked("A value, or Enter if unknown (then the search cannot use the runs so far): ")?;
+        say!(
+            "`{name}` is new ({}). What did the code use for it until now?",
+            printable(distribution)
+        );
+        let line =
+            asked("A value, or Enter if unknown (then the search cannot use the runs so far): ")?;
         let value = line.trim();
-        answers.insert(parameter.clone(), (!value.is_empty()).then(|| scalar(value)));
+        answers.insert(
+            parameter.clone(),
+            (!value.is_empty()).then(|| scalar(value)),
+        );
     }
     Ok(())
 }
@@ -167,7 +246,11 @@ fn explain(args: &EditArgs, open: &[Question], answers: &mut Answers) -> Result<
 /// Reads `NAME=VALUE`.
 fn answer(text: &str) -> Result<(String, Option<String>)> {
     let Some((name, value)) = text.split_once('=').filter(|(name, _)| !name.is_empty()) else {
-        return Err(CommandError::input(format!("--was {text}: it is written NAME=VALUE")).hint("for example --was dropout=0.1").into());
+        return Err(
+            CommandError::input(format!("--was {text}: it is written NAME=VALUE"))
+                .hint("for example --was dropout=0.1")
+                .into(),
+        );
     };
     Ok((name.to_owned(), (value != "?").then(|| scalar(value))))
 }
@@ -184,19 +267,36 @@ fn scalar(text: &str) -> String {
 fn edited(sweep: &Sweep) -> Result<Option<String>> {
     if !is_interactive() {
         let failure = CommandError::input("there is no terminal for an editor");
-        return Err(failure.hint(format!("name the new file: `sweep edit {} sweep.yaml --yes`", sweep.id)).into());
+        return Err(failure
+            .hint(format!(
+                "name the new file: `sweep edit {} sweep.yaml --yes`",
+                sweep.id
+            ))
+            .into());
     }
-    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()));
+    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| {
+        std::env::var(name)
+            .ok()
+            .filter(|value| !value.trim().is_empty())
+    });
     let editor = editor.unwrap_or_else(|| "vi".to_owned());
-    let file = tempfile::Builder::new().prefix(&format!("sweep-{}-", sweep.id)).suffix(".yaml").tempfile()?;
+    let file = tempfile::Builder::new()
+        .prefix(&format!("sweep-{}-", sweep.id))
+        .suffix(".yaml")
+        .tempfile()?;
     std::fs::write(file.path(), &sweep.yaml)?;
     let name = file.path().display().to_string();
     loop {
         // As git does: an editor may be a command with arguments.
-        let status = Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh", &name]).status();
+        let status = Command::new("sh")
+            .args(["-c", &format!("{editor} \"$1\""), "sh", &name])
+            .status();
         let status = status.with_context(|| format!("the editor `{editor}` cannot be started"))?;
         if !status.success() {
-            return Err(CommandError::new(format!("the editor `{editor}` ended with {status}; nothing was changed")).into());
+            return Err(CommandError::new(format!(
+                "the editor `{editor}` ended with {status}; nothing was changed"
+            ))
+            .into());
         }
         let text = diagnostic::read(&name)?;
         if text == sweep.yaml {

@@ -38,14 +38,30 @@ pub(crate) struct HistoryArgs {
 pub(crate) async fn run(args: &HistoryArgs) -> Result<ExitCode> {
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let request = ListRevisionsRequest { sweep_id: sweep.id.clone() };
-    let listed = client.call(request, async |mut service, request| service.list_revisions(request).await).await?;
-    let ListRevisionsResponse { revisions, code_steps } = listed;
+    let request = ListRevisionsRequest {
+        sweep_id: sweep.id.clone(),
+    };
+    let listed = client
+        .call(request, async |mut service, request| {
+            service.list_revisions(request).await
+        })
+        .await?;
+    let ListRevisionsResponse {
+        revisions,
+        code_steps,
+    } = listed;
     if let Some(number) = args.yaml {
-        let found = revisions.iter().find(|revision| revision.revision == number);
+        let found = revisions
+            .iter()
+            .find(|revision| revision.revision == number);
         let found = found.ok_or_else(|| {
-            let failure = CommandError::input(format!("sweep {} has no revision {number}", sweep.id));
-            failure.hint(format!("it has {}; `sweep history {}` lists them", revisions.len(), sweep.id))
+            let failure =
+                CommandError::input(format!("sweep {} has no revision {number}", sweep.id));
+            failure.hint(format!(
+                "it has {}; `sweep history {}` lists them",
+                revisions.len(),
+                sweep.id
+            ))
         })?;
         write!(out(), "{}", found.yaml)?;
         return Ok(ExitCode::SUCCESS);
@@ -56,7 +72,11 @@ pub(crate) async fn run(args: &HistoryArgs) -> Result<ExitCode> {
             writeln!(out(), "{line}")?;
         }
     } else {
-        write!(out(), "{}", display::edit::history(&revisions, &versions, &code_steps))?;
+        write!(
+            out(),
+            "{}",
+            display::edit::history(&revisions, &versions, &code_steps)
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }

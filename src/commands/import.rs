@@ -41,7 +41,11 @@ pub(crate) struct ImportArgs {
     sweep: String,
 
     /// JSON lines or CSV; `-` is standard input
-    #[arg(value_name = "FILE", required_unless_present = "from_sweep", conflicts_with = "from_sweep")]
+    #[arg(
+        value_name = "FILE",
+        required_unless_present = "from_sweep",
+        conflicts_with = "from_sweep"
+    )]
     file: Option<String>,
 
     /// Take the ended runs of another sweep
@@ -74,13 +78,27 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     let entries = match (&args.from_sweep, &args.file) {
         (Some(other), _) => {
             let other = client.sweep(other).await?;
-            let ended = ["finished", "stopped", "failed"].map(str::to_owned).to_vec();
-            let runs = queries::runs(&mut client, &other.id, ended).await?.into_iter();
-            runs.filter_map(|run| Some(ImportEntry { place: format!("run {}", run.run), run: from_run(run)? })).collect()
+            let ended = ["finished", "stopped", "failed"]
+                .map(str::to_owned)
+                .to_vec();
+            let runs = queries::runs(&mut client, &other.id, ended)
+                .await?
+                .into_iter();
+            runs.filter_map(|run| {
+                Some(ImportEntry {
+                    place: format!("run {}", run.run),
+                    run: from_run(run)?,
+                })
+            })
+            .collect()
         }
         (None, Some(file)) => {
             let text = read(file)?;
-            let by_name = if file.to_ascii_lowercase().ends_with(".csv") { ImportFormat::Csv } else { ImportFormat::Jsonl };
+            let by_name = if file.to_ascii_lowercase().ends_with(".csv") {
+                ImportFormat::Csv
+            } else {
+                ImportFormat::Jsonl
+            };
             match args.format.unwrap_or(by_name) {
                 ImportFormat::Csv => from_csv(file, &text, &sweep)?,
                 ImportFormat::Jsonl => from_lines(file, &text)?,
@@ -90,7 +108,11 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     };
     let (imported, skipped) = send(&client, &sweep, &entries).await?;
     if args.json {
-        writeln!(out(), "{}", json!({"sweep": sweep.id, "imported": imported, "skipped": skipped}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"sweep": sweep.id, "imported": imported, "skipped": skipped})
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     for reason in skipped.iter().take(NAMED_MAX) {
@@ -100,7 +122,12 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
         say!("left out: {} more", skipped.len() - NAMED_MAX);
     }
     let noun = if imported == 1 { "run" } else { "runs" };
-    writeln!(out(), "{imported} {noun} imported into {}, {} left out", sweep.id, skipped.len())?;
+    writeln!(
+        out(),
+        "{imported} {noun} imported into {}, {} left out",
+        sweep.id,
+        skipped.len()
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,12 +137,24 @@ struct ImportEntry {
     run: ImportedRun,
 }
 
-async fn send(client: &Client, sweep: &Sweep, entries: &[ImportEntry]) -> Result<(u64, Vec<String>)> {
+async fn send(
+    client: &Client,
+    sweep: &Sweep,
+    entries: &[ImportEntry],
+) -> Result<(u64, Vec<String>)> {
     let (mut imported, mut skipped) = (0, Vec::new());
     for entries in entries.chunks(BATCH) {
         let runs = entries.iter().map(|entry| entry.run.clone()).collect();
-        let request = ImportRunsRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, runs };
-        let answer = client.call(request, async |mut service, request| service.import_runs(request).await).await?;
+        let request = ImportRunsRequest {
+            sweep_id: sweep.id.clone(),
+            request_id: request_id()?,
+            runs,
+        };
+        let answer = client
+            .call(request, async |mut service, request| {
+                service.import_runs(request).await
+            })
+            .await?;
         imported += answer.imported;
         skipped.extend(answer.skipped.iter().map(|reason| placed(reason, entries)));
     }
@@ -147,9 +186,13 @@ fn placed(reason: &str, entries: &[ImportEntry]) -> String {
 pub(super) fn read(file: &str) -> Result<String> {
     let mut text = String::new();
     let outcome = if file == "-" {
-        std::io::stdin().lock().take(BYTES_MAX).read_to_string(&mut text)
+        std::io::stdin()
+            .lock()
+            .take(BYTES_MAX)
+            .read_to_string(&mut text)
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(BYTES_MAX).read_to_string(&mut text))
+        std::fs::File::open(file)
+            .and_then(|opened| opened.take(BYTES_MAX).read_to_string(&mut text))
     };
     outcome.map_err(|error| CommandError::input(format!("cannot read {file}: {error}")))?;
     Ok(text)
@@ -157,63 +200,134 @@ pub(super) fn read(file: &str) -> Result<String> {
 
 /// A run of another sweep; `None` for a failure that says nothing of the configuration.
 fn from_run(run: Run) -> Option<ImportedRun> {
-    let imported = ImportedRun { params_json: run.params_json, ..ImportedRun::default() };
+    let imported = ImportedRun {
+        params_json: run.params_json,
+        ..ImportedRun::default()
+    };
     if let Some(value) = run.value {
         return Some(ImportedRun { value, ..imported });
     }
-    let failure = run.attempts.last().and_then(|newest| newest.failure.as_ref());
-    let blamed = run.attempts.is_empty() || failure.is_some_and(|failure| failure.blame == "configuration");
-    let failure = if run.reason.is_empty() { "failed".to_owned() } else { run.reason };
-    blamed.then_some(ImportedRun { failure, ..imported })
+    let failure = run
+        .attempts
+        .last()
+        .and_then(|newest| newest.failure.as_ref());
+    let blamed =
+        run.attempts.is_empty() || failure.is_some_and(|failure| failure.blame == "configuration");
+    let failure = if run.reason.is_empty() {
+        "failed".to_owned()
+    } else {
+        run.reason
+    };
+    blamed.then_some(ImportedRun {
+        failure,
+        ..imported
+    })
 }
 
 fn from_lines(file: &str, text: &str) -> Result<Vec<ImportEntry>> {
     let mut runs = Vec::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+    for (number, line) in (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
         let wrong = |reason: String| {
             let hint = r#"a line is {"params": {"lr": 0.01}, "value": 0.31}, or has a "failure" in place of the value"#;
             CommandError::input(format!("{file}:{number}: {reason}")).hint(hint)
         };
-        let json: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
-        let params = json.get("params").ok_or_else(|| wrong("`params` is missing".to_owned()))?;
-        let failure = json.get("failure").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let json: Value =
+            serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+        let params = json
+            .get("params")
+            .ok_or_else(|| wrong("`params` is missing".to_owned()))?;
+        let failure = json
+            .get("failure")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
         let value = match json.get("value") {
-            Some(value) => value.as_f64().ok_or_else(|| wrong(format!("the value {value} is not a number")))?,
-            None if failure.is_empty() => return Err(wrong("neither `value` nor `failure`".to_owned()).into()),
+            Some(value) => value
+                .as_f64()
+                .ok_or_else(|| wrong(format!("the value {value} is not a number")))?,
+            None if failure.is_empty() => {
+                return Err(wrong("neither `value` nor `failure`".to_owned()).into());
+            }
             None => 0.0,
         };
-        let code_version = json.get("code_version").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let run = ImportedRun { params_json: params.to_string(), value, failure, code_version };
-        runs.push(ImportEntry { place: format!("line {number}"), run });
+        let code_version = json
+            .get("code_version")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let run = ImportedRun {
+            params_json: params.to_string(),
+            value,
+            failure,
+            code_version,
+        };
+        runs.push(ImportEntry {
+            place: format!("line {number}"),
+            run,
+        });
     }
     Ok(runs)
 }
 
 fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
     let (spec, _) = spec::parse(&sweep.yaml);
-    let parameters = spec.map(|spec| spec.space.parameters().to_vec()).unwrap_or_default();
+    let parameters = spec
+        .map(|spec| spec.space.parameters().to_vec())
+        .unwrap_or_default();
     // Whether each may be null.
-    let paths: BTreeMap<String, bool> =
-        parameters.iter().map(|parameter| (parameter.path.to_string(), parameter.distribution.lists_null())).collect();
+    let paths: BTreeMap<String, bool> = parameters
+        .iter()
+        .map(|parameter| {
+            (
+                parameter.path.to_string(),
+                parameter.distribution.lists_null(),
+            )
+        })
+        .collect();
     // The reader counts the line of a record before the `\n` of `\r\n`.
     let text = text.replace("\r\n", "\n");
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
-    let objective = [sweep.metric.as_str(), "value"].into_iter().find(|name| columns.iter().any(|column| column == name));
+    let objective = [sweep.metric.as_str(), "value"]
+        .into_iter()
+        .find(|name| columns.iter().any(|column| column == name));
     let Some(objective) = objective else {
         let hint = format!("it has {}", columns.join(", "));
-        return Err(CommandError::input(format!("{file}: no column `{}` and none `value`", sweep.metric)).hint(hint).into());
+        return Err(CommandError::input(format!(
+            "{file}: no column `{}` and none `value`",
+            sweep.metric
+        ))
+        .hint(hint)
+        .into());
     };
-    let ignored: Vec<_> = columns.iter().filter(|column| !paths.contains_key(*column) && !known(column, objective)).cloned().collect();
+    let ignored: Vec<_> = columns
+        .iter()
+        .filter(|column| !paths.contains_key(*column) && !known(column, objective))
+        .cloned()
+        .collect();
     if !ignored.is_empty() {
-        say!("ignored, since no parameter is called so: {}", ignored.join(", "));
+        say!(
+            "ignored, since no parameter is called so: {}",
+            ignored.join(", ")
+        );
     }
     let mut runs = Vec::new();
     for (index, row) in (2..).zip(reader.records()) {
         let row = row.map_err(|error| CommandError::input(format!("{file}:{index}: {error}")))?;
         // A cell may span lines.
         let number = row.position().map_or(index, csv::Position::line);
-        let cell = |name: &str| columns.iter().position(|column| column == name).and_then(|place| row.get(place)).unwrap_or_default();
+        let cell = |name: &str| {
+            columns
+                .iter()
+                .position(|column| column == name)
+                .and_then(|place| row.get(place))
+                .unwrap_or_default()
+        };
         let params: Map<String, Value> = paths
             .iter()
             .filter_map(|(path, may_be_null)| match cell(path) {
@@ -225,14 +339,24 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
         let state = cell("State").to_ascii_lowercase();
         let is_known = matches!(
             state.as_str(),
-            "" | "finished" | "failed" | "crashed" | "running" | "killed" | "pending" | "preempting" | "preempted"
+            "" | "finished"
+                | "failed"
+                | "crashed"
+                | "running"
+                | "killed"
+                | "pending"
+                | "preempting"
+                | "preempted"
         );
         if !is_known {
             return Err(CommandError::input(format!("{file}:{number}: `{}` is no state of a run under W&B", cell("State")))
                 .hint("finished, failed and crashed are imported; running, killed, pending, preempting and preempted are left out")
                 .into());
         }
-        if matches!(state.as_str(), "running" | "killed" | "pending" | "preempting" | "preempted") {
+        if matches!(
+            state.as_str(),
+            "running" | "killed" | "pending" | "preempting" | "preempted"
+        ) {
             say!("left out: line {number}: its state is {state}");
             continue;
         }
@@ -246,13 +370,23 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
                 continue;
             }
             _ if !failure.is_empty() => 0.0,
-            value => {
-                value.parse().map_err(|_| CommandError::input(format!("{file}:{number}: the {objective} `{value}` is not a number")))?
-            }
+            value => value.parse().map_err(|_| {
+                CommandError::input(format!(
+                    "{file}:{number}: the {objective} `{value}` is not a number"
+                ))
+            })?,
         };
         let code_version = cell("code_version").to_owned();
-        let run = ImportedRun { params_json: Value::Object(params).to_string(), value, failure, code_version };
-        runs.push(ImportEntry { place: format!("line {number}"), run });
+        let run = ImportedRun {
+            params_json: Value::Object(params).to_string(),
+            value,
+            failure,
+            code_version,
+        };
+        runs.push(ImportEntry {
+            place: format!("line {number}"),
+            run,
+        });
     }
     Ok(runs)
 }
@@ -268,5 +402,7 @@ fn scalar(cell: &str) -> Value {
         "False" => Some(false),
         _ => None,
     };
-    python.map(Value::Bool).unwrap_or_else(|| serde_json::from_str(cell).unwrap_or_else(|_| cell.into()))
+    python
+        .map(Value::Bool)
+        .unwrap_or_else(|| serde_json::from_str(cell).unwrap_or_else(|_| cell.into()))
 }

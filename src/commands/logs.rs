@@ -39,27 +39,47 @@ pub(crate) struct LogsArgs {
 
 pub(crate) async fn run(args: &LogsArgs) -> Result<ExitCode> {
     let (sweep_id, Some(run)) = split_run(&args.run)? else {
-        return Err(CommandError::input(format!("`{}` names a sweep, not a run", args.run))
-            .hint(format!("for example `sweep logs {}/1`", args.run))
-            .into());
+        return Err(
+            CommandError::input(format!("`{}` names a sweep, not a run", args.run))
+                .hint(format!("for example `sweep logs {}/1`", args.run))
+                .into(),
+        );
     };
     let mut client = args.controller.connect().await?;
-    let request = GetLogsRequest { sweep_id, run, attempt: args.attempt.unwrap_or(0), offset: 0, follow: args.follow };
+    let request = GetLogsRequest {
+        sweep_id,
+        run,
+        attempt: args.attempt.unwrap_or(0),
+        offset: 0,
+        follow: args.follow,
+    };
     let stream = client.service.get_logs(request).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
+    let mut stream = stream
+        .map_err(|status| client.explain(&status))?
+        .into_inner();
     let mut end = 0;
-    while let Some(chunk) = stream.message().await.map_err(|status| client.explain(&status))? {
+    while let Some(chunk) = stream
+        .message()
+        .await
+        .map_err(|status| client.explain(&status))?
+    {
         let mut out = out();
         if chunk.offset > end {
             out.flush()?;
-            say!("\n[{} of output are missing here: the controller keeps the beginning and the end]", bytes(chunk.offset - end));
+            say!(
+                "\n[{} of output are missing here: the controller keeps the beginning and the end]",
+                bytes(chunk.offset - end)
+            );
         }
         end = chunk.offset + chunk.data.len() as u64;
         out.write_all(&chunk.data)?;
         out.flush()?;
     }
     if end == 0 {
-        say!("No output of {} is kept: nothing has been printed, or `sweep prune` has deleted it.", args.run);
+        say!(
+            "No output of {} is kept: nothing has been printed, or `sweep prune` has deleted it.",
+            args.run
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

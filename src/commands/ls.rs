@@ -43,7 +43,11 @@ struct LocalSweeps {
 
 pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
     let own = list(&args.controller, args.archived).await;
-    let elsewhere = if args.controller.is_loopback() { elsewhere(args).await? } else { Vec::new() };
+    let elsewhere = if args.controller.is_loopback() {
+        elsewhere(args).await?
+    } else {
+        Vec::new()
+    };
     let sweeps = match own {
         Ok(sweeps) => sweeps,
         Err(error) if elsewhere.is_empty() => return Err(error),
@@ -57,7 +61,12 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
         for sweep in &sweeps {
             writeln!(out, "{}", json::sweep(sweep))?;
         }
-        for LocalSweeps { sweeps, place: (key, place), .. } in &elsewhere {
+        for LocalSweeps {
+            sweeps,
+            place: (key, place),
+            ..
+        } in &elsewhere
+        {
             for sweep in sweeps {
                 let mut object = json::sweep(sweep);
                 object[*key] = Value::from(place.as_str());
@@ -73,7 +82,11 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
     }
     if !elsewhere.is_empty() {
         let lead = if sweeps.is_empty() { "" } else { "\n" };
-        let all: Vec<_> = elsewhere.iter().flat_map(|place| &place.sweeps).cloned().collect();
+        let all: Vec<_> = elsewhere
+            .iter()
+            .flat_map(|place| &place.sweeps)
+            .cloned()
+            .collect();
         writeln!(out, "{lead}Of `sweep run`:\n{}", table::sweeps(&all))?;
         for LocalSweeps { sweeps, how, .. } in &elsewhere {
             let ids: Vec<_> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
@@ -85,26 +98,58 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
 
 async fn list(controller: &ControllerArgs, archived: bool) -> Result<Vec<Sweep>> {
     let client = controller.connect().await?;
-    let request = ListSweepsRequest { include_archived: archived };
-    Ok(client.call(request, async |mut service, request| service.list_sweeps(request).await).await?.sweeps)
+    let request = ListSweepsRequest {
+        include_archived: archived,
+    };
+    Ok(client
+        .call(request, async |mut service, request| {
+            service.list_sweeps(request).await
+        })
+        .await?
+        .sweeps)
 }
 
 /// Returns the sweeps of `sweep run` on this machine, running ones first.
 async fn elsewhere(args: &LsArgs) -> Result<Vec<LocalSweeps>> {
     let usual = discovery::find(args.controller.address()).map(|found| found.address);
     let mut found = Vec::new();
-    for address in discovery::all().into_iter().filter(|address| Some(*address) != usual) {
+    for address in discovery::all()
+        .into_iter()
+        .filter(|address| Some(*address) != usual)
+    {
         // One that ends in this moment has nothing to list.
-        let sweeps = list(&ControllerArgs::local(address), args.archived).await.unwrap_or_default();
-        let id = sweeps.first().map(|sweep: &Sweep| sweep.id.clone()).unwrap_or_default();
+        let sweeps = list(&ControllerArgs::local(address), args.archived)
+            .await
+            .unwrap_or_default();
+        let id = sweeps
+            .first()
+            .map(|sweep: &Sweep| sweep.id.clone())
+            .unwrap_or_default();
         let how = format!("sweep show {id} --controller {address}");
-        found.push(LocalSweeps { sweeps, place: ("controller", address.to_string()), how });
+        found.push(LocalSweeps {
+            sweeps,
+            place: ("controller", address.to_string()),
+            how,
+        });
     }
-    for left in left_data::all(&places::state_dir()?)?.into_iter().rev().take(ENDED_MAX) {
+    for left in left_data::all(&places::state_dir()?)?
+        .into_iter()
+        .rev()
+        .take(ENDED_MAX)
+    {
         let sweeps = left.end().iter().filter_map(json::read_sweep).collect();
         let data_dir = left.path.display().to_string();
-        let how = shell::line(&["sweep".to_owned(), "controller".to_owned(), "--data-dir".to_owned(), data_dir.clone()]);
-        found.push(LocalSweeps { sweeps, place: ("data_dir", data_dir), how });
+        let how = shell::line(&[
+            "sweep".to_owned(),
+            "controller".to_owned(),
+            "--data-dir".to_owned(),
+            data_dir.clone(),
+        ]);
+        found.push(LocalSweeps {
+            sweeps,
+            place: ("data_dir", data_dir),
+            how,
+        });
     }
     found.retain(|place| !place.sweeps.is_empty());
     Ok(found)

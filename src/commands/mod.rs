@@ -98,7 +98,9 @@ const BLOCKED_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Carries a command out; `whole` is the command line that it is part of.
 pub(crate) fn dispatch(command: CliCommand, whole: clap::Command) -> Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     match command {
         CliCommand::Check(args) => check::run(&args),
         CliCommand::Schema(args) => schema::run(&args),

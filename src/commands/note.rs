@@ -57,7 +57,9 @@ pub(crate) struct NoteArgs {
 
 pub(crate) async fn run(args: &NoteArgs) -> Result<ExitCode> {
     let (sweep, Some(run)) = split_run(&args.run)? else {
-        return Err(CommandError::input("a note is about one run").hint(format!("for example `sweep note {}/1 TEXT`", args.run)).into());
+        return Err(CommandError::input("a note is about one run")
+            .hint(format!("for example `sweep note {}/1 TEXT`", args.run))
+            .into());
     };
     let client = args.controller.connect().await?;
     let request = AnnotateRunRequest {
@@ -69,13 +71,29 @@ pub(crate) async fn run(args: &NoteArgs) -> Result<ExitCode> {
         remove_tags: args.untag.clone(),
         pinned: (args.pin || args.unpin).then_some(args.pin),
     };
-    let answer = client.call(request, async |mut service, request| service.annotate_run(request).await).await?;
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.annotate_run(request).await
+        })
+        .await?;
     let run = answer.run.unwrap_or_default();
     if args.json {
-        writeln!(out(), "{}", json!({"note": run.note, "tags": run.tags, "pinned": run.pinned}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"note": run.note, "tags": run.tags, "pinned": run.pinned})
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let said = display::said(&run);
-    writeln!(out(), "{}", if said.is_empty() { "it has no note, tags or pin" } else { &said })?;
+    writeln!(
+        out(),
+        "{}",
+        if said.is_empty() {
+            "it has no note, tags or pin"
+        } else {
+            &said
+        }
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -42,7 +42,13 @@ pub(crate) struct OfferArgs {
     params: Vec<String>,
 
     /// Why the runs of `--params` are tried
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, requires = "params")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        requires = "params"
+    )]
     why: String,
 
     /// No more will come: the sweep ends when all its runs have (only with `method: external`)
@@ -58,20 +64,44 @@ pub(crate) struct OfferArgs {
 }
 
 pub(crate) async fn run(args: &OfferArgs) -> Result<ExitCode> {
-    let mut runs: Vec<_> = args.params.iter().map(|params| OfferedRun { params_json: params.clone(), why: args.why.clone() }).collect();
+    let mut runs: Vec<_> = args
+        .params
+        .iter()
+        .map(|params| OfferedRun {
+            params_json: params.clone(),
+            why: args.why.clone(),
+        })
+        .collect();
     for file in &args.files {
         runs.extend(from_lines(file, &read(file)?)?);
     }
     if runs.is_empty() && !args.end {
-        return Err(CommandError::input("nothing is offered: the file has no lines").hint(LINE).into());
+        return Err(
+            CommandError::input("nothing is offered: the file has no lines")
+                .hint(LINE)
+                .into(),
+        );
     }
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?.id;
     // One call, however many: all or none.
-    let request = OfferRunsRequest { sweep_id: sweep.clone(), request_id: request_id()?, runs, end: args.end };
-    let offered = client.call(request, async |mut service, request| service.offer_runs(request).await).await?;
+    let request = OfferRunsRequest {
+        sweep_id: sweep.clone(),
+        request_id: request_id()?,
+        runs,
+        end: args.end,
+    };
+    let offered = client
+        .call(request, async |mut service, request| {
+            service.offer_runs(request).await
+        })
+        .await?;
     if args.json {
-        writeln!(out(), "{}", json!({"sweep": sweep, "runs": offered.runs, "skipped": offered.skipped}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"sweep": sweep, "runs": offered.runs, "skipped": offered.skipped})
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     for reason in &offered.skipped {
@@ -89,15 +119,27 @@ pub(crate) async fn run(args: &OfferArgs) -> Result<ExitCode> {
 
 fn from_lines(file: &str, text: &str) -> Result<Vec<OfferedRun>> {
     let mut runs = Vec::new();
-    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
-        let wrong = |reason: String| CommandError::input(format!("{file}:{number}: {reason}")).hint(LINE);
-        let json: Value = serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
-        let params = json.get("params").ok_or_else(|| wrong("`params` is missing".to_owned()))?;
+    for (number, line) in (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+    {
+        let wrong =
+            |reason: String| CommandError::input(format!("{file}:{number}: {reason}")).hint(LINE);
+        let json: Value =
+            serde_json::from_str(line).map_err(|error| wrong(format!("no JSON: {error}")))?;
+        let params = json
+            .get("params")
+            .ok_or_else(|| wrong("`params` is missing".to_owned()))?;
         let why = match json.get("why") {
             None => "",
-            Some(why) => why.as_str().ok_or_else(|| wrong(format!("`why` is {why}, not text")))?,
+            Some(why) => why
+                .as_str()
+                .ok_or_else(|| wrong(format!("`why` is {why}, not text")))?,
         };
-        runs.push(OfferedRun { params_json: params.to_string(), why: why.to_owned() });
+        runs.push(OfferedRun {
+            params_json: params.to_string(),
+            why: why.to_owned(),
+        });
     }
     Ok(runs)
 }

@@ -61,7 +61,12 @@ pub(crate) enum PictureKind {
 }
 
 pub(crate) async fn run(args: &PlotArgs) -> Result<ExitCode> {
-    let pixels = args.out.as_deref().map(in_pixels).transpose()?.unwrap_or(false);
+    let pixels = args
+        .out
+        .as_deref()
+        .map(in_pixels)
+        .transpose()?
+        .unwrap_or(false);
     if !args.param.is_empty() && args.kind != PictureKind::Slice {
         return Err(CommandError::input("--param is for `slice` alone").into());
     }
@@ -69,15 +74,22 @@ pub(crate) async fn run(args: &PlotArgs) -> Result<ExitCode> {
     let sweep = client.sweep(&args.sweep).await?;
     let runs = queries::runs(&mut client, &sweep.id, Vec::new()).await?;
     let subject = Subject::new(&sweep, &runs);
-    let analysis =
-        if args.kind == PictureKind::History { AnalyzeSweepResponse::default() } else { queries::analysis(&client, &sweep).await? };
+    let analysis = if args.kind == PictureKind::History {
+        AnalyzeSweepResponse::default()
+    } else {
+        queries::analysis(&client, &sweep).await?
+    };
     let picture = match args.kind {
         PictureKind::History => figures::history(&subject),
         PictureKind::Parallel => figures::parallel(&subject, &analysis),
-        PictureKind::Importance => figures::importance(&subject, &analysis).ok_or_else(|| too_few(&sweep, &analysis))?,
+        PictureKind::Importance => {
+            figures::importance(&subject, &analysis).ok_or_else(|| too_few(&sweep, &analysis))?
+        }
         PictureKind::Slice => {
             let names = named(&subject, &analysis, &args.param)?;
-            slices(&client, &sweep, &subject, names).await?.ok_or_else(|| too_few(&sweep, &analysis))?
+            slices(&client, &sweep, &subject, names)
+                .await?
+                .ok_or_else(|| too_few(&sweep, &analysis))?
         }
     };
     match &args.out {
@@ -89,7 +101,12 @@ pub(crate) async fn run(args: &PlotArgs) -> Result<ExitCode> {
 }
 
 /// Draws slices along parameters. `None`: the model does not know enough.
-pub(crate) async fn slices(client: &Client, sweep: &Sweep, subject: &Subject<'_>, names: Vec<String>) -> Result<Option<Picture>> {
+pub(crate) async fn slices(
+    client: &Client,
+    sweep: &Sweep,
+    subject: &Subject<'_>,
+    names: Vec<String>,
+) -> Result<Option<Picture>> {
     let mut slices = Vec::new();
     for name in names {
         let slice = along(client, sweep, &name).await?;
@@ -102,51 +119,88 @@ pub(crate) async fn slices(client: &Client, sweep: &Sweep, subject: &Subject<'_>
 
 /// The parameters that matter most.
 pub(crate) fn most_important(analysis: &AnalyzeSweepResponse) -> Vec<String> {
-    analysis.effects.iter().take(SLICES).map(|effect| effect.parameter.clone()).collect()
+    analysis
+        .effects
+        .iter()
+        .take(SLICES)
+        .map(|effect| effect.parameter.clone())
+        .collect()
 }
 
 async fn along(client: &Client, sweep: &Sweep, name: &str) -> Result<SliceSweepResponse> {
-    let request = SliceSweepRequest { sweep_id: sweep.id.clone(), x: name.to_owned(), ..SliceSweepRequest::default() };
-    client.call(request, async |mut service, request| service.slice_sweep(request).await).await
+    let request = SliceSweepRequest {
+        sweep_id: sweep.id.clone(),
+        x: name.to_owned(),
+        ..SliceSweepRequest::default()
+    };
+    client
+        .call(request, async |mut service, request| {
+            service.slice_sweep(request).await
+        })
+        .await
 }
 
-fn named(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse, asked: &[String]) -> Result<Vec<String>> {
+fn named(
+    subject: &Subject<'_>,
+    analysis: &AnalyzeSweepResponse,
+    asked: &[String],
+) -> Result<Vec<String>> {
     if asked.is_empty() {
         return Ok(most_important(analysis));
     }
     for name in asked {
         if !subject.varied().any(|varied| varied == name) {
             let known: Vec<String> = subject.varied().map(printable).collect();
-            let failure = CommandError::input(format!("no parameter `{}` varies in this sweep", printable(name)));
-            return Err(failure.hint(format!("these do: {}", known.join(", "))).into());
+            let failure = CommandError::input(format!(
+                "no parameter `{}` varies in this sweep",
+                printable(name)
+            ));
+            return Err(failure
+                .hint(format!("these do: {}", known.join(", ")))
+                .into());
         }
     }
     Ok(asked.to_vec())
 }
 
 fn too_few(sweep: &Sweep, analysis: &AnalyzeSweepResponse) -> CommandError {
-    let failure = CommandError::new(format!("{} results of sweep {} say too little for a model", analysis.observations, sweep.id));
+    let failure = CommandError::new(format!(
+        "{} results of sweep {} say too little for a model",
+        analysis.observations, sweep.id
+    ));
     failure.hint("`history` and `parallel` can be drawn")
 }
 
 /// Says whether a file is to hold pixels, by its ending.
 fn in_pixels(path: &Path) -> Result<bool> {
-    match path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
+    match path
+        .extension()
+        .and_then(|ending| ending.to_str())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         Some("svg") => Ok(false),
         Some("png") => Ok(true),
-        _ => Err(CommandError::input(format!("--out {}: a file that ends in .svg or .png", path.display())).into()),
+        _ => Err(CommandError::input(format!(
+            "--out {}: a file that ends in .svg or .png",
+            path.display()
+        ))
+        .into()),
     }
 }
 
 fn no_pixels(error: PngError) -> CommandError {
     let failure = CommandError::new(error.to_string());
     match error {
-        PngError::NoFonts => failure.hint("install some, such as the package fonts-dejavu-core, or write an .svg"),
+        PngError::NoFonts => {
+            failure.hint("install some, such as the package fonts-dejavu-core, or write an .svg")
+        }
         PngError::Drawing(_) => failure,
     }
 }
 
 /// Writes a file whole.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    std::fs::write(path, bytes).map_err(|error| CommandError::input(format!("{}: {error}", path.display())).into())
+    std::fs::write(path, bytes)
+        .map_err(|error| CommandError::input(format!("{}: {error}", path.display())).into())
 }

@@ -94,7 +94,8 @@ struct Plan {
 impl Plan {
     /// Returns how much of this machine's disk it frees.
     fn freed(&self) -> u64 {
-        self.folders.iter().map(|folder| folder.bytes).sum::<u64>() + self.left.iter().map(|left| left.bytes).sum::<u64>()
+        self.folders.iter().map(|folder| folder.bytes).sum::<u64>()
+            + self.left.iter().map(|left| left.bytes).sum::<u64>()
     }
 }
 
@@ -116,10 +117,19 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
     if args.dry_run || (runs == 0 && plan.folders.is_empty() && plan.left.is_empty()) {
         return Ok(ExitCode::SUCCESS);
     }
-    let left =
-        if plan.left.is_empty() { String::new() } else { format!(", and all of {}", counted(plan.left.len() as u64, "`sweep run`")) };
+    let left = if plan.left.is_empty() {
+        String::new()
+    } else {
+        format!(
+            ", and all of {}",
+            counted(plan.left.len() as u64, "`sweep run`")
+        )
+    };
     let folders = counted(plan.folders.len() as u64, "run folder");
-    let what = format!("curves and output of {}, and {folders}{left}", counted(runs, "run"));
+    let what = format!(
+        "curves and output of {}, and {folders}{left}",
+        counted(runs, "run")
+    );
     let question = format!("Delete {what}?");
     if !args.yes && !args.json && !confirmed(&question, false)? {
         say!("Nothing was deleted.");
@@ -131,10 +141,13 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
         }
     }
     for folder in &plan.folders {
-        folder.delete().with_context(|| format!("the run folder {} cannot be deleted", folder.path.display()))?;
+        folder.delete().with_context(|| {
+            format!("the run folder {} cannot be deleted", folder.path.display())
+        })?;
     }
     for left in &plan.left {
-        left.delete().with_context(|| format!("{} cannot be deleted", left.path.display()))?;
+        left.delete()
+            .with_context(|| format!("{} cannot be deleted", left.path.display()))?;
     }
     if args.json {
         shown(args, &plan, false)?;
@@ -147,32 +160,60 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
 /// Finds out what is to be deleted.
 async fn plan(args: &PruneArgs, client: Option<&Client>) -> Result<Plan> {
     let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
-    let folders = run_folders(&runs_dir).with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
-    let folders: Vec<_> = folders.into_iter().filter(|folder| folder.is_older_than(args.older_than)).collect();
+    let folders = run_folders(&runs_dir)
+        .with_context(|| format!("the run folders in {} cannot be read", runs_dir.display()))?;
+    let folders: Vec<_> = folders
+        .into_iter()
+        .filter(|folder| folder.is_older_than(args.older_than))
+        .collect();
     let mut plan = match client {
         Some(client) => of_controller(args, client, (&runs_dir, &folders)).await?,
-        None => Plan { sweeps: Vec::new(), folders: Vec::new(), left: Vec::new() },
+        None => Plan {
+            sweeps: Vec::new(),
+            folders: Vec::new(),
+            left: Vec::new(),
+        },
     };
     if args.sweeps.is_empty() {
         let left = left_data::all(&places::state_dir()?)?;
-        plan.left = left.into_iter().filter(|left| left.is_older_than(args.older_than)).collect();
-        let of_left = folders.into_iter().filter(|folder| plan.left.iter().any(|left| left.has(&runs_dir, folder)));
+        plan.left = left
+            .into_iter()
+            .filter(|left| left.is_older_than(args.older_than))
+            .collect();
+        let of_left = folders
+            .into_iter()
+            .filter(|folder| plan.left.iter().any(|left| left.has(&runs_dir, folder)));
         plan.folders.extend(of_left);
     }
     Ok(plan)
 }
 
 /// Finds out what of a controller's sweeps is to be deleted.
-async fn of_controller(args: &PruneArgs, client: &Client, (runs_dir, folders): (&Path, &[RunFolder])) -> Result<Plan> {
+async fn of_controller(
+    args: &PruneArgs,
+    client: &Client,
+    (runs_dir, folders): (&Path, &[RunFolder]),
+) -> Result<Plan> {
     let mut sweeps = Vec::new();
     if args.sweeps.is_empty() {
-        let request = ListSweepsRequest { include_archived: true };
-        sweeps = client.call(request, async |mut service, request| service.list_sweeps(request).await).await?.sweeps;
+        let request = ListSweepsRequest {
+            include_archived: true,
+        };
+        sweeps = client
+            .call(request, async |mut service, request| {
+                service.list_sweeps(request).await
+            })
+            .await?
+            .sweeps;
     }
     for sweep in &args.sweeps {
         sweeps.push(client.sweep(sweep).await?);
     }
-    let mut plan = Plan { sweeps: Vec::new(), folders: Vec::new(), left: Vec::new() };
+    let mut plan = Plan {
+        sweeps: Vec::new(),
+        folders: Vec::new(),
+        left: Vec::new(),
+    };
     let mut best = BTreeMap::new();
     for sweep in sweeps.into_iter().filter(has_ended) {
         best.insert(sweep.id.clone(), sweep.best_run);
@@ -211,7 +252,9 @@ async fn is_deleted(client: &Client, runs_dir: &Path, sweep: &str) -> Result<boo
     if ours.is_empty() || sweep_agent::controller_of(runs_dir, sweep).as_ref() != Some(&ours) {
         return Ok(false);
     }
-    let request = GetSweepRequest { sweep_id: sweep.to_owned() };
+    let request = GetSweepRequest {
+        sweep_id: sweep.to_owned(),
+    };
     match client.service.clone().get_sweep(request).await {
         Ok(_) => Ok(false),
         Err(status) if status.code() == Code::NotFound => Ok(true),
@@ -220,7 +263,10 @@ async fn is_deleted(client: &Client, runs_dir: &Path, sweep: &str) -> Result<boo
 }
 
 async fn prune(args: &PruneArgs, client: &Client, sweep: &str, dry_run: bool) -> Result<u64> {
-    let until = SystemTime::now().checked_sub(args.older_than).and_then(|until| until.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let until = SystemTime::now()
+        .checked_sub(args.older_than)
+        .and_then(|until| until.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
     let (mut runs, mut after) = (0, 0);
     loop {
         let request = PruneSweepRequest {
@@ -231,7 +277,11 @@ async fn prune(args: &PruneArgs, client: &Client, sweep: &str, dry_run: bool) ->
             request_id: request_id()?,
             after,
         };
-        let pruned = client.call(request, async |mut service, request| service.prune_sweep(request).await).await?;
+        let pruned = client
+            .call(request, async |mut service, request| {
+                service.prune_sweep(request).await
+            })
+            .await?;
         runs += pruned.runs;
         after = pruned.next;
         if after == 0 {
@@ -243,27 +293,60 @@ async fn prune(args: &PruneArgs, client: &Client, sweep: &str, dry_run: bool) ->
 fn shown(args: &PruneArgs, plan: &Plan, is_plan: bool) -> Result<()> {
     let mut out = out();
     if args.json {
-        let sweeps: Vec<_> =
-            plan.sweeps.iter().filter(|(_, runs)| *runs > 0).map(|(sweep, runs)| json!({"sweep": sweep.id, "runs": runs})).collect();
-        let folders: Vec<_> = plan.folders.iter().map(|folder| json!({"path": folder.path, "bytes": folder.bytes})).collect();
-        let left: Vec<_> = plan.left.iter().map(|left| json!({"path": left.path, "bytes": left.bytes})).collect();
-        writeln!(out, "{}", json!({"dry_run": is_plan, "sweeps": sweeps, "run_folders": folders, "sweep_runs": left}))?;
+        let sweeps: Vec<_> = plan
+            .sweeps
+            .iter()
+            .filter(|(_, runs)| *runs > 0)
+            .map(|(sweep, runs)| json!({"sweep": sweep.id, "runs": runs}))
+            .collect();
+        let folders: Vec<_> = plan
+            .folders
+            .iter()
+            .map(|folder| json!({"path": folder.path, "bytes": folder.bytes}))
+            .collect();
+        let left: Vec<_> = plan
+            .left
+            .iter()
+            .map(|left| json!({"path": left.path, "bytes": left.bytes}))
+            .collect();
+        writeln!(
+            out,
+            "{}",
+            json!({"dry_run": is_plan, "sweeps": sweeps, "run_folders": folders, "sweep_runs": left})
+        )?;
         return Ok(());
     }
     for (sweep, runs) in plan.sweeps.iter().filter(|(_, runs)| *runs > 0) {
-        writeln!(out, "sweep {}: curves and output of {}", sweep.id, counted(*runs, "run"))?;
+        writeln!(
+            out,
+            "sweep {}: curves and output of {}",
+            sweep.id,
+            counted(*runs, "run")
+        )?;
     }
     for folder in &plan.folders {
         writeln!(out, "{}: {}", folder.path.display(), bytes(folder.bytes))?;
     }
     for left in &plan.left {
-        writeln!(out, "{}, of `sweep run`: {}", left.path.display(), bytes(left.bytes))?;
+        writeln!(
+            out,
+            "{}, of `sweep run`: {}",
+            left.path.display(),
+            bytes(left.bytes)
+        )?;
     }
-    if plan.folders.is_empty() && plan.left.is_empty() && plan.sweeps.iter().all(|(_, runs)| *runs == 0) {
+    if plan.folders.is_empty()
+        && plan.left.is_empty()
+        && plan.sweeps.iter().all(|(_, runs)| *runs == 0)
+    {
         writeln!(out, "Nothing is that old.")?;
     } else {
         let freed = plan.freed();
-        writeln!(out, "{} would be freed on this machine, and space in the controller's database.", bytes(freed))?;
+        writeln!(
+            out,
+            "{} would be freed on this machine, and space in the controller's database.",
+            bytes(freed)
+        )?;
     }
     Ok(())
 }

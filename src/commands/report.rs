@@ -63,24 +63,35 @@ enum ReportFormat {
 
 impl ReportArgs {
     fn format(&self) -> ReportFormat {
-        let ending = self.out.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str()).unwrap_or_default();
-        self.format.unwrap_or(match ending.to_ascii_lowercase().as_str() {
-            "html" | "htm" => ReportFormat::Html,
-            "json" => ReportFormat::Json,
-            _ => ReportFormat::Markdown,
-        })
+        let ending = self
+            .out
+            .as_deref()
+            .and_then(Path::extension)
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
+        self.format
+            .unwrap_or(match ending.to_ascii_lowercase().as_str() {
+                "html" | "htm" => ReportFormat::Html,
+                "json" => ReportFormat::Json,
+                _ => ReportFormat::Markdown,
+            })
     }
 }
 
 pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
     let format = args.format();
     if args.figures.is_some() && format != ReportFormat::Markdown {
-        return Err(CommandError::input("--figures is for Markdown alone: a page has its pictures inside, and JSON has none").into());
+        return Err(CommandError::input(
+            "--figures is for Markdown alone: a page has its pictures inside, and JSON has none",
+        )
+        .into());
     }
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
     let (compared, comparison) = match &args.baseline {
-        Some(baseline) => gate::against(&mut client, &sweep, baseline).await.map(|against| (against.words, against.json))?,
+        Some(baseline) => gate::against(&mut client, &sweep, baseline)
+            .await
+            .map(|against| (against.words, against.json))?,
         None => Default::default(),
     };
     let mut learnt = Learnt {
@@ -96,21 +107,43 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
     let pictures = match format {
         ReportFormat::Json => Vec::new(),
         ReportFormat::Markdown if args.figures.is_none() => Vec::new(),
-        ReportFormat::Markdown | ReportFormat::Html => pictures(&client, &sweep, &runs, &learnt.analysis).await?,
+        ReportFormat::Markdown | ReportFormat::Html => {
+            pictures(&client, &sweep, &runs, &learnt.analysis).await?
+        }
     };
-    learnt.figures = pictures.iter().map(|picture| figure(picture, args)).collect();
-    let last = runs.iter().map(|run| run.ended_ms).max().unwrap_or(sweep.created_ms);
+    learnt.figures = pictures
+        .iter()
+        .map(|picture| figure(picture, args))
+        .collect();
+    let last = runs
+        .iter()
+        .map(|run| run.ended_ms)
+        .max()
+        .unwrap_or(sweep.created_ms);
     let duration = Duration::from_millis(u64::try_from(last - sweep.created_ms).unwrap_or(0));
-    let outcome = SweepOutcome { sweep, runs, duration, end: SweepRunEnd::Done };
+    let outcome = SweepOutcome {
+        sweep,
+        runs,
+        duration,
+        end: SweepRunEnd::Done,
+    };
     let text = match format {
         ReportFormat::Markdown => report::account(&outcome, &learnt, &reproduce),
-        ReportFormat::Html => report::html(outcome.title(), &report::account(&outcome, &learnt, &reproduce), &pictures),
+        ReportFormat::Html => report::html(
+            outcome.title(),
+            &report::account(&outcome, &learnt, &reproduce),
+            &pictures,
+        ),
         ReportFormat::Json => format!("{:#}\n", report::json(&outcome, &learnt, &reproduce)),
     };
     if let Some(folder) = &args.figures {
-        std::fs::create_dir_all(folder).map_err(|error| CommandError::input(format!("{}: {error}", folder.display())))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| CommandError::input(format!("{}: {error}", folder.display())))?;
         for picture in &pictures {
-            plot::write(&folder.join(format!("{}.svg", picture.name)), picture.svg.as_bytes())?;
+            plot::write(
+                &folder.join(format!("{}.svg", picture.name)),
+                picture.svg.as_bytes(),
+            )?;
         }
     }
     match &args.out {
@@ -123,20 +156,33 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<ExitCode> {
 async fn reproduce(client: &Client, sweep: &Sweep) -> Result<Reproduce> {
     let best = queries::best_run(client, sweep).await?;
     // Without a known version of the code the line that was executed is all there is.
-    let again = best.as_ref().and_then(|best| match best.code_version.as_str() {
-        "" => shell::command_line(best),
-        _ => Some(format!("sweep reproduce {}/{} --run", sweep.id, best.run)),
-    });
-    Ok(Reproduce { sweep: "sweep create sweep.yaml".to_owned(), best: again })
+    let again = best
+        .as_ref()
+        .and_then(|best| match best.code_version.as_str() {
+            "" => shell::command_line(best),
+            _ => Some(format!("sweep reproduce {}/{} --run", sweep.id, best.run)),
+        });
+    Ok(Reproduce {
+        sweep: "sweep create sweep.yaml".to_owned(),
+        best: again,
+    })
 }
 
 /// Draws what there is to draw.
-async fn pictures(client: &Client, sweep: &Sweep, runs: &[Run], analysis: &AnalyzeSweepResponse) -> Result<Vec<Picture>> {
+async fn pictures(
+    client: &Client,
+    sweep: &Sweep,
+    runs: &[Run],
+    analysis: &AnalyzeSweepResponse,
+) -> Result<Vec<Picture>> {
     let subject = Subject::new(sweep, runs);
     if sweep.metric.is_empty() || runs.is_empty() {
         return Ok(Vec::new());
     }
-    let mut pictures = vec![figures::history(&subject), figures::parallel(&subject, analysis)];
+    let mut pictures = vec![
+        figures::history(&subject),
+        figures::parallel(&subject, analysis),
+    ];
     pictures.extend(figures::importance(&subject, analysis));
     pictures.extend(plot::slices(client, sweep, &subject, plot::most_important(analysis)).await?);
     Ok(pictures)
@@ -147,9 +193,20 @@ fn figure(picture: &Picture, args: &ReportArgs) -> Figure {
     let address = match &args.figures {
         None => picture.name.to_owned(),
         Some(folder) => {
-            let beside = args.out.as_deref().and_then(Path::parent).and_then(|parent| folder.strip_prefix(parent).ok());
-            beside.unwrap_or(folder).join(format!("{}.svg", picture.name)).display().to_string()
+            let beside = args
+                .out
+                .as_deref()
+                .and_then(Path::parent)
+                .and_then(|parent| folder.strip_prefix(parent).ok());
+            beside
+                .unwrap_or(folder)
+                .join(format!("{}.svg", picture.name))
+                .display()
+                .to_string()
         }
     };
-    Figure { caption: picture.caption.clone(), address }
+    Figure {
+        caption: picture.caption.clone(),
+        address,
+    }
 }

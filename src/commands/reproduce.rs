@@ -10,7 +10,9 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use sweep_agent::{Notice, Nvidia, Reproduced, Reproduction};
-use sweep_proto::v1::{Attempt, DataSet, DataSource, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep};
+use sweep_proto::v1::{
+    Attempt, DataSet, DataSource, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep,
+};
 use tokio::sync::mpsc;
 
 use super::agent::duration;
@@ -67,41 +69,74 @@ pub(crate) struct ReproduceArgs {
 pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     let (target, Some(number)) = split_run(&args.run)? else {
         let failure = CommandError::input(format!("`{}` names a sweep, not a run", args.run));
-        return Err(failure.hint(format!("for example `sweep reproduce {}/1`", args.run)).into());
+        return Err(failure
+            .hint(format!("for example `sweep reproduce {}/1`", args.run))
+            .into());
     };
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&target).await?;
-    let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
-    let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-    let run = answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
+    let request = GetRunRequest {
+        sweep_id: sweep.id.clone(),
+        run: number,
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.get_run(request).await
+        })
+        .await?;
+    let run = answer
+        .run
+        .ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
     let attempt = chosen(&sweep, &run, args.attempt)?;
-    let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(format!("{}-{number}", sweep.id)));
+    let dir = args
+        .dir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}-{number}", sweep.id)));
 
-    let mark =
-        format!("The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n", sweep.id);
+    let mark = format!(
+        "The code of run {}/{number}, written by `sweep reproduce`. Not part of the code of a folder around it.\n",
+        sweep.id
+    );
     make_room(&dir, &mark, &args.run)?;
     let mut snapshots = SnapshotStore::new()?;
-    snapshots.fetch(&mut client, &sweep, &attempt.code_version).await?;
+    snapshots
+        .fetch(&mut client, &sweep, &attempt.code_version)
+        .await?;
     let written = snapshots
         .store
         .check_out(&attempt.code_version, &dir)
         .with_context(|| format!("the code cannot be written to {}", dir.display()))?;
     // The folder around it does not take it for its own code.
-    std::fs::write(dir.join(sweep_code::REPRODUCED), mark).with_context(|| format!("{} cannot be written", dir.display()))?;
+    std::fs::write(dir.join(sweep_code::REPRODUCED), mark)
+        .with_context(|| format!("{} cannot be written", dir.display()))?;
     let versions = snapshots::versions(&client, &sweep).await?;
-    let about =
-        versions.into_iter().filter_map(|version| version.code).find(|code| code.version == attempt.code_version).unwrap_or_default();
+    let about = versions
+        .into_iter()
+        .filter_map(|version| version.code)
+        .find(|code| code.version == attempt.code_version)
+        .unwrap_or_default();
     let workdir = below(&dir.canonicalize()?, &about.prefix)?;
     if !args.json {
         let mut out = out();
-        let (files, version) = (display::counted(written.size.files as u64, "file"), display::code::short(&attempt.code_version));
-        writeln!(out, "{}: {files} of code version {version}, and the tree hash is right", dir.display())?;
+        let (files, version) = (
+            display::counted(written.size.files as u64, "file"),
+            display::code::short(&attempt.code_version),
+        );
+        writeln!(
+            out,
+            "{}: {files} of code version {version}, and the tree hash is right",
+            dir.display()
+        )?;
         let origin = display::code::origin(&about);
         if !origin.is_empty() {
             writeln!(out, "  from {origin}")?;
         }
         for pointer in &written.pointers {
-            writeln!(out, "  {} is only a pointer: Git LFS keeps the file elsewhere", display::printable(pointer))?;
+            writeln!(
+                out,
+                "  {} is only a pointer: Git LFS keeps the file elsewhere",
+                display::printable(pointer)
+            )?;
         }
     }
     let differs = match environments::fetch(&client, &sweep, &attempt.environment).await? {
@@ -113,11 +148,18 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
         if differs.is_empty() {
             writeln!(out, "  the environment and the data are those of then")?;
         } else {
-            writeln!(out, "  differences from the original run:\n{}", display::table::compared(&["", "RECORDED", "HERE"], differs))?;
+            writeln!(
+                out,
+                "  differences from the original run:\n{}",
+                display::table::compared(&["", "RECORDED", "HERE"], differs)
+            )?;
         }
     }
-    let differs = differs
-        .map(|rows| rows.into_iter().map(|[what, then, here]| json!({"what": what, "recorded": then, "here": here})).collect::<Vec<_>>());
+    let differs = differs.map(|rows| {
+        rows.into_iter()
+            .map(|[what, then, here]| json!({"what": what, "recorded": then, "here": here}))
+            .collect::<Vec<_>>()
+    });
     let object = json!({"differs": differs, "sweep": sweep.id, "run": number, "attempt": attempt.attempt, "code_version": attempt.code_version,
         "dir": dir, "workdir": workdir, "files": written.size.files, "lfs_pointers": written.pointers, "command": attempt.command});
     if args.execute {
@@ -138,12 +180,30 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
 }
 
 /// How this machine, and the data here, differ from what the attempt was executed in.
-async fn here_and_then(recorded: &Environment, attempt: &Attempt, workdir: &Path) -> Result<Vec<display::environment::Difference>> {
-    let source = |set: &DataSet| DataSource { name: set.name.clone(), location: set.location.clone() };
+async fn here_and_then(
+    recorded: &Environment,
+    attempt: &Attempt,
+    workdir: &Path,
+) -> Result<Vec<display::environment::Difference>> {
+    let source = |set: &DataSet| DataSource {
+        name: set.name.clone(),
+        location: set.location.clone(),
+    };
     let sources: Vec<_> = recorded.data.iter().map(source).collect();
-    let (command, workdir, cache) = (attempt.command.clone(), workdir.to_owned(), made(places::state_dir()?)?);
-    let looking =
-        tokio::task::spawn_blocking(move || sweep_agent::survey(Arc::new(Nvidia::default()), &command, &workdir, &sources, &cache));
+    let (command, workdir, cache) = (
+        attempt.command.clone(),
+        workdir.to_owned(),
+        made(places::state_dir()?)?,
+    );
+    let looking = tokio::task::spawn_blocking(move || {
+        sweep_agent::survey(
+            Arc::new(Nvidia::default()),
+            &command,
+            &workdir,
+            &sources,
+            &cache,
+        )
+    });
     let here = looking.await.context("looking at this machine broke off")?;
     Ok(display::environment::differences(recorded, &here.into()))
 }
@@ -154,28 +214,60 @@ fn make_room(dir: &Path, mark: &str, run: &str) -> Result<()> {
         return Ok(());
     }
     if std::fs::read_to_string(dir.join(sweep_code::REPRODUCED)).is_ok_and(|found| found == mark) {
-        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let aside = (1..1000).map(|number| dir.with_file_name(format!("{name}.{number}"))).find(|aside| !aside.exists());
+        let name = dir
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let aside = (1..1000)
+            .map(|number| dir.with_file_name(format!("{name}.{number}")))
+            .find(|aside| !aside.exists());
         if let Some(aside) = aside.filter(|_| !name.is_empty()) {
-            std::fs::rename(dir, &aside).with_context(|| format!("{} cannot be moved aside", dir.display()))?;
-            say!("{} was written by an earlier `sweep reproduce`, and is {} now", dir.display(), aside.display());
+            std::fs::rename(dir, &aside)
+                .with_context(|| format!("{} cannot be moved aside", dir.display()))?;
+            say!(
+                "{} was written by an earlier `sweep reproduce`, and is {} now",
+                dir.display(),
+                aside.display()
+            );
             return Ok(());
         }
     }
-    let failure = CommandError::new(format!("{} is not empty: the code is written to its own folder", dir.display()));
-    Err(failure.hint(format!("name another one: `sweep reproduce {run} DIR`")).into())
+    let failure = CommandError::new(format!(
+        "{} is not empty: the code is written to its own folder",
+        dir.display()
+    ));
+    Err(failure
+        .hint(format!("name another one: `sweep reproduce {run} DIR`"))
+        .into())
 }
 
 fn chosen<'a>(sweep: &Sweep, run: &'a Run, wanted: Option<u32>) -> Result<&'a Attempt> {
     let attempt = match wanted {
-        None => run.attempts.last().ok_or_else(|| CommandError::new(format!("run {}/{} has not begun", sweep.id, run.run)))?,
-        Some(number) => run.attempts.iter().find(|attempt| attempt.attempt == number).ok_or_else(|| {
-            CommandError::input(format!("run {}/{} has no attempt {number}; it has {}", sweep.id, run.run, run.attempts.len()))
+        None => run.attempts.last().ok_or_else(|| {
+            CommandError::new(format!("run {}/{} has not begun", sweep.id, run.run))
         })?,
+        Some(number) => run
+            .attempts
+            .iter()
+            .find(|attempt| attempt.attempt == number)
+            .ok_or_else(|| {
+                CommandError::input(format!(
+                    "run {}/{} has no attempt {number}; it has {}",
+                    sweep.id,
+                    run.run,
+                    run.attempts.len()
+                ))
+            })?,
     };
     if attempt.code_version.is_empty() {
-        let failure = CommandError::new(format!("it is not known which code run {}/{} executed", sweep.id, run.run));
-        return Err(failure.hint("its agent had no git, or found no code; its output said so").into());
+        let failure = CommandError::new(format!(
+            "it is not known which code run {}/{} executed",
+            sweep.id, run.run
+        ));
+        return Err(failure
+            .hint("its agent had no git, or found no code; its output said so")
+            .into());
     }
     Ok(attempt)
 }
@@ -183,11 +275,17 @@ fn chosen<'a>(sweep: &Sweep, run: &'a Run, wanted: Option<u32>) -> Result<&'a At
 /// The folder in the code where the program ran. What the agent said of it may lead out of the code.
 fn below(dir: &Path, prefix: &str) -> Result<PathBuf> {
     let workdir = dir.join(prefix);
-    let inside = workdir.canonicalize().is_ok_and(|workdir| workdir.starts_with(dir));
+    let inside = workdir
+        .canonicalize()
+        .is_ok_and(|workdir| workdir.starts_with(dir));
     if inside {
         Ok(workdir)
     } else {
-        Err(CommandError::new(format!("the run's working folder `{}` is not in its code", display::printable(prefix))).into())
+        Err(CommandError::new(format!(
+            "the run's working folder `{}` is not in its code",
+            display::printable(prefix)
+        ))
+        .into())
     }
 }
 
@@ -198,13 +296,24 @@ async fn execute(
     workdir: PathBuf,
     mut object: serde_json::Value,
 ) -> Result<ExitCode> {
-    let request = GetExecutionRequest { sweep_id: sweep.id.clone(), run, attempt: attempt.attempt };
-    let answer = client.call(request, async |mut service, request| service.get_execution(request).await).await?;
+    let request = GetExecutionRequest {
+        sweep_id: sweep.id.clone(),
+        run,
+        attempt: attempt.attempt,
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.get_execution(request).await
+        })
+        .await?;
     let (Some(program), Some(assignment)) = (answer.program, answer.assignment) else {
         return Err(CommandError::new("the controller's answer is empty").into());
     };
     // Beside what agents keep, and new each time.
-    let runs_dir = tempfile::Builder::new().prefix("reproduce-").tempdir_in(made(places::state_dir()?)?)?.keep();
+    let runs_dir = tempfile::Builder::new()
+        .prefix("reproduce-")
+        .tempdir_in(made(places::state_dir()?)?)?
+        .keep();
     let metric = program.metric.clone();
     let (interrupt, interrupts) = mpsc::channel(4);
     signals::forward(interrupt, PreemptSignal::Term)?;
@@ -213,15 +322,26 @@ async fn execute(
     let telling = tokio::spawn(async move {
         while let Some(notice) = heard.recv().await {
             match notice {
-                Notice::Started { command, .. } if !quiet => say!("Running {}", display::printable(&shell::line(&command))),
+                Notice::Started { command, .. } if !quiet => {
+                    say!("Running {}", display::printable(&shell::line(&command)));
+                }
                 Notice::Note(text) => say!("{}", display::printable(&text)),
                 _ => {}
             }
         }
     });
     let shim = places::own_program()?;
-    let what = Reproduction { program, assignment, workdir, runs_dir, grace: args.grace, shim };
-    let reproduced = sweep_agent::reproduce(what, interrupts, notices).await.map_err(|error| CommandError::new(error.to_string()))?;
+    let what = Reproduction {
+        program,
+        assignment,
+        workdir,
+        runs_dir,
+        grace: args.grace,
+        shim,
+    };
+    let reproduced = sweep_agent::reproduce(what, interrupts, notices)
+        .await
+        .map_err(|error| CommandError::new(error.to_string()))?;
     // It ends when nobody can say anything more.
     let _ = telling.await;
     let same = is_same(&metric, attempt, &reproduced);
@@ -232,9 +352,17 @@ async fn execute(
         object["metrics"] = display::compare::metrics_json(attempt, &reproduced.metrics);
         writeln!(out(), "{object}")?;
     } else {
-        write!(out(), "{}", display::compare::reproduced(&metric, attempt, &reproduced, same))?;
+        write!(
+            out(),
+            "{}",
+            display::compare::reproduced(&metric, attempt, &reproduced, same)
+        )?;
     }
-    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn made(dir: PathBuf) -> Result<PathBuf> {
@@ -245,8 +373,14 @@ fn made(dir: PathBuf) -> Result<PathBuf> {
 /// Whether the objective is the same to the last bit; without one, every metric.
 fn is_same(metric: &str, attempt: &Attempt, reproduced: &Reproduced) -> bool {
     let bits = |value: Option<&f64>| value.map(|value| value.to_bits());
-    let same = |name: &String| bits(attempt.metrics.get(name)) == bits(reproduced.metrics.get(name));
+    let same =
+        |name: &String| bits(attempt.metrics.get(name)) == bits(reproduced.metrics.get(name));
     let ended_alike = (attempt.state == "finished") == reproduced.trouble.is_none();
     let metric = metric.to_owned();
-    ended_alike && if metric.is_empty() { display::metrics(attempt).0.into_keys().all(same) } else { same(&metric) }
+    ended_alike
+        && if metric.is_empty() {
+            display::metrics(attempt).0.into_keys().all(same)
+        } else {
+            same(&metric)
+        }
 }

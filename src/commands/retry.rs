@@ -52,7 +52,11 @@ pub(crate) struct RetryArgs {
 pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
     let (sweep, run) = split_run(&args.target)?;
     if run.is_some() && (args.failed || args.kind.is_some()) {
-        return Err(CommandError::input(format!("`{}` is one run; --failed and --kind choose among those of a sweep", args.target)).into());
+        return Err(CommandError::input(format!(
+            "`{}` is one run; --failed and --kind choose among those of a sweep",
+            args.target
+        ))
+        .into());
     }
     let mut client = args.controller.connect().await?;
     let mut runs: Vec<_> = run.into_iter().chain(args.runs.iter().copied()).collect();
@@ -60,14 +64,30 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
     if let Some(kind) = &args.kind {
         runs = of_kind(&mut client, &sweep, kind).await?;
     }
-    let request = RetryRunsRequest { sweep_id: sweep, runs, request_id: request_id()? };
-    let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
+    let request = RetryRunsRequest {
+        sweep_id: sweep,
+        runs,
+        request_id: request_id()?,
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.retry_runs(request).await
+        })
+        .await?;
     // Who names runs wants them: none of them is a mistake, as a typo in a number is.
     if answer.requeued.is_empty() && are_named && !args.json {
-        return Err(CommandError::input(format!("nothing to run again: {}", answer.skipped.join("; "))).into());
+        return Err(CommandError::input(format!(
+            "nothing to run again: {}",
+            answer.skipped.join("; ")
+        ))
+        .into());
     }
     if args.json {
-        writeln!(out(), "{}", json!({"requeued": answer.requeued, "skipped": answer.skipped}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"requeued": answer.requeued, "skipped": answer.skipped})
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let numbers: Vec<_> = answer.requeued.iter().map(u64::to_string).collect();
@@ -86,14 +106,21 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
 async fn of_kind(client: &mut Client, sweep: &str, kind: &str) -> Result<Vec<u64>> {
     let failed = queries::runs(client, sweep, vec!["failed".to_owned()]).await?;
     let groups = failures(&failed);
-    let fitting: Vec<u64> = groups.iter().filter(|group| group.kind == kind).flat_map(|group| group.runs.iter().copied()).collect();
+    let fitting: Vec<u64> = groups
+        .iter()
+        .filter(|group| group.kind == kind)
+        .flat_map(|group| group.runs.iter().copied())
+        .collect();
     if !fitting.is_empty() {
         return Ok(fitting);
     }
     let mut kinds: Vec<&str> = groups.iter().map(|group| group.kind.as_str()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let there =
-        if kinds.is_empty() { "no run has failed".to_owned() } else { format!("failed runs are of the kinds {}", kinds.join(", ")) };
+    let there = if kinds.is_empty() {
+        "no run has failed".to_owned()
+    } else {
+        format!("failed runs are of the kinds {}", kinds.join(", "))
+    };
     Err(CommandError::input(format!("no failed run of the kind `{kind}`: {there}")).into())
 }

@@ -111,9 +111,21 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
             .hint(hint)
             .into());
     }
-    let folder = CodeFolderArgs { workdir: args.place.workdir.clone(), allow_secrets: args.allow_secrets };
-    let taken = if spec.code.mode == CodeMode::Pin { create::take_code(&folder, &args.file, &spec)? } else { None };
-    let gate = args.fail_if.as_deref().map(Gate::parse).transpose().map_err(|error| CommandError::input(error.to_string()))?;
+    let folder = CodeFolderArgs {
+        workdir: args.place.workdir.clone(),
+        allow_secrets: args.allow_secrets,
+    };
+    let taken = if spec.code.mode == CodeMode::Pin {
+        create::take_code(&folder, &args.file, &spec)?
+    } else {
+        None
+    };
+    let gate = args
+        .fail_if
+        .as_deref()
+        .map(Gate::parse)
+        .transpose()
+        .map_err(|error| CommandError::input(error.to_string()))?;
     for file in [&args.junit, &args.report].into_iter().flatten() {
         writable(file)?;
     }
@@ -138,14 +150,25 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode> {
 
 /// Finds out before the sweep, not after it, that a file cannot be written.
 fn writable(file: &Path) -> Result<()> {
-    let opened = std::fs::File::options().create(true).append(true).open(file);
-    opened.map_err(|error| CommandError::input(format!("cannot write {}: {error}", file.display())))?;
+    let opened = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(file);
+    opened.map_err(|error| {
+        CommandError::input(format!("cannot write {}: {error}", file.display()))
+    })?;
     Ok(())
 }
 
 fn new_data_dir() -> Result<PathBuf> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    Ok(places::state_dir()?.join(format!("{}{since}-{}", left_data::PREFIX, &request_id()?[..6])))
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Ok(places::state_dir()?.join(format!(
+        "{}{since}-{}",
+        left_data::PREFIX,
+        &request_id()?[..6]
+    )))
 }
 
 async fn work(
@@ -156,22 +179,46 @@ async fn work(
     began: Instant,
 ) -> Result<SweepOutcome> {
     let token = controller.token().map(|token| token.reveal().to_owned());
-    let target = ControllerArgs { token, ..ControllerArgs::local(controller.address()) };
+    let target = ControllerArgs {
+        token,
+        ..ControllerArgs::local(controller.address())
+    };
     let mut client = target.connect().await?;
     if let Some(taken) = &taken {
         pinning::send(&client, "", taken).await?;
     }
     let code = taken.as_ref().map(|taken| pinning::wire(&taken.snapshot));
-    let request = CreateSweepRequest { yaml: text, request_id: request_id()?, name: String::new(), code };
-    let id = client.call(request, async |mut service, request| service.create_sweep(request).await).await?.sweep_id;
-    if spec.run_cap.is_none() && args.count.is_none() && args.timeout.is_none() && spec.space.size().is_none() {
+    let request = CreateSweepRequest {
+        yaml: text,
+        request_id: request_id()?,
+        name: String::new(),
+        code,
+    };
+    let id = client
+        .call(request, async |mut service, request| {
+            service.create_sweep(request).await
+        })
+        .await?
+        .sweep_id;
+    if spec.run_cap.is_none()
+        && args.count.is_none()
+        && args.timeout.is_none()
+        && spec.space.size().is_none()
+    {
         say!("The sweep has no end of its own (run_cap, --count, --timeout): Ctrl-C ends it.");
     }
-    say!("Page: {}", client.page_link(&target, &format!("/sweeps/{id}")).await);
+    say!(
+        "Page: {}",
+        client.page_link(&target, &format!("/sweeps/{id}")).await
+    );
     let view = tokio::spawn(follow(client.clone(), id.clone()));
     let end = agents(args, &target, &id, stalls(client.clone(), id.clone())).await;
     // The view ends by itself with the sweep; otherwise there is nothing more to see.
-    let grace = if matches!(end, Ok((SweepRunEnd::Done, _))) { VIEW_GRACE } else { Duration::ZERO };
+    let grace = if matches!(end, Ok((SweepRunEnd::Done, _))) {
+        VIEW_GRACE
+    } else {
+        Duration::ZERO
+    };
     let abort = view.abort_handle();
     if tokio::time::timeout(grace, view).await.is_err() {
         abort.abort();
@@ -180,7 +227,12 @@ async fn work(
     tell(&notes);
     let sweep = client.sweep(&id).await?;
     let runs = queries::runs(&mut client, &id, Vec::new()).await?;
-    Ok(SweepOutcome { sweep, runs, duration: began.elapsed(), end })
+    Ok(SweepOutcome {
+        sweep,
+        runs,
+        duration: began.elapsed(),
+        end,
+    })
 }
 
 async fn follow(client: Client, id: String) {
@@ -194,7 +246,10 @@ async fn follow(client: Client, id: String) {
 
 /// Waits until the controller has paused the sweep because every agent fails. Nobody will mend that while CI waits.
 async fn stalls(client: Client, id: String) {
-    if watching::until(client, &id, |sweep| sweep.stalled).await.is_err() {
+    if watching::until(client, &id, |sweep| sweep.stalled)
+        .await
+        .is_err()
+    {
         std::future::pending::<()>().await;
     }
 }
@@ -261,7 +316,11 @@ fn drain(mut notices: mpsc::UnboundedReceiver<sweep_agent::Notice>) -> JoinHandl
         while let Some(notice) = notices.recv().await {
             tracing::debug!(?notice, "agent");
             match notice {
-                sweep_agent::Notice::Note(text) if notes.len() < NOTES_MAX && !notes.contains(&text) => notes.push(text),
+                sweep_agent::Notice::Note(text)
+                    if notes.len() < NOTES_MAX && !notes.contains(&text) =>
+                {
+                    notes.push(text);
+                }
                 _ => {}
             }
         }
@@ -276,21 +335,39 @@ fn tell(notes: &[String]) {
     }
 }
 
-fn conclude(args: &RunArgs, outcome: &SweepOutcome, judgement: Option<&GateJudgement>, data_dir: &Path) -> Result<ExitCode> {
+fn conclude(
+    args: &RunArgs,
+    outcome: &SweepOutcome,
+    judgement: Option<&GateJudgement>,
+    data_dir: &Path,
+) -> Result<ExitCode> {
     let verdict = outcome.verdict(judgement.is_some_and(|judgement| judgement.failed));
     let best = outcome.best();
-    let reproduce = Reproduce { sweep: this_line(args), best: best.and_then(shell::command_line) };
+    let reproduce = Reproduce {
+        sweep: this_line(args),
+        best: best.and_then(shell::command_line),
+    };
     let markdown = report::markdown(outcome, judgement, &reproduce);
     if let Some(file) = &args.junit {
-        std::fs::write(file, junit::xml(outcome, judgement)?).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, junit::xml(outcome, judgement)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if let Some(file) = &args.report {
-        std::fs::write(file, &markdown).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(file, &markdown)
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     if let Some(file) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
-        let opened = std::fs::File::options().create(true).append(true).open(&file);
+        let opened = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&file);
         let written = opened.and_then(|mut opened| writeln!(opened, "{markdown}"));
-        written.with_context(|| format!("cannot append to $GITHUB_STEP_SUMMARY ({})", Path::new(&file).display()))?;
+        written.with_context(|| {
+            format!(
+                "cannot append to $GITHUB_STEP_SUMMARY ({})",
+                Path::new(&file).display()
+            )
+        })?;
     }
     if args.json {
         let mut object = display::json::sweep(&outcome.sweep);
@@ -310,17 +387,30 @@ fn conclude(args: &RunArgs, outcome: &SweepOutcome, judgement: Option<&GateJudge
     Ok(ExitCode::from(verdict.exit_code()))
 }
 
-fn print_for_people(outcome: &SweepOutcome, judgement: Option<&GateJudgement>, verdict: CiVerdict, data_dir: &Path) -> Result<()> {
+fn print_for_people(
+    outcome: &SweepOutcome,
+    judgement: Option<&GateJudgement>,
+    verdict: CiVerdict,
+    data_dir: &Path,
+) -> Result<()> {
     let mut out = out();
     // A run that was to be tried again when the end came has failed for somebody who looks.
     let has_failed = |run: &&Run| match run.state.as_str() {
         "failed" => true,
-        "queued" | "assigned" | "running" => run.attempts.iter().any(|attempt| attempt.failure.is_some()),
+        "queued" | "assigned" | "running" => {
+            run.attempts.iter().any(|attempt| attempt.failure.is_some())
+        }
         _ => false,
     };
     let failed: Vec<_> = outcome.runs.iter().filter(has_failed).cloned().collect();
     for group in display::failures(&failed) {
-        writeln!(out, "{} × {}: {}", group.runs.len(), group.kind, display::printable(&group.example))?;
+        writeln!(
+            out,
+            "{} × {}: {}",
+            group.runs.len(),
+            group.kind,
+            display::printable(&group.example)
+        )?;
     }
     if let Some(best) = outcome.best() {
         write!(out, "{}", display::best(&outcome.sweep, best))?;

@@ -58,9 +58,20 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
     runs.sort_by_key(|run| !run.pinned);
     let mut out = out();
     if runs.is_empty() {
-        say!("No runs{}.", if args.state.is_empty() && args.tag.is_empty() { " yet" } else { " like that" });
+        say!(
+            "No runs{}.",
+            if args.state.is_empty() && args.tag.is_empty() {
+                " yet"
+            } else {
+                " like that"
+            }
+        );
     } else {
-        let courses = if display::is_seen() { courses(&mut client, &sweep, &runs).await } else { BTreeMap::new() };
+        let courses = if display::is_seen() {
+            courses(&mut client, &sweep, &runs).await
+        } else {
+            BTreeMap::new()
+        };
         writeln!(out, "{}", table::runs(&sweep, &runs, &courses))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -68,12 +79,25 @@ pub(crate) async fn run(args: &RunsArgs) -> Result<ExitCode> {
 
 /// Prints runs as they come, in the order of their numbers: a sweep may have more than fit into memory.
 async fn stream(args: &RunsArgs, client: &mut Client, sweep: &str) -> Result<ExitCode> {
-    let request = ListRunsRequest { sweep_id: sweep.to_owned(), states: args.state.clone() };
+    let request = ListRunsRequest {
+        sweep_id: sweep.to_owned(),
+        states: args.state.clone(),
+    };
     let stream = client.service.list_runs(request).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-    while let Some(page) = stream.message().await.map_err(|status| client.explain(&status))? {
+    let mut stream = stream
+        .map_err(|status| client.explain(&status))?
+        .into_inner();
+    while let Some(page) = stream
+        .message()
+        .await
+        .map_err(|status| client.explain(&status))?
+    {
         let mut out = std::io::BufWriter::new(out());
-        for run in page.runs.iter().filter(|run| args.tag.iter().all(|tag| run.tags.contains(tag))) {
+        for run in page
+            .runs
+            .iter()
+            .filter(|run| args.tag.iter().all(|tag| run.tags.contains(tag)))
+        {
             writeln!(out, "{}", json::run(run))?;
         }
         out.flush()?;
@@ -85,8 +109,15 @@ async fn stream(args: &RunsArgs, client: &mut Client, sweep: &str) -> Result<Exi
 async fn courses(client: &mut Client, sweep: &Sweep, runs: &[Run]) -> BTreeMap<u64, Vec<f64>> {
     let mut courses = BTreeMap::new();
     let read = async {
-        for run in runs.iter().rev().take(COURSES_MAX).filter(|run| !run.attempts.is_empty()) {
-            let Ok(course) = queries::objective_values(client, sweep, run.run).await else { return };
+        for run in runs
+            .iter()
+            .rev()
+            .take(COURSES_MAX)
+            .filter(|run| !run.attempts.is_empty())
+        {
+            let Ok(course) = queries::objective_values(client, sweep, run.run).await else {
+                return;
+            };
             courses.insert(run.run, course);
         }
     };

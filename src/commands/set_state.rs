@@ -40,7 +40,15 @@ pub(crate) async fn run(args: &SetStateArgs, action: Action) -> Result<ExitCode>
 
 /// Asks for a state and returns the one the sweep is in then.
 pub(crate) async fn set(client: &Client, sweep: &str, action: Action) -> Result<String> {
-    let request = SetSweepStateRequest { sweep_id: sweep.to_owned(), action: action.into(), request_id: request_id()? };
-    let response = client.call(request, async |mut service, request| service.set_sweep_state(request).await).await?;
+    let request = SetSweepStateRequest {
+        sweep_id: sweep.to_owned(),
+        action: action.into(),
+        request_id: request_id()?,
+    };
+    let response = client
+        .call(request, async |mut service, request| {
+            service.set_sweep_state(request).await
+        })
+        .await?;
     Ok(response.state)
 }

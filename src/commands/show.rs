@@ -52,9 +52,18 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&target).await?;
     if let Some(number) = run {
-        let request = GetRunRequest { sweep_id: sweep.id.clone(), run: number };
-        let answer = client.call(request, async |mut service, request| service.get_run(request).await).await?;
-        let run = answer.run.ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
+        let request = GetRunRequest {
+            sweep_id: sweep.id.clone(),
+            run: number,
+        };
+        let answer = client
+            .call(request, async |mut service, request| {
+                service.get_run(request).await
+            })
+            .await?;
+        let run = answer.run.ok_or_else(|| {
+            CommandError::input(format!("sweep {} has no run {number}", sweep.id))
+        })?;
         if args.why && !args.json {
             write!(out(), "{}", display::why(&sweep, &run))?;
             return Ok(ExitCode::SUCCESS);
@@ -62,27 +71,57 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         let environments = environments::of_run(&client, &sweep, &run).await?;
         if args.json {
             let mut object = display::json::run(&run);
-            object["environments"] = environments.values().map(display::environment::json).collect();
+            object["environments"] = environments
+                .values()
+                .map(display::environment::json)
+                .collect();
             writeln!(out(), "{object}")?;
         } else {
             let versions = snapshots::versions(&client, &sweep).await?;
-            let values = if display::is_seen() { queries::objective_values(&mut client, &sweep, number).await? } else { Vec::new() };
-            write!(out(), "{}", display::run(&sweep, &run, &values, &environments, &versions, args.environment))?;
+            let values = if display::is_seen() {
+                queries::objective_values(&mut client, &sweep, number).await?
+            } else {
+                Vec::new()
+            };
+            write!(
+                out(),
+                "{}",
+                display::run(
+                    &sweep,
+                    &run,
+                    &values,
+                    &environments,
+                    &versions,
+                    args.environment
+                )
+            )?;
         }
         return Ok(ExitCode::SUCCESS);
     }
     if args.environment {
         return Err(CommandError::input("`--environment` is about one run")
-            .hint(format!("for example `sweep show --environment {}/1`", sweep.id))
+            .hint(format!(
+                "for example `sweep show --environment {}/1`",
+                sweep.id
+            ))
             .into());
     }
     if args.why {
-        return Err(CommandError::input("`--why` is about one run").hint(format!("for example `sweep show --why {}/1`", sweep.id)).into());
+        return Err(CommandError::input("`--why` is about one run")
+            .hint(format!("for example `sweep show --why {}/1`", sweep.id))
+            .into());
     }
     let best = queries::best_run(&client, &sweep).await?;
     let failed = queries::runs(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
-    let request = ListAgentsRequest { sweep_id: sweep.id.clone() };
-    let agents = client.call(request, async |mut service, request| service.list_agents(request).await).await?.agents;
+    let request = ListAgentsRequest {
+        sweep_id: sweep.id.clone(),
+    };
+    let agents = client
+        .call(request, async |mut service, request| {
+            service.list_agents(request).await
+        })
+        .await?
+        .agents;
     let analysis = queries::analysis(&client, &sweep).await?;
     if args.json {
         let mut object = display::json::sweep(&sweep);
@@ -96,16 +135,33 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
         object["yaml"] = sweep.yaml.as_str().into();
         writeln!(out(), "{object}")?;
     } else {
-        let history = if display::is_seen() { history(&mut client, &sweep).await? } else { Vec::new() };
-        let versions = if best.is_some() { snapshots::versions(&client, &sweep).await? } else { Vec::new() };
+        let history = if display::is_seen() {
+            history(&mut client, &sweep).await?
+        } else {
+            Vec::new()
+        };
+        let versions = if best.is_some() {
+            snapshots::versions(&client, &sweep).await?
+        } else {
+            Vec::new()
+        };
         let best = best.as_ref().map(|run| (run, &versions[..]));
-        write!(out(), "{}", display::sweep(&sweep, best, &history, &failed, &agents, &analysis))?;
+        write!(
+            out(),
+            "{}",
+            display::sweep(&sweep, best, &history, &failed, &agents, &analysis)
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the best value after each run that has ended.
 async fn history(client: &mut Client, sweep: &Sweep) -> Result<Vec<f64>> {
-    let ended = queries::runs(client, &sweep.id, vec!["finished".to_owned(), "stopped".to_owned()]).await?;
+    let ended = queries::runs(
+        client,
+        &sweep.id,
+        vec!["finished".to_owned(), "stopped".to_owned()],
+    )
+    .await?;
     Ok(display::spark::best_so_far(sweep, ended.iter()))
 }

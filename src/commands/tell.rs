@@ -26,7 +26,12 @@ pub(crate) struct TellArgs {
     target: String,
 
     /// The value of the objective
-    #[arg(value_name = "VALUE", allow_hyphen_values = true, required_unless_present = "failed", conflicts_with = "failed")]
+    #[arg(
+        value_name = "VALUE",
+        allow_hyphen_values = true,
+        required_unless_present = "failed",
+        conflicts_with = "failed"
+    )]
     value: Option<f64>,
 
     /// The run failed, because of its parameters: why
@@ -46,15 +51,23 @@ pub(crate) struct TellArgs {
 }
 
 fn metric(text: &str) -> Result<(String, f64), String> {
-    let (name, value) = text.rsplit_once('=').ok_or("write it as name=value, for example accuracy=0.9")?;
-    let value = value.parse().map_err(|_| format!("`{value}` is not a number"))?;
+    let (name, value) = text
+        .rsplit_once('=')
+        .ok_or("write it as name=value, for example accuracy=0.9")?;
+    let value = value
+        .parse()
+        .map_err(|_| format!("`{value}` is not a number"))?;
     Ok((name.to_owned(), value))
 }
 
 pub(crate) async fn run(args: &TellArgs) -> Result<ExitCode> {
     let (sweep, Some(run)) = split_run(&args.target)? else {
         let hint = "write it as `sweep ask` names it: <sweep>/<run>, for example ab12cd34/7";
-        return Err(CommandError::input(format!("`{}` names a sweep, not a run", args.target)).hint(hint).into());
+        return Err(
+            CommandError::input(format!("`{}` names a sweep, not a run", args.target))
+                .hint(hint)
+                .into(),
+        );
     };
     let outcome = match (&args.failed, args.value) {
         (Some(reason), _) => Outcome::Failure(reason.clone()),
@@ -65,15 +78,40 @@ pub(crate) async fn run(args: &TellArgs) -> Result<ExitCode> {
     let attempt = match args.attempt {
         Some(attempt) => attempt,
         None => {
-            let request = GetRunRequest { sweep_id: sweep.clone(), run };
-            let found = client.call(request, async |mut service, request| service.get_run(request).await).await?.run;
-            found.and_then(|run| run.attempts.last().map(|newest| newest.attempt)).unwrap_or(1)
+            let request = GetRunRequest {
+                sweep_id: sweep.clone(),
+                run,
+            };
+            let found = client
+                .call(request, async |mut service, request| {
+                    service.get_run(request).await
+                })
+                .await?
+                .run;
+            found
+                .and_then(|run| run.attempts.last().map(|newest| newest.attempt))
+                .unwrap_or(1)
         }
     };
     let metrics: HashMap<String, f64> = args.metric.iter().cloned().collect();
-    let request = TellRequest { sweep_id: sweep, run, attempt, request_id: request_id()?, outcome: Some(outcome), metrics };
-    client.call(request, async |mut service, request| service.tell(request).await).await?;
-    let what = if args.failed.is_some() { "failed" } else { "finished" };
+    let request = TellRequest {
+        sweep_id: sweep,
+        run,
+        attempt,
+        request_id: request_id()?,
+        outcome: Some(outcome),
+        metrics,
+    };
+    client
+        .call(request, async |mut service, request| {
+            service.tell(request).await
+        })
+        .await?;
+    let what = if args.failed.is_some() {
+        "failed"
+    } else {
+        "finished"
+    };
     writeln!(out(), "{} is {what}", args.target)?;
     Ok(ExitCode::SUCCESS)
 }

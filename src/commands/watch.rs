@@ -48,19 +48,45 @@ pub(crate) async fn run(args: &WatchArgs) -> Result<ExitCode> {
 
 /// Shows a sweep until it ends.
 pub(crate) async fn follow(mut client: Client, sweep: &str, live: &mut Live) -> Result<()> {
-    let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: sweep.to_owned() }).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-    while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
+    let stream = client
+        .service
+        .watch_sweep(WatchSweepRequest {
+            sweep_id: sweep.to_owned(),
+        })
+        .await;
+    let mut stream = stream
+        .map_err(|status| client.explain(&status))?
+        .into_inner();
+    while let Some(view) = stream
+        .message()
+        .await
+        .map_err(|status| client.explain(&status))?
+    {
         live.show(&view);
     }
     Ok(())
 }
 
 /// Waits until something is true of a sweep.
-pub(crate) async fn until(mut client: Client, sweep: &str, is_so: impl Fn(&Sweep) -> bool) -> Result<()> {
-    let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: sweep.to_owned() }).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-    while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
+pub(crate) async fn until(
+    mut client: Client,
+    sweep: &str,
+    is_so: impl Fn(&Sweep) -> bool,
+) -> Result<()> {
+    let stream = client
+        .service
+        .watch_sweep(WatchSweepRequest {
+            sweep_id: sweep.to_owned(),
+        })
+        .await;
+    let mut stream = stream
+        .map_err(|status| client.explain(&status))?
+        .into_inner();
+    while let Some(view) = stream
+        .message()
+        .await
+        .map_err(|status| client.explain(&status))?
+    {
         if view.sweep.as_ref().is_some_and(&is_so) {
             return Ok(());
         }
@@ -69,9 +95,20 @@ pub(crate) async fn until(mut client: Client, sweep: &str, is_so: impl Fn(&Sweep
 }
 
 async fn watch_json(mut client: Client, sweep: &str) -> Result<ExitCode> {
-    let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: sweep.to_owned() }).await;
-    let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-    while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
+    let stream = client
+        .service
+        .watch_sweep(WatchSweepRequest {
+            sweep_id: sweep.to_owned(),
+        })
+        .await;
+    let mut stream = stream
+        .map_err(|status| client.explain(&status))?
+        .into_inner();
+    while let Some(view) = stream
+        .message()
+        .await
+        .map_err(|status| client.explain(&status))?
+    {
         let Some(sweep) = &view.sweep else { continue };
         let mut object = json::sweep(sweep);
         object["running_runs"] = view.running.iter().map(json::run).collect();

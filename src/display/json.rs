@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sweep_proto::v1::{
-    Agent, Agreement, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint, Recommendation, Repeats, Run, Suggestion, Sweep,
+    Agent, Agreement, AnalyzeSweepResponse, Attempt, CodeVersion, Effect, EffectPoint,
+    Recommendation, Repeats, Run, Suggestion, Sweep,
 };
 
 use super::run_facts::{self, configuration};
@@ -91,7 +92,12 @@ pub(crate) fn code(version: &CodeVersion) -> Value {
 
 /// A run. `attempts` is how many; `executions` has them in full.
 pub(crate) fn run(run: &Run) -> Value {
-    let metrics = run.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty()).map(metrics);
+    let metrics = run
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| !attempt.metrics.is_empty())
+        .map(metrics);
     json!({
         "sweep": run.sweep_id,
         "run": run.run,
@@ -133,7 +139,10 @@ pub(crate) fn expected(recommendation: &Recommendation) -> Value {
 
 /// The analysis of a sweep.
 pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
-    let value = |point: &EffectPoint| serde_json::from_str(&point.value_json).unwrap_or_else(|_| Value::String(point.value_json.clone()));
+    let value = |point: &EffectPoint| {
+        serde_json::from_str(&point.value_json)
+            .unwrap_or_else(|_| Value::String(point.value_json.clone()))
+    };
     let effect = |effect: &Effect| {
         let curve: Vec<_> =
             effect.curve.iter().map(|point| json!({"value": value(point), "mean": point.mean, "deviation": point.deviation})).collect();
@@ -153,7 +162,13 @@ pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
 
 /// How far an older version of the code agrees with the newest.
 pub(crate) fn agreement(agreement: &Agreement) -> Value {
-    let Agreement { newest, older, correlation, deviation, shift } = agreement;
+    let Agreement {
+        newest,
+        older,
+        correlation,
+        deviation,
+        shift,
+    } = agreement;
     json!({"newest": newest, "older": older, "correlation": correlation, "deviation": deviation, "shift": shift})
 }
 
@@ -170,7 +185,11 @@ fn metrics(attempt: &Attempt) -> Value {
 }
 
 fn object(metrics: BTreeMap<&String, &f64>) -> Value {
-    metrics.into_iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into()
+    metrics
+        .into_iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }
 
 fn attempt(attempt: &Attempt) -> Value {

@@ -86,22 +86,42 @@ impl Live {
     }
 
     fn picture(&self, sweep: &Sweep, view: &WatchSweepResponse, width: usize) -> Vec<String> {
-        let name = if sweep.name.is_empty() { String::new() } else { format!(" {}", printable(&sweep.name)) };
+        let name = if sweep.name.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", printable(&sweep.name))
+        };
         let state = match sweep.state.as_str() {
             "running" => style(&sweep.state).green(),
             "finished" => style(&sweep.state).cyan(),
             _ => style(&sweep.state).yellow(),
         };
         let elapsed = span(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX));
-        let mut lines = vec![format!("{} {}{name}  {}  {elapsed}", style("sweep").bold(), sweep.id, state.for_stderr())];
+        let mut lines = vec![format!(
+            "{} {}{name}  {}  {elapsed}",
+            style("sweep").bold(),
+            sweep.id,
+            state.for_stderr()
+        )];
         lines.push(format!("  {} {}", bar(sweep, width), counts(sweep)));
         if let Some(best) = &view.best {
             let value = best.value.map(number).unwrap_or_default();
-            let label = style(format!("{} = {value}", printable(&sweep.metric))).bold().for_stderr();
-            lines.push(format!("  best {label} by run {}: {}", best.run, params_line(best)));
+            let label = style(format!("{} = {value}", printable(&sweep.metric)))
+                .bold()
+                .for_stderr();
+            lines.push(format!(
+                "  best {label} by run {}: {}",
+                best.run,
+                params_line(best)
+            ));
         }
         if !sweep.unread.is_empty() {
-            lines.push(format!("  {}", style(format!("not read: {}", printable(&sweep.unread))).yellow().for_stderr()));
+            lines.push(format!(
+                "  {}",
+                style(format!("not read: {}", printable(&sweep.unread)))
+                    .yellow()
+                    .for_stderr()
+            ));
         }
         if let Some(mixed) = mixed(sweep, view) {
             lines.push(format!("  {}", style(mixed).yellow().for_stderr()));
@@ -116,7 +136,10 @@ impl Live {
             ));
         }
         if view.running.len() > RUNNING_LINES_MAX {
-            lines.push(format!("  … and {} more", view.running.len() - RUNNING_LINES_MAX));
+            lines.push(format!(
+                "  … and {} more",
+                view.running.len() - RUNNING_LINES_MAX
+            ));
         }
         for run in view.ended.iter().take(ENDED_LINES_MAX) {
             lines.push(ended_line(sweep, run));
@@ -140,8 +163,17 @@ impl Live {
         }
         if self.last_state != sweep.state {
             self.last_state.clone_from(&sweep.state);
-            let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
-            say!("sweep {} is {}{reason} ({})", sweep.id, sweep.state, counts(sweep));
+            let reason = if sweep.reason.is_empty() {
+                String::new()
+            } else {
+                format!(": {}", printable(&sweep.reason))
+            };
+            say!(
+                "sweep {} is {}{reason} ({})",
+                sweep.id,
+                sweep.state,
+                counts(sweep)
+            );
         }
     }
 }
@@ -152,11 +184,21 @@ fn mixed(sweep: &Sweep, view: &WatchSweepResponse) -> Option<String> {
 }
 
 /// As [`mixed`], of these runs.
-pub(crate) fn mixed_versions<'a>(sweep: &Sweep, running: impl Iterator<Item = &'a Run>) -> Option<String> {
-    let known = running.map(|run| run.code_version.as_str()).filter(|version| !version.is_empty());
+pub(crate) fn mixed_versions<'a>(
+    sweep: &Sweep,
+    running: impl Iterator<Item = &'a Run>,
+) -> Option<String> {
+    let known = running
+        .map(|run| run.code_version.as_str())
+        .filter(|version| !version.is_empty());
     let versions: BTreeSet<_> = known.collect();
-    (versions.len() > 1)
-        .then(|| format!("{} versions of the code are executed at the same time: `sweep code {}` says where", versions.len(), sweep.id))
+    (versions.len() > 1).then(|| {
+        format!(
+            "{} versions of the code are executed at the same time: `sweep code {}` says where",
+            versions.len(),
+            sweep.id
+        )
+    })
 }
 
 fn bar(sweep: &Sweep, width: usize) -> String {
@@ -165,8 +207,13 @@ fn bar(sweep: &Sweep, width: usize) -> String {
     if sweep.planned == 0 || cells < 5 {
         return String::new();
     }
-    let full = (u128::from(done) * cells as u128 / u128::from(sweep.planned)).min(cells as u128) as usize;
-    format!("{}{}", style("━".repeat(full)).green().for_stderr(), style("━".repeat(cells - full)).dim().for_stderr())
+    let full =
+        (u128::from(done) * cells as u128 / u128::from(sweep.planned)).min(cells as u128) as usize;
+    format!(
+        "{}{}",
+        style("━".repeat(full)).green().for_stderr(),
+        style("━".repeat(cells - full)).dim().for_stderr()
+    )
 }
 
 fn ended(sweep: &Sweep) -> u64 {
@@ -175,7 +222,11 @@ fn ended(sweep: &Sweep) -> u64 {
 
 /// Returns the runs of a sweep by state: `12/40 ended: 9 finished, 3 failed; 2 running`.
 pub(crate) fn counts(sweep: &Sweep) -> String {
-    let planned = if sweep.planned == 0 { String::new() } else { format!("/{}", sweep.planned.max(ended(sweep))) };
+    let planned = if sweep.planned == 0 {
+        String::new()
+    } else {
+        format!("/{}", sweep.planned.max(ended(sweep)))
+    };
     let part = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
     let ends = [
         part(sweep.finished, "finished"),
@@ -188,13 +239,20 @@ pub(crate) fn counts(sweep: &Sweep) -> String {
     let rest: Vec<_> = rest.into_iter().flatten().collect();
     let colon = if ends.is_empty() { "" } else { ": " };
     let semicolon = if rest.is_empty() { "" } else { "; " };
-    format!("{}{planned} ended{colon}{}{semicolon}{}", ended(sweep), ends.join(", "), rest.join(", "))
+    format!(
+        "{}{planned} ended{colon}{}{semicolon}{}",
+        ended(sweep),
+        ends.join(", "),
+        rest.join(", ")
+    )
 }
 
 fn objective(sweep: &Sweep, run: &Run) -> String {
     let metric = printable(&sweep.metric);
     match (run.best, run.last) {
-        (Some(best), Some(last)) if number(best) != number(last) => format!("{metric} best {}, last {}  ", number(best), number(last)),
+        (Some(best), Some(last)) if number(best) != number(last) => {
+            format!("{metric} best {}, last {}  ", number(best), number(last))
+        }
         (_, Some(last)) => format!("{metric} = {}  ", number(last)),
         _ => String::new(),
     }
@@ -207,14 +265,31 @@ fn ended_line(sweep: &Sweep, run: &Run) -> String {
         "failed" => (style("  failed").red(), run.reason.clone()),
         other => (style(other).dim(), run.reason.clone()),
     };
-    let value = run.value.map(|value| format!("{} = {}  ", printable(&sweep.metric), number(value))).unwrap_or_default();
-    let note = note.lines().next().map(|note| format!("  ({})", printable(note))).unwrap_or_default();
-    format!("  {} {:>4}  {value}{}{note}", state.for_stderr(), run.run, params_line(run))
+    let value = run
+        .value
+        .map(|value| format!("{} = {}  ", printable(&sweep.metric), number(value)))
+        .unwrap_or_default();
+    let note = note
+        .lines()
+        .next()
+        .map(|note| format!("  ({})", printable(note)))
+        .unwrap_or_default();
+    format!(
+        "  {} {:>4}  {value}{}{note}",
+        state.for_stderr(),
+        run.run,
+        params_line(run)
+    )
 }
 
 /// Prints a notice of an agent as a line: a verb, right-aligned, and its subject.
 pub(crate) fn notice(notice: &Notice) -> String {
-    let line = |verb: &str, rest: String| format!("{} {rest}", style(format!("{verb:>12}")).green().bold().for_stderr());
+    let line = |verb: &str, rest: String| {
+        format!(
+            "{} {rest}",
+            style(format!("{verb:>12}")).green().bold().for_stderr()
+        )
+    };
     match notice {
         Notice::Joined { sweep, slots, gpus } => {
             let gpus = match gpus {
@@ -222,28 +297,70 @@ pub(crate) fn notice(notice: &Notice) -> String {
                 1 => "1 GPU".to_owned(),
                 several => format!("{several} GPUs"),
             };
-            line("Joined", format!("sweep {sweep} with {slots} {} ({gpus})", if *slots == 1 { "slot" } else { "slots" }))
+            line(
+                "Joined",
+                format!(
+                    "sweep {sweep} with {slots} {} ({gpus})",
+                    if *slots == 1 { "slot" } else { "slots" }
+                ),
+            )
         }
-        Notice::Started { run, attempt, command } => {
-            line("Started", format!("run {run}{}  {}", again(*attempt), printable(&crate::shell::line(command))))
-        }
-        Notice::Ended { run, attempt, state, objective, message } => {
-            let value = objective.map(|value| format!("  {}", number(value))).unwrap_or_default();
-            let message = if message.is_empty() { String::new() } else { format!("  {}", printable(message)) };
+        Notice::Started {
+            run,
+            attempt,
+            command,
+        } => line(
+            "Started",
+            format!(
+                "run {run}{}  {}",
+                again(*attempt),
+                printable(&crate::shell::line(command))
+            ),
+        ),
+        Notice::Ended {
+            run,
+            attempt,
+            state,
+            objective,
+            message,
+        } => {
+            let value = objective
+                .map(|value| format!("  {}", number(value)))
+                .unwrap_or_default();
+            let message = if message.is_empty() {
+                String::new()
+            } else {
+                format!("  {}", printable(message))
+            };
             let verb = match state.as_str() {
                 "queued" => "Given back".to_owned(),
-                other => other.chars().take(1).flat_map(char::to_uppercase).chain(other.chars().skip(1)).collect(),
+                other => other
+                    .chars()
+                    .take(1)
+                    .flat_map(char::to_uppercase)
+                    .chain(other.chars().skip(1))
+                    .collect(),
             };
-            line(&verb, format!("run {run}{}{value}{message}", again(*attempt)))
+            line(
+                &verb,
+                format!("run {run}{}{value}{message}", again(*attempt)),
+            )
         }
-        Notice::Disconnected { reason } => line("Waiting", format!("for the controller: {}", printable(reason))),
+        Notice::Disconnected { reason } => line(
+            "Waiting",
+            format!("for the controller: {}", printable(reason)),
+        ),
         Notice::Reconnected => line("Connected", "to the controller again".to_owned()),
         Notice::Note(text) => line("Note", printable(text)),
     }
 }
 
 fn again(attempt: u32) -> String {
-    if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() }
+    if attempt > 1 {
+        format!(" (attempt {attempt})")
+    } else {
+        String::new()
+    }
 }
 
 #[cfg(test)]
@@ -252,13 +369,25 @@ mod tests {
 
     #[test]
     fn several_versions_of_the_code_at_the_same_time_are_no_secret() {
-        let sweep = Sweep { id: "ab12cd34".to_owned(), ..Sweep::default() };
+        let sweep = Sweep {
+            id: "ab12cd34".to_owned(),
+            ..Sweep::default()
+        };
         let running = |versions: &[&str]| {
-            let run = |version: &&str| Run { code_version: (*version).to_owned(), ..Run::default() };
-            WatchSweepResponse { running: versions.iter().map(run).collect(), ..WatchSweepResponse::default() }
+            let run = |version: &&str| Run {
+                code_version: (*version).to_owned(),
+                ..Run::default()
+            };
+            WatchSweepResponse {
+                running: versions.iter().map(run).collect(),
+                ..WatchSweepResponse::default()
+            }
         };
         assert_eq!(mixed(&sweep, &running(&["a", "", "a"])), None);
         let said = mixed(&sweep, &running(&["a", "b", "a"])).unwrap();
-        assert_eq!(said, "2 versions of the code are executed at the same time: `sweep code ab12cd34` says where");
+        assert_eq!(
+            said,
+            "2 versions of the code are executed at the same time: `sweep code ab12cd34` says where"
+        );
     }
 }

@@ -16,7 +16,9 @@ mod text;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use sweep_proto::v1::{Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environment, Recommendation, Run, Sweep};
+use sweep_proto::v1::{
+    Agent, AnalyzeSweepResponse, Attempt, CodeVersion, Environment, Recommendation, Run, Sweep,
+};
 
 use crate::shell;
 
@@ -40,13 +42,28 @@ pub(crate) fn best(sweep: &Sweep, run: &Run) -> String {
 /// A run of a sweep under a title: value, parameters, how to run it again.
 pub(crate) fn chosen(title: &str, sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
-    let mean = run.repeats.as_ref().and_then(|repeats| Some((repeats.mean?, repeats.deviation?, repeats.values)));
+    let mean = run
+        .repeats
+        .as_ref()
+        .and_then(|repeats| Some((repeats.mean?, repeats.deviation?, repeats.values)));
     let value = match mean {
-        Some((mean, deviation, values)) => format!("{} ± {} in {values} repeats", number(mean), number(rounded(deviation))),
+        Some((mean, deviation, values)) => format!(
+            "{} ± {} in {values} repeats",
+            number(mean),
+            number(rounded(deviation))
+        ),
         None => run.value.map(number).unwrap_or_default(),
     };
-    let last = last_beside(run).map(|last| format!(", {last}")).unwrap_or_default();
-    let _ = writeln!(text, "{title}: {} = {value}{last} ({}/{})", printable(&sweep.metric), sweep.id, run.run);
+    let last = last_beside(run)
+        .map(|last| format!(", {last}"))
+        .unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "{title}: {} = {value}{last} ({}/{})",
+        printable(&sweep.metric),
+        sweep.id,
+        run.run
+    );
     params_block(run, &mut text);
     if let Some(command) = shell::command_line(run) {
         let _ = writeln!(text, "  again: {}", printable(&command));
@@ -55,25 +72,47 @@ pub(crate) fn chosen(title: &str, sweep: &Sweep, run: &Run) -> String {
 }
 
 /// Why a run is recommended, and why it is not the one with the best value.
-pub(crate) fn recommendation(sweep: &Sweep, recommendation: &Recommendation, luckiest: &Run) -> String {
-    let expected = format!("{} ± {}", number(recommendation.mean), number(rounded(recommendation.deviation)));
+pub(crate) fn recommendation(
+    sweep: &Sweep,
+    recommendation: &Recommendation,
+    luckiest: &Run,
+) -> String {
+    let expected = format!(
+        "{} ± {}",
+        number(recommendation.mean),
+        number(rounded(recommendation.deviation))
+    );
     if recommendation.run == luckiest.run {
         return format!("  recommended by a model of all results, which expects {expected}\n");
     }
     let value = luckiest.value.map(number).unwrap_or_default();
     // A controller of an earlier version gives no reason.
     let reason = match recommendation.reason.as_str() {
-        "" => format!("run {} has the best value, {} = {value}", luckiest.run, printable(&sweep.metric)),
+        "" => format!(
+            "run {} has the best value, {} = {value}",
+            luckiest.run,
+            printable(&sweep.metric)
+        ),
         reason => printable(reason),
     };
-    format!("  recommended by a model of all results, which expects {expected}\n  {reason} (`--by value` shows it)\n")
+    format!(
+        "  recommended by a model of all results, which expects {expected}\n  {reason} (`--by value` shows it)\n"
+    )
 }
 
 /// Why a run was suggested, in words and in the numbers behind them.
 pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "Run {}/{}: {}", run.sweep_id, run.run, printable(&run.why));
-    let Some(why) = &run.suggestion else { return text };
+    let _ = writeln!(
+        text,
+        "Run {}/{}: {}",
+        run.sweep_id,
+        run.run,
+        printable(&run.why)
+    );
+    let Some(why) = &run.suggestion else {
+        return text;
+    };
     let kind = match why.kind.as_str() {
         "grid" => "grid: the next point of the grid",
         "random" => "random: an independent draw",
@@ -87,20 +126,37 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     let _ = writeln!(text, "  {kind}");
     let metric = printable(&sweep.metric);
     if let (Some(mean), Some(deviation)) = (why.mean, why.deviation) {
-        let _ = writeln!(text, "  predicted     {metric} = {} ± {}", number(mean), number(rounded(deviation)));
+        let _ = writeln!(
+            text,
+            "  predicted     {metric} = {} ± {}",
+            number(mean),
+            number(rounded(deviation))
+        );
     }
     if let Some(value) = run.value {
         let _ = writeln!(text, "  came to       {metric} = {}", number(value));
     }
     if let Some(improvement) = why.improvement {
-        let _ = writeln!(text, "  improvement   {} expected over the best result before", number(rounded(improvement)));
+        let _ = writeln!(
+            text,
+            "  improvement   {} expected over the best result before",
+            number(rounded(improvement))
+        );
     }
     if let Some(success) = why.success {
-        let _ = writeln!(text, "  success       {:.0} % likely to end well", 100.0 * success);
+        let _ = writeln!(
+            text,
+            "  success       {:.0} % likely to end well",
+            100.0 * success
+        );
     }
     // The observations of an external search are unknown.
     if why.kind != "external" {
-        let _ = writeln!(text, "  computed from {} results and {} open runs (history {})", why.observations, why.pending, why.history);
+        let _ = writeln!(
+            text,
+            "  computed from {} results and {} open runs (history {})",
+            why.observations, why.pending, why.history
+        );
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
     }
     text
@@ -111,7 +167,9 @@ fn rule(method: &str, kind: &str) -> &'static str {
     match (method, kind) {
         (_, "start_up") => "scrambled Sobol sequence",
         (_, "probe") => "probes of new code (`code: {probe: 2}`)",
-        (_, "exploit" | "explore") => "highest expected improvement times probability of success, by an ensemble of Gaussian processes",
+        (_, "exploit" | "explore") => {
+            "highest expected improvement times probability of success, by an ensemble of Gaussian processes"
+        }
         ("bayes", _) => "random draw: every promising point is taken",
         ("grid", _) => "grid order of W&B",
         _ => "random draw from the distributions of the sweep file",
@@ -120,12 +178,16 @@ fn rule(method: &str, kind: &str) -> &'static str {
 
 /// The curve of values on one line, empty where there is none.
 pub(crate) fn course(title: &str, values: &[f64]) -> String {
-    let (Some(first), Some(last)) = (values.first(), values.last()) else { return String::new() };
+    let (Some(first), Some(last)) = (values.first(), values.last()) else {
+        return String::new();
+    };
     if values.len() < 2 {
         return String::new();
     }
     let ends = format!("{} → {}", number(*first), number(*last));
-    let room = width().min(COURSE_WIDTH_MAX).saturating_sub(title.len() + ends.chars().count() + 6);
+    let room = width()
+        .min(COURSE_WIDTH_MAX)
+        .saturating_sub(title.len() + ends.chars().count() + 6);
     format!("  {title}  {}  {ends}\n", spark::spark(values, room))
 }
 
@@ -141,16 +203,48 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
         return;
     }
     // A controller of an earlier version does not say how many there were.
-    let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let _ = writeln!(text, "\nParameter importance (based on {}{basis} runs):", analysis.observations);
-    let widest = analysis.effects.iter().map(|effect| effect.parameter.chars().count()).max().unwrap_or(0);
+    let basis = if analysis.ended == 0 {
+        String::new()
+    } else {
+        format!(" of {}", analysis.ended)
+    };
+    let _ = writeln!(
+        text,
+        "\nParameter importance (based on {}{basis} runs):",
+        analysis.observations
+    );
+    let widest = analysis
+        .effects
+        .iter()
+        .map(|effect| effect.parameter.chars().count())
+        .max()
+        .unwrap_or(0);
     for effect in &analysis.effects {
         let best = effect.curve.iter().map(|point| point.mean);
-        let (low, high) = (best.clone().fold(f64::INFINITY, f64::min), best.fold(f64::NEG_INFINITY, f64::max));
-        let range = if low.is_finite() { format!("  {} to {}", number(low), number(high)) } else { String::new() };
-        let share = format!("{:>3.0} ± {:.0} %", 100.0 * effect.share, 100.0 * effect.share_deviation);
-        let direction = if effect.direction.is_empty() { String::new() } else { format!(", {}", effect.direction) };
-        let _ = writeln!(text, "  {:<widest$}  {share}{range}{direction}", printable(&effect.parameter));
+        let (low, high) = (
+            best.clone().fold(f64::INFINITY, f64::min),
+            best.fold(f64::NEG_INFINITY, f64::max),
+        );
+        let range = if low.is_finite() {
+            format!("  {} to {}", number(low), number(high))
+        } else {
+            String::new()
+        };
+        let share = format!(
+            "{:>3.0} ± {:.0} %",
+            100.0 * effect.share,
+            100.0 * effect.share_deviation
+        );
+        let direction = if effect.direction.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", effect.direction)
+        };
+        let _ = writeln!(
+            text,
+            "  {:<widest$}  {share}{range}{direction}",
+            printable(&effect.parameter)
+        );
     }
     if !analysis.advice.is_empty() {
         let _ = writeln!(text, "\nTry next:");
@@ -162,7 +256,11 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
 
 fn params_block(run: &Run, text: &mut String) {
     let parts = params(run);
-    let widest = parts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let widest = parts
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (name, value) in parts {
         let _ = writeln!(text, "  {name:<widest$}  {value}");
     }
@@ -178,10 +276,23 @@ pub(crate) fn sweep(
     analysis: &AnalyzeSweepResponse,
 ) -> String {
     let mut text = String::new();
-    let name = if sweep.name.is_empty() { String::new() } else { format!(" ({})", printable(&sweep.name)) };
-    let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
+    let name = if sweep.name.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", printable(&sweep.name))
+    };
+    let reason = if sweep.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable(&sweep.reason))
+    };
     let _ = writeln!(text, "Sweep {}{name} is {}{reason}", sweep.id, sweep.state);
-    let _ = writeln!(text, "  {}, created {}", sweep.method, ago(sweep.created_ms));
+    let _ = writeln!(
+        text,
+        "  {}, created {}",
+        sweep.method,
+        ago(sweep.created_ms)
+    );
     let _ = writeln!(text, "  runs: {}", live::counts(sweep));
     if !sweep.early_stop_note.is_empty() {
         let _ = writeln!(text, "  note: {}", printable(&sweep.early_stop_note));
@@ -205,9 +316,18 @@ pub(crate) fn sweep(
         for group in groups.into_iter().take(GROUPS_MAX) {
             let runs: Vec<_> = group.runs.iter().take(8).map(u64::to_string).collect();
             let more = if group.runs.len() > 8 { ", …" } else { "" };
-            let blame = if group.blame.is_empty() { String::new() } else { format!(" (attribution: {})", attribution(&group.blame)) };
+            let blame = if group.blame.is_empty() {
+                String::new()
+            } else {
+                format!(" (attribution: {})", attribution(&group.blame))
+            };
             let (count, runs) = (group.runs.len(), runs.join(", "));
-            let _ = writeln!(text, "  {count} × {}{blame} (runs {runs}{more}): {}", group.kind, printable(&group.example));
+            let _ = writeln!(
+                text,
+                "  {count} × {}{blame} (runs {runs}{more}): {}",
+                group.kind,
+                printable(&group.example)
+            );
             if !group.evidence.is_empty() {
                 let _ = writeln!(text, "    evidence: {}", printable(&group.evidence));
             }
@@ -215,7 +335,11 @@ pub(crate) fn sweep(
         }
         if rest > 0 {
             let causes = if rest == 1 { "cause" } else { "causes" };
-            let _ = writeln!(text, "  and {rest} other {causes}: `sweep runs {} --state failed`", sweep.id);
+            let _ = writeln!(
+                text,
+                "  and {rest} other {causes}: `sweep runs {} --state failed`",
+                sweep.id
+            );
         }
         let _ = writeln!(text, "  `sweep retry {}` runs them again", sweep.id);
     }
@@ -223,11 +347,26 @@ pub(crate) fn sweep(
     let _ = writeln!(
         text,
         "\nAgents: {}",
-        if alive.is_empty() { format!("none; start one with `sweep agent {}`", sweep.id) } else { alive.len().to_string() }
+        if alive.is_empty() {
+            format!("none; start one with `sweep agent {}`", sweep.id)
+        } else {
+            alive.len().to_string()
+        }
     );
     for agent in alive {
-        let health = if agent.reason.is_empty() { String::new() } else { format!("  {}: {}", agent.health, printable(&agent.reason)) };
-        let _ = writeln!(text, "  {}  {}  {} of {} slots busy{health}", agent.id, printable(&agent.host), agent.running, agent.slots);
+        let health = if agent.reason.is_empty() {
+            String::new()
+        } else {
+            format!("  {}: {}", agent.health, printable(&agent.reason))
+        };
+        let _ = writeln!(
+            text,
+            "  {}  {}  {} of {} slots busy{health}",
+            agent.id,
+            printable(&agent.host),
+            agent.running,
+            agent.slots
+        );
     }
     text
 }
@@ -255,8 +394,16 @@ pub(crate) fn run(
     in_full: bool,
 ) -> String {
     let mut text = String::new();
-    let reason = if run.reason.is_empty() { String::new() } else { format!(": {}", printable(&run.reason)) };
-    let _ = writeln!(text, "Run {}/{} is {}{reason}", run.sweep_id, run.run, run.state);
+    let reason = if run.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable(&run.reason))
+    };
+    let _ = writeln!(
+        text,
+        "Run {}/{} is {}{reason}",
+        run.sweep_id, run.run, run.state
+    );
     if let Some(value) = run.value {
         let _ = writeln!(text, "  {} = {}", printable(&sweep.metric), number(value));
     }
@@ -283,33 +430,68 @@ pub(crate) fn run(
     params_block(run, &mut text);
     for attempt in &run.attempts {
         let version = &attempt.code_version;
-        let code = if version.is_empty() { String::new() } else { code::of_attempt(&sweep.id, version, versions) };
+        let code = if version.is_empty() {
+            String::new()
+        } else {
+            code::of_attempt(&sweep.id, version, versions)
+        };
         attempt_block(attempt, &code, environments, in_full, &mut text);
-        let differs = attempt.metrics.get(&sweep.metric).filter(|last| run.value.is_some_and(|value| number(value) != number(**last)));
+        let differs = attempt.metrics.get(&sweep.metric).filter(|last| {
+            run.value
+                .is_some_and(|value| number(value) != number(**last))
+        });
         if let Some(last) = differs {
-            let line = |label: &str| format!("  {} = {}{label}\n", printable(&sweep.metric), number(*last));
+            let line = |label: &str| {
+                format!(
+                    "  {} = {}{label}\n",
+                    printable(&sweep.metric),
+                    number(*last)
+                )
+            };
             text = text.replace(&line(""), &line(" (last)"));
         }
     }
     text
 }
 
-fn attempt_block(attempt: &Attempt, code: &str, environments: &BTreeMap<String, Environment>, in_full: bool, text: &mut String) {
+fn attempt_block(
+    attempt: &Attempt,
+    code: &str,
+    environments: &BTreeMap<String, Environment>,
+    in_full: bool,
+    text: &mut String,
+) {
     let took = if attempt.started_ms > 0 && attempt.ended_ms > 0 {
         format!(", took {}", span(attempt.ended_ms - attempt.started_ms))
     } else {
         String::new()
     };
-    let _ = writeln!(text, "\nAttempt {} on {} is {}{took}", attempt.attempt, printable(&attempt.host), attempt.state);
+    let _ = writeln!(
+        text,
+        "\nAttempt {} on {} is {}{took}",
+        attempt.attempt,
+        printable(&attempt.host),
+        attempt.state
+    );
     if !attempt.command.is_empty() {
         let _ = writeln!(text, "  {}", printable(&shell::line(&attempt.command)));
     }
     text.push_str(code);
     if let Some(found) = environments.get(&attempt.environment) {
-        text.push_str(&if in_full { environment::full(found) } else { environment::summary(found) });
+        text.push_str(&if in_full {
+            environment::full(found)
+        } else {
+            environment::summary(found)
+        });
     }
     if let Some(failure) = &attempt.failure {
-        let _ = writeln!(text, "  {} (attribution: {}): {}", failure.kind, attribution(&failure.blame), printable(&failure.message));
+        let _ = writeln!(
+            text,
+            "  {} (attribution: {}): {}",
+            failure.kind,
+            attribution(&failure.blame),
+            printable(&failure.message)
+        );
         if !failure.evidence.is_empty() && !failure.message.contains(&failure.evidence) {
             let _ = writeln!(text, "  evidence: {}", printable(&failure.evidence));
         }

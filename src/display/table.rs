@@ -32,18 +32,34 @@ pub(super) fn fitted(table: &Table) -> String {
     let width = width();
     let lines: Vec<_> = table
         .lines()
-        .map(|line| console::truncate_str(line.strip_prefix(' ').unwrap_or(&line).trim_end(), width, "…").into_owned())
+        .map(|line| {
+            console::truncate_str(
+                line.strip_prefix(' ').unwrap_or(&line).trim_end(),
+                width,
+                "…",
+            )
+            .into_owned()
+        })
         .collect();
     lines.join("\n")
 }
 
 /// Sweeps, one a line.
 pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
-    let mut table = table(&["sweep", "state", "runs", "failed", "agents", "best", "method", "age", "name"]);
+    let mut table = table(&[
+        "sweep", "state", "runs", "failed", "agents", "best", "method", "age", "name",
+    ]);
     for sweep in sweeps {
         let done = sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
-        let runs = if sweep.planned == 0 { done.to_string() } else { format!("{done}/{}", sweep.planned.max(done)) };
-        let best = sweep.best_value.map(|value| format!("{}={}", printable(&sweep.metric), number(value))).unwrap_or_default();
+        let runs = if sweep.planned == 0 {
+            done.to_string()
+        } else {
+            format!("{done}/{}", sweep.planned.max(done))
+        };
+        let best = sweep
+            .best_value
+            .map(|value| format!("{}={}", printable(&sweep.metric), number(value)))
+            .unwrap_or_default();
         table.add_row([
             sweep.id.clone(),
             sweep.state.clone(),
@@ -65,9 +81,19 @@ pub(crate) type UsageLine = (u64, [String; 9]);
 
 /// A sweep, and its run folders on this machine: how many, and how large.
 pub(crate) fn usage(sweep: &SweepUsage, (count, folders): (u64, u64)) -> UsageLine {
-    let SweepUsage { event_bytes, curve_bytes, output_bytes, row_bytes, .. } = *sweep;
+    let SweepUsage {
+        event_bytes,
+        curve_bytes,
+        output_bytes,
+        row_bytes,
+        ..
+    } = *sweep;
     let total = event_bytes + curve_bytes + output_bytes + row_bytes + folders;
-    let state = if sweep.archived { format!("{}, archived", sweep.state) } else { sweep.state.clone() };
+    let state = if sweep.archived {
+        format!("{}, archived", sweep.state)
+    } else {
+        sweep.state.clone()
+    };
     let line = [
         sweep.sweep_id.clone(),
         state,
@@ -76,7 +102,11 @@ pub(crate) fn usage(sweep: &SweepUsage, (count, folders): (u64, u64)) -> UsageLi
         bytes(curve_bytes),
         bytes(output_bytes),
         bytes(row_bytes),
-        if count == 0 { String::new() } else { bytes(folders) },
+        if count == 0 {
+            String::new()
+        } else {
+            bytes(folders)
+        },
         printable(&sweep.name),
     ];
     (total, line)
@@ -94,7 +124,17 @@ pub(crate) fn unknown_usage(sweep: &str, (_, folders): (u64, u64)) -> UsageLine 
 /// How much of the disk sweeps take, the largest first.
 pub(crate) fn usages(mut lines: Vec<UsageLine>) -> String {
     lines.sort_by_key(|(total, _)| std::cmp::Reverse(*total));
-    let mut table = table(&["sweep", "state", "runs", "events", "curves", "output", "rows", "run folders", "name"]);
+    let mut table = table(&[
+        "sweep",
+        "state",
+        "runs",
+        "events",
+        "curves",
+        "output",
+        "rows",
+        "run folders",
+        "name",
+    ]);
     for (_, line) in lines {
         table.add_row(line);
     }
@@ -105,16 +145,42 @@ pub(crate) fn usages(mut lines: Vec<UsageLine>) -> String {
 /// Runs, one a line; the best one is marked. Objective and state are there however narrow the terminal is. `courses` has the objective of each run over time.
 pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>>) -> String {
     let width = width();
-    let metric = if sweep.metric.is_empty() { "value" } else { &sweep.metric };
+    let metric = if sweep.metric.is_empty() {
+        "value"
+    } else {
+        &sweep.metric
+    };
     let metric = printable(metric);
     // The value stands at the right of its column: a long name must not push it out of sight.
-    let metric = if width < METRIC_WHOLE { console::truncate_str(&metric, METRIC_WIDTH, "…") } else { metric.as_str().into() };
-    let mut table = table(&["run", "state", &metric, "course", "tries", "parameters", "note"]);
+    let metric = if width < METRIC_WHOLE {
+        console::truncate_str(&metric, METRIC_WIDTH, "…")
+    } else {
+        metric.as_str().into()
+    };
+    let mut table = table(&[
+        "run",
+        "state",
+        &metric,
+        "course",
+        "tries",
+        "parameters",
+        "note",
+    ]);
     for run in runs {
-        let course = courses.get(&run.run).filter(|course| course.len() > 1).map(|course| spark(course, COURSE_WIDTH));
-        let star = if sweep.best_run == Some(run.run) { "*" } else { "" };
+        let course = courses
+            .get(&run.run)
+            .filter(|course| course.len() > 1)
+            .map(|course| spark(course, COURSE_WIDTH));
+        let star = if sweep.best_run == Some(run.run) {
+            "*"
+        } else {
+            ""
+        };
         let value = run.value.or(run.best).map(number).unwrap_or_default();
-        let violates = run.violates.iter().map(|violated| format!("violates {violated}"));
+        let violates = run
+            .violates
+            .iter()
+            .map(|violated| format!("violates {violated}"));
         let repeat = run.repeats.as_ref().map(repeat);
         let aside = Some(run.aside.clone()).filter(|aside| !aside.is_empty());
         let said = Some(said(run)).filter(|said| !said.is_empty());
@@ -128,7 +194,15 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
             .collect();
         let note = printable(&notes.join("; "));
         let (course, tries) = (course.unwrap_or_default(), run.attempts.len().to_string());
-        table.add_row([format!("{star}{}", run.run), run.state.clone(), value, course, tries, params_line(run), note]);
+        table.add_row([
+            format!("{star}{}", run.run),
+            run.state.clone(),
+            value,
+            course,
+            tries,
+            params_line(run),
+            note,
+        ]);
     }
     right(&mut table, &[0, 2, 4]);
     let has_courses = width >= COURSES_FROM && courses.values().any(|course| course.len() > 1);
@@ -142,9 +216,23 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
 
 /// Agents, one a line.
 pub(crate) fn agents(agents: &[Agent]) -> String {
-    let mut table = table(&["agent", "sweep", "host", "health", "busy", "ended well", "failed", "since", "note"]);
+    let mut table = table(&[
+        "agent",
+        "sweep",
+        "host",
+        "health",
+        "busy",
+        "ended well",
+        "failed",
+        "since",
+        "note",
+    ]);
     for agent in agents {
-        let health = if agent.alive { agent.health.as_str() } else { "gone" };
+        let health = if agent.alive {
+            agent.health.as_str()
+        } else {
+            "gone"
+        };
         let name = agent.id.get(..12).unwrap_or(&agent.id);
         table.add_row([
             printable(name),

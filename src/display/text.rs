@@ -13,7 +13,11 @@ pub(crate) fn out() -> StdoutLock<'static> {
 
 /// Returns how many columns a line may have.
 pub(crate) fn width() -> usize {
-    if is_seen() { usize::from(console::Term::stdout().size().1).max(20) } else { WIDTH_UNLIMITED }
+    if is_seen() {
+        usize::from(console::Term::stdout().size().1).max(20)
+    } else {
+        WIDTH_UNLIMITED
+    }
 }
 
 /// `1 file`, `2 files`.
@@ -38,14 +42,26 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 /// Returns text without characters that steer a terminal or turn its direction round.
 pub(crate) fn printable(text: &str) -> String {
-    let hostile =
-        |char: char| char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().flat_map(|char| if hostile(char) { char.escape_default().collect::<Vec<_>>() } else { vec![char] }).collect()
+    let hostile = |char: char| {
+        char.is_control()
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .flat_map(|char| {
+            if hostile(char) {
+                char.escape_default().collect::<Vec<_>>()
+            } else {
+                vec![char]
+            }
+        })
+        .collect()
 }
 
 /// As [`printable`], but lines stay lines, and colours go.
 pub(super) fn printable_lines(text: &str, indent: &str) -> String {
-    text.lines().map(|line| format!("{indent}{}\n", printable(&console::strip_ansi_codes(line)))).collect()
+    text.lines()
+        .map(|line| format!("{indent}{}\n", printable(&console::strip_ansi_codes(line))))
+        .collect()
 }
 
 /// Writes a number as people read it: six significant digits.
@@ -58,18 +74,28 @@ pub(crate) fn number(value: f64) -> String {
         let text = format!("{value:.4e}");
         return match text.split_once('e') {
             Some((digits, exponent)) if digits.contains('.') => {
-                format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.'))
+                format!(
+                    "{}e{exponent}",
+                    digits.trim_end_matches('0').trim_end_matches('.')
+                )
             }
             _ => text,
         };
     }
     let decimals = (5 - magnitude.log10().floor() as i32).clamp(0, 9) as usize;
-    format!("{value:.decimals$}").trim_end_matches('0').trim_end_matches('.').to_owned()
+    format!("{value:.decimals$}")
+        .trim_end_matches('0')
+        .trim_end_matches('.')
+        .to_owned()
 }
 
 /// Returns how long ago something was: `12 s ago`, `3 h ago`.
 pub(crate) fn ago(ms: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        });
     format!("{} ago", span((now - ms).max(0)))
 }
 
@@ -109,11 +135,17 @@ mod tests {
 
     #[test]
     fn the_colours_of_output_go() {
-        assert_eq!(printable_lines("\x1b[1;34mwandb\x1b[0m: done\nnext\x07", "| "), "| wandb: done\n| next\\u{7}\n");
+        assert_eq!(
+            printable_lines("\x1b[1;34mwandb\x1b[0m: done\nnext\x07", "| "),
+            "| wandb: done\n| next\\u{7}\n"
+        );
     }
 
     #[test]
     fn hostile_text_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b]0;x\x07b\u{202e}"), "a\\u{1b}]0;x\\u{7}b\\u{202e}");
+        assert_eq!(
+            printable("a\x1b]0;x\x07b\u{202e}"),
+            "a\\u{1b}]0;x\\u{7}b\\u{202e}"
+        );
     }
 }

@@ -18,7 +18,13 @@ pub(super) const INK: &str = "#1b1f24";
 const SOFT: &str = "#5b6472";
 const LINE: &str = "#e3e7ec";
 /// From good to bad; told apart in print without colours too.
-const GOOD_TO_BAD: [(u8, u8, u8); 5] = [(44, 17, 95), (114, 31, 129), (183, 55, 121), (241, 96, 93), (254, 176, 120)];
+const GOOD_TO_BAD: [(u8, u8, u8); 5] = [
+    (44, 17, 95),
+    (114, 31, 129),
+    (183, 55, 121),
+    (241, 96, 93),
+    (254, 176, 120),
+];
 /// The width of a picture, in its own units.
 pub(super) const WIDTH: f64 = 760.0;
 /// A letter of the labels is about so wide, in its own units.
@@ -60,9 +66,17 @@ pub(super) fn document(height: f64, caption: &str, drawn: &Markup) -> String {
 }
 
 /// Draws a frame with its two axes.
-pub(super) fn axes(frame: &PlotFrame, (x, x_title): (&AxisScale, &str), (y, y_title): (&AxisScale, &str)) -> Markup {
+pub(super) fn axes(
+    frame: &PlotFrame,
+    (x, x_title): (&AxisScale, &str),
+    (y, y_title): (&AxisScale, &str),
+) -> Markup {
     let (foot, right) = (frame.top + frame.height, frame.left + frame.width);
-    let turned = format!("rotate(-90 {} {})", fixed(frame.left - 52.0), fixed(frame.top + frame.height / 2.0));
+    let turned = format!(
+        "rotate(-90 {} {})",
+        fixed(frame.left - 52.0),
+        fixed(frame.top + frame.height / 2.0)
+    );
     html! {
         @for (place, label) in y.ticks(5) {
             line x1=(fixed(frame.left)) x2=(fixed(right)) y1=(fixed(frame.y(place))) y2=(fixed(frame.y(place))) stroke=(LINE) {}
@@ -85,7 +99,9 @@ fn spaced(ticks: Vec<(f64, String)>, width: f64) -> Vec<(f64, String)> {
     let wide = |label: &String| LETTER * label.chars().count() as f64;
     let mut kept: Vec<(f64, String)> = Vec::new();
     for (place, label) in ticks {
-        let free = kept.last().is_none_or(|(before, other)| width * (place - before).abs() > (wide(other) + wide(&label)) / 2.0 + 8.0);
+        let free = kept.last().is_none_or(|(before, other)| {
+            width * (place - before).abs() > (wide(other) + wide(&label)) / 2.0 + 8.0
+        });
         if free {
             kept.push((place, label));
         }
@@ -107,13 +123,20 @@ pub(super) fn legend(x: f64, y: f64, entries: &[(Markup, &str)]) -> Markup {
 /// A run with a result: filled where it came to its end, hollow where it was stopped early.
 pub(super) fn result(x: f64, y: f64, run: &Run, value: f64) -> Markup {
     let title = format!("run {}: {}", run.run, number(value));
-    if run.state == "stopped" { ring(x, y, &title) } else { dot(x, y, &title) }
+    if run.state == "stopped" {
+        ring(x, y, &title)
+    } else {
+        dot(x, y, &title)
+    }
 }
 
 /// The legend of the signs of runs.
 pub(super) fn signs(line: &'static str) -> [(Markup, &'static str); 4] {
     [
-        (html! { path d="M-8 0H6" stroke=(STRONG) stroke-width="2" {} }, line),
+        (
+            html! { path d="M-8 0H6" stroke=(STRONG) stroke-width="2" {} },
+            line,
+        ),
         (dot(0.0, 0.0, ""), "finished"),
         (ring(0.0, 0.0, ""), "stopped early"),
         (cross(0.0, 0.0, ""), "failed"),
@@ -142,9 +165,20 @@ fn hint(title: &str) -> Markup {
 pub(super) fn colour(place: f64) -> String {
     let scaled = place.clamp(0.0, 1.0) * (GOOD_TO_BAD.len() - 1) as f64;
     let index = (scaled as usize).min(GOOD_TO_BAD.len() - 2);
-    let (from, to, share) = (GOOD_TO_BAD[index], GOOD_TO_BAD[index + 1], scaled - index as f64);
-    let mix = |from: u8, to: u8| (f64::from(from) + share * (f64::from(to) - f64::from(from))).round() as u8;
-    format!("#{:02x}{:02x}{:02x}", mix(from.0, to.0), mix(from.1, to.1), mix(from.2, to.2))
+    let (from, to, share) = (
+        GOOD_TO_BAD[index],
+        GOOD_TO_BAD[index + 1],
+        scaled - index as f64,
+    );
+    let mix = |from: u8, to: u8| {
+        (f64::from(from) + share * (f64::from(to) - f64::from(from))).round() as u8
+    };
+    format!(
+        "#{:02x}{:02x}{:02x}",
+        mix(from.0, to.0),
+        mix(from.1, to.1),
+        mix(from.2, to.2)
+    )
 }
 
 /// Writes a coordinate: a tenth is finer than anyone sees.

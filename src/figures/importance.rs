@@ -15,15 +15,31 @@ const ROWS_MAX: usize = 20;
 const NAME_CHARS_MAX: usize = 26;
 
 /// Draws the share of each parameter in what is seen of the objective, with one standard deviation. `None`: too few results to say.
-pub(crate) fn importance(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -> Option<Picture> {
+pub(crate) fn importance(
+    subject: &Subject<'_>,
+    analysis: &AnalyzeSweepResponse,
+) -> Option<Picture> {
     if analysis.effects.is_empty() {
         return None;
     }
     let effects = &analysis.effects[..analysis.effects.len().min(ROWS_MAX)];
-    let longest = effects.iter().map(|effect| printable(&effect.parameter).chars().count()).max().unwrap_or(0).min(NAME_CHARS_MAX);
+    let longest = effects
+        .iter()
+        .map(|effect| printable(&effect.parameter).chars().count())
+        .max()
+        .unwrap_or(0)
+        .min(NAME_CHARS_MAX);
     let left = 28.0 + canvas::LETTER * 1.1 * longest as f64;
-    let frame = PlotFrame { left, top: 12.0, width: WIDTH - left - 250.0, height: ROW * effects.len() as f64 };
-    let widest = effects.iter().map(|effect| effect.share + effect.share_deviation).fold(0.05, f64::max);
+    let frame = PlotFrame {
+        left,
+        top: 12.0,
+        width: WIDTH - left - 250.0,
+        height: ROW * effects.len() as f64,
+    };
+    let widest = effects
+        .iter()
+        .map(|effect| effect.share + effect.share_deviation)
+        .fold(0.05, f64::max);
     let across = |share: f64| frame.x((share / widest).clamp(0.0, 1.0));
     let caption = format!(
         "{}: how much each parameter matters for {}, by a model of {} runs",
@@ -44,5 +60,9 @@ pub(crate) fn importance(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse)
         }
         path d={ "M" (fixed(frame.left)) " " (fixed(frame.top)) "v" (fixed(frame.height)) } stroke=(INK) {}
     };
-    Some(Picture { name: "importance", svg: canvas::document(frame.height + 24.0, &caption, &drawn), caption })
+    Some(Picture {
+        name: "importance",
+        svg: canvas::document(frame.height + 24.0, &caption, &drawn),
+        caption,
+    })
 }

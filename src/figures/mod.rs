@@ -58,11 +58,19 @@ impl<'a> Subject<'a> {
     /// Looks at a sweep and its runs.
     pub(crate) fn new(sweep: &'a Sweep, runs: &'a [Run]) -> Self {
         // A file that was taken once is always taken; if not, there is nothing to say of its parameters.
-        let axes = spec::parse(&sweep.yaml).0.map(|file| spec::axes(&file)).unwrap_or_default();
+        let axes = spec::parse(&sweep.yaml)
+            .0
+            .map(|file| spec::axes(&file))
+            .unwrap_or_default();
         let drawn = |run: &'a Run| {
             let parsed: Value = serde_json::from_str(&run.params_json).unwrap_or_default();
-            let params = axes.iter().filter_map(|axis| Some((axis.name.clone(), inside(&parsed, &axis.path)?.clone())));
-            Drawn { run, params: params.collect() }
+            let params = axes
+                .iter()
+                .filter_map(|axis| Some((axis.name.clone(), inside(&parsed, &axis.path)?.clone())));
+            Drawn {
+                run,
+                params: params.collect(),
+            }
         };
         let runs = runs.iter().map(drawn).collect();
         Self { sweep, axes, runs }
@@ -70,7 +78,10 @@ impl<'a> Subject<'a> {
 
     /// Returns the names of the parameters that vary.
     pub(crate) fn varied(&self) -> impl Iterator<Item = &str> {
-        self.axes.iter().filter(|axis| !axis.constant).map(|axis| axis.name.as_str())
+        self.axes
+            .iter()
+            .filter(|axis| !axis.constant)
+            .map(|axis| axis.name.as_str())
     }
 
     fn axis(&self, name: &str) -> Option<&ParameterAxis> {
@@ -83,17 +94,27 @@ impl<'a> Subject<'a> {
 
     /// Says whether one value of the objective is better than another.
     fn is_better(&self, value: f64, other: f64) -> bool {
-        if self.maximizes() { value > other } else { value < other }
+        if self.maximizes() {
+            value > other
+        } else {
+            value < other
+        }
     }
 
     /// Returns the runs that have a value, in the order of their numbers.
     fn measured(&self) -> impl Iterator<Item = (&Drawn<'a>, f64)> {
-        self.runs.iter().filter_map(|drawn| Some((drawn, drawn.run.value.filter(|value| value.is_finite())?)))
+        self.runs
+            .iter()
+            .filter_map(|drawn| Some((drawn, drawn.run.value.filter(|value| value.is_finite())?)))
     }
 
     /// Returns what people call the sweep: its name, or else its id.
     fn title(&self) -> &str {
-        if self.sweep.name.is_empty() { &self.sweep.id } else { &self.sweep.name }
+        if self.sweep.name.is_empty() {
+            &self.sweep.id
+        } else {
+            &self.sweep.name
+        }
     }
 }
 

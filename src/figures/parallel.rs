@@ -24,20 +24,44 @@ pub(crate) fn parallel(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -
     let names = chosen(subject, analysis);
     let scales: Vec<AxisScale> = names.iter().map(|name| parameter(subject, name)).collect();
     let values: Vec<f64> = subject.measured().map(|(_, value)| value).collect();
-    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
-    let objective = (!values.is_empty()).then(|| AxisScale::of_numbers(low, high, low > 0.0 && high / low > 50.0));
-    let frame = PlotFrame { left: 84.0, top: 56.0, width: WIDTH - 168.0, height: HEIGHT - 122.0 };
+    let (low, high) = values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(*value), high.max(*value))
+        });
+    let objective = (!values.is_empty())
+        .then(|| AxisScale::of_numbers(low, high, low > 0.0 && high / low > 50.0));
+    let frame = PlotFrame {
+        left: 84.0,
+        top: 56.0,
+        width: WIDTH - 168.0,
+        height: HEIGHT - 122.0,
+    };
     let columns = names.len() + usize::from(objective.is_some());
-    let across = |column: usize| frame.x(if columns < 2 { 0.5 } else { column as f64 / (columns - 1) as f64 });
+    let across = |column: usize| {
+        frame.x(if columns < 2 {
+            0.5
+        } else {
+            column as f64 / (columns - 1) as f64
+        })
+    };
     let lines = lines(subject, &names, &scales, objective.as_ref(), &frame, across);
     let hidden = subject.varied().count() - names.len();
     let caption = format!(
         "{}: {} runs by their parameters{}, dark where {} is good{}",
         subject.title(),
         subject.runs.len(),
-        if hidden > 0 { format!(" ({hidden} more parameters are not drawn)") } else { String::new() },
+        if hidden > 0 {
+            format!(" ({hidden} more parameters are not drawn)")
+        } else {
+            String::new()
+        },
         subject.sweep.metric,
-        if lines.failed { ", dashed where a run failed" } else { "" },
+        if lines.failed {
+            ", dashed where a run failed"
+        } else {
+            ""
+        },
     );
     let drawn = html! {
         (lines.drawn)
@@ -51,26 +75,58 @@ pub(crate) fn parallel(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -
         }
         (key(&frame, lines.failed))
     };
-    Picture { name: "parallel", svg: canvas::document(HEIGHT, &caption, &drawn), caption }
+    Picture {
+        name: "parallel",
+        svg: canvas::document(HEIGHT, &caption, &drawn),
+        caption,
+    }
 }
 
 /// The parameters that are drawn, the most important first; those of which nothing is known follow in the order of the file.
 fn chosen(subject: &Subject<'_>, analysis: &AnalyzeSweepResponse) -> Vec<String> {
-    let rank = |name: &str| analysis.effects.iter().position(|effect| effect.parameter == name).unwrap_or(usize::MAX);
+    let rank = |name: &str| {
+        analysis
+            .effects
+            .iter()
+            .position(|effect| effect.parameter == name)
+            .unwrap_or(usize::MAX)
+    };
     let mut names: Vec<&str> = subject.varied().collect();
     names.sort_by_key(|name| rank(name));
-    names.into_iter().take(AXES_MAX).map(str::to_owned).collect()
+    names
+        .into_iter()
+        .take(AXES_MAX)
+        .map(str::to_owned)
+        .collect()
 }
 
 fn parameter(subject: &Subject<'_>, name: &str) -> AxisScale {
-    let seen = subject.runs.iter().filter_map(|drawn| drawn.params.get(name));
-    subject.axis(name).map_or(AxisScale::Categories(Vec::new()), |axis| AxisScale::of_parameter(axis, seen))
+    let seen = subject
+        .runs
+        .iter()
+        .filter_map(|drawn| drawn.params.get(name));
+    subject
+        .axis(name)
+        .map_or(AxisScale::Categories(Vec::new()), |axis| {
+            AxisScale::of_parameter(axis, seen)
+        })
 }
 
-fn axis(frame: &PlotFrame, x: f64, name: &str, scale: &AxisScale, columns: usize, column: usize) -> Markup {
+fn axis(
+    frame: &PlotFrame,
+    x: f64,
+    name: &str,
+    scale: &AxisScale,
+    columns: usize,
+    column: usize,
+) -> Markup {
     let room = frame.width / (columns.max(2) - 1) as f64 / canvas::LETTER;
     // Neighbours stand at two heights, so that long names do not meet.
-    let above = if columns > 5 && column % 2 == 1 { 30.0 } else { 12.0 };
+    let above = if columns > 5 && column % 2 == 1 {
+        30.0
+    } else {
+        12.0
+    };
     let ticks = scale.ticks(6);
     let every = ticks.len().div_ceil(LABELS_MAX).max(1);
     html! {
@@ -120,14 +176,33 @@ fn lines(
     across: impl Fn(usize) -> f64,
 ) -> ParallelLines {
     let mut ranked: Vec<(&Drawn<'_>, f64)> = subject.measured().collect();
-    ranked.sort_by(|a, b| if subject.maximizes() { a.1.total_cmp(&b.1) } else { b.1.total_cmp(&a.1) });
-    let failed: Vec<&Drawn<'_>> = subject.runs.iter().filter(|drawn| drawn.run.state == "failed" && drawn.run.value.is_none()).collect();
+    ranked.sort_by(|a, b| {
+        if subject.maximizes() {
+            a.1.total_cmp(&b.1)
+        } else {
+            b.1.total_cmp(&a.1)
+        }
+    });
+    let failed: Vec<&Drawn<'_>> = subject
+        .runs
+        .iter()
+        .filter(|drawn| drawn.run.state == "failed" && drawn.run.value.is_none())
+        .collect();
     let path = |drawn: &Drawn<'_>, value: Option<f64>| {
-        let places = names.iter().zip(scales).map(|(name, scale)| drawn.params.get(name).and_then(|value: &Value| scale.place(value)));
+        let places = names.iter().zip(scales).map(|(name, scale)| {
+            drawn
+                .params
+                .get(name)
+                .and_then(|value: &Value| scale.place(value))
+        });
         let last = objective.map(|objective| value.and_then(|value| objective.place_of(value)));
         let mut path = String::new();
         for (column, place) in places.chain(last).enumerate() {
-            let (sign, x, y) = (if column == 0 { 'M' } else { 'L' }, fixed(across(column)), fixed(frame.y(place.unwrap_or(ABSENT))));
+            let (sign, x, y) = (
+                if column == 0 { 'M' } else { 'L' },
+                fixed(across(column)),
+                fixed(frame.y(place.unwrap_or(ABSENT))),
+            );
             // Writing to a string does not fail.
             let _ = write!(path, "{sign}{x} {y}");
         }
@@ -135,7 +210,11 @@ fn lines(
     };
     let count = ranked.len();
     // Many lines are thin, or they hide each other.
-    let (width, opacity) = if count > 200 { ("0.8", "0.4") } else { ("1.3", "0.7") };
+    let (width, opacity) = if count > 200 {
+        ("0.8", "0.4")
+    } else {
+        ("1.3", "0.7")
+    };
     let drawn = html! {
         g fill="none" stroke=(BAD) stroke-dasharray="3 3" stroke-opacity="0.6" { @for drawn in &failed { path d=(path(drawn, None)) {} } }
         g fill="none" stroke=(PLAIN) stroke-width=(width) stroke-opacity=(opacity) {
@@ -149,5 +228,8 @@ fn lines(
             }
         }
     };
-    ParallelLines { drawn, failed: !failed.is_empty() }
+    ParallelLines {
+        drawn,
+        failed: !failed.is_empty(),
+    }
 }

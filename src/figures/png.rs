@@ -30,12 +30,22 @@ pub(crate) fn png(svg: &str) -> Result<Vec<u8>, PngError> {
     fonts.load_system_fonts();
     fonts.set_sans_serif_family(plain_family(&fonts).ok_or(PngError::NoFonts)?);
     // Nothing outside of the document is read: it names no files.
-    let options = usvg::Options { fontdb: Arc::new(fonts), ..usvg::Options::default() };
+    let options = usvg::Options {
+        fontdb: Arc::new(fonts),
+        ..usvg::Options::default()
+    };
     let tree = usvg::Tree::from_str(svg, &options).map_err(|error| drawing(&error))?;
     let size = tree.size();
-    let mut pixels = Pixmap::new((size.width() * PIXELS).ceil() as u32, (size.height() * PIXELS).ceil() as u32)
-        .ok_or_else(|| drawing(&"it has no size"))?;
-    resvg::render(&tree, Transform::from_scale(PIXELS, PIXELS), &mut pixels.as_mut());
+    let mut pixels = Pixmap::new(
+        (size.width() * PIXELS).ceil() as u32,
+        (size.height() * PIXELS).ceil() as u32,
+    )
+    .ok_or_else(|| drawing(&"it has no size"))?;
+    resvg::render(
+        &tree,
+        Transform::from_scale(PIXELS, PIXELS),
+        &mut pixels.as_mut(),
+    );
     let encoded = pixels.encode_png().map_err(|error| drawing(&error))?;
     Ok(signed(&encoded))
 }
@@ -45,12 +55,24 @@ fn signed(png: &[u8]) -> Vec<u8> {
     let chunk = b"tEXtSoftware\0sweep";
     let length = u32::try_from(chunk.len() - 4).unwrap_or_default();
     let (head, rest) = png.split_at(HEAD_BYTES.min(png.len()));
-    [head, &length.to_be_bytes(), chunk, &crc32fast::hash(chunk).to_be_bytes(), rest].concat()
+    [
+        head,
+        &length.to_be_bytes(),
+        chunk,
+        &crc32fast::hash(chunk).to_be_bytes(),
+        rest,
+    ]
+    .concat()
 }
 
 /// The family that is drawn where none of those is there that the pictures name.
 fn plain_family(fonts: &fontdb::Database) -> Option<String> {
-    let families = || fonts.faces().filter_map(|face| face.families.first()).map(|(family, _)| family);
+    let families = || {
+        fonts
+            .faces()
+            .filter_map(|face| face.families.first())
+            .map(|(family, _)| family)
+    };
     let plain = families().find(|family| family.contains("Sans") && !family.contains("Mono"));
     plain.or_else(|| families().next()).cloned()
 }

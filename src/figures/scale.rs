@@ -25,17 +25,30 @@ impl AxisScale {
     /// Makes an axis for numbers. Bounds that are equal are moved apart.
     pub(super) fn of_numbers(low: f64, high: f64, log: bool) -> Self {
         if log && low > 0.0 {
-            return if high > low { Self::Logarithmic { low, high } } else { Self::Logarithmic { low: low / 2.0, high: low * 2.0 } };
+            return if high > low {
+                Self::Logarithmic { low, high }
+            } else {
+                Self::Logarithmic {
+                    low: low / 2.0,
+                    high: low * 2.0,
+                }
+            };
         }
         if high > low {
             return Self::Linear { low, high };
         }
         let apart = if low == 0.0 { 1.0 } else { low.abs() / 2.0 };
-        Self::Linear { low: low - apart, high: low + apart }
+        Self::Linear {
+            low: low - apart,
+            high: low + apart,
+        }
     }
 
     /// Makes the axis of a parameter: of its declared values or bounds, or else of the values that it had.
-    pub(super) fn of_parameter<'v>(axis: &ParameterAxis, seen: impl Iterator<Item = &'v Value>) -> Self {
+    pub(super) fn of_parameter<'v>(
+        axis: &ParameterAxis,
+        seen: impl Iterator<Item = &'v Value>,
+    ) -> Self {
         let seen: Vec<&Value> = seen.collect();
         let numbers: Vec<f64> = seen.iter().filter_map(|value| value.as_f64()).collect();
         let mut values = axis.values.clone();
@@ -79,12 +92,19 @@ impl AxisScale {
         let numbers = match self {
             Self::Categories(values) => {
                 let place = |index: usize| (index as f64 + 0.5) / values.len() as f64;
-                return values.iter().enumerate().map(|(index, value)| (place(index), label(value))).collect();
+                return values
+                    .iter()
+                    .enumerate()
+                    .map(|(index, value)| (place(index), label(value)))
+                    .collect();
             }
             Self::Linear { low, high } => round_numbers(*low, *high, about),
             Self::Logarithmic { low, high } => round_factors(*low, *high, about),
         };
-        numbers.into_iter().filter_map(|value| Some((self.place_of(value)?, number(value)))).collect()
+        numbers
+            .into_iter()
+            .filter_map(|value| Some((self.place_of(value)?, number(value))))
+            .collect()
     }
 }
 
@@ -110,28 +130,47 @@ pub(super) fn cut(text: &str, chars: usize) -> String {
 fn round_numbers(low: f64, high: f64, about: usize) -> Vec<f64> {
     let rough = (high - low) / about.max(1) as f64;
     let magnitude = 10f64.powf(rough.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * magnitude).find(|step| *step >= 0.7 * rough);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * magnitude)
+        .find(|step| *step >= 0.7 * rough);
     let step = step.unwrap_or(10.0 * magnitude);
     let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
     if !(step > 0.0 && last - first < 100.0) {
         return vec![low, high];
     }
     // A product of whole numbers, rounded, does not gather errors as a sum would.
-    (0..=(last - first) as usize).map(|index| rounded((first + index as f64) * step)).collect()
+    (0..=(last - first) as usize)
+        .map(|index| rounded((first + index as f64) * step))
+        .collect()
 }
 
 /// Powers of ten, thinned out or with their doubles and halves.
 fn round_factors(low: f64, high: f64, about: usize) -> Vec<f64> {
-    let (first, last) = ((low.log10() - 1e-9).floor() as i32, (high.log10() + 1e-9).ceil() as i32);
+    let (first, last) = (
+        (low.log10() - 1e-9).floor() as i32,
+        (high.log10() + 1e-9).ceil() as i32,
+    );
     let decades = ((high / low).log10() - 1e-9).ceil().max(1.0) as usize;
     let within = |value: &f64| (low * 0.999..=high * 1.001).contains(value);
     let of = |factors: &[f64], every: usize| -> Vec<f64> {
         let powers = (first..=last).filter(|power| power.rem_euclid(every as i32) == 0);
-        powers.flat_map(|power| factors.iter().map(move |factor| rounded(factor * 10f64.powi(power)))).filter(within).collect()
+        powers
+            .flat_map(|power| {
+                factors
+                    .iter()
+                    .map(move |factor| rounded(factor * 10f64.powi(power)))
+            })
+            .filter(within)
+            .collect()
     };
     let fine = of(&[1.0, 2.0, 5.0], 1);
     if fine.len() <= about + 1 {
-        return if fine.len() < 2 { vec![low, high] } else { fine };
+        return if fine.len() < 2 {
+            vec![low, high]
+        } else {
+            fine
+        };
     }
     of(&[1.0], decades.div_ceil(about.max(1)))
 }
@@ -147,33 +186,68 @@ mod tests {
     use super::*;
 
     fn labels(scale: &AxisScale, about: usize) -> Vec<String> {
-        scale.ticks(about).into_iter().map(|(_, label)| label).collect()
+        scale
+            .ticks(about)
+            .into_iter()
+            .map(|(_, label)| label)
+            .collect()
     }
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(labels(&AxisScale::of_numbers(0.0, 1.0, false), 5), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(labels(&AxisScale::of_numbers(-3.0, 17.0, false), 5), ["0", "5", "10", "15"]);
-        assert_eq!(labels(&AxisScale::of_numbers(1e-5, 1e-1, true), 5), ["1e-5", "0.0001", "0.001", "0.01", "0.1"]);
-        assert_eq!(labels(&AxisScale::of_numbers(0.01, 0.1, true), 5), ["0.01", "0.02", "0.05", "0.1"]);
-        assert_eq!(labels(&AxisScale::of_numbers(1e-12, 1.0, true), 4), ["1e-12", "1e-9", "1e-6", "0.001", "1"]);
+        assert_eq!(
+            labels(&AxisScale::of_numbers(0.0, 1.0, false), 5),
+            ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+        );
+        assert_eq!(
+            labels(&AxisScale::of_numbers(-3.0, 17.0, false), 5),
+            ["0", "5", "10", "15"]
+        );
+        assert_eq!(
+            labels(&AxisScale::of_numbers(1e-5, 1e-1, true), 5),
+            ["1e-5", "0.0001", "0.001", "0.01", "0.1"]
+        );
+        assert_eq!(
+            labels(&AxisScale::of_numbers(0.01, 0.1, true), 5),
+            ["0.01", "0.02", "0.05", "0.1"]
+        );
+        assert_eq!(
+            labels(&AxisScale::of_numbers(1e-12, 1.0, true), 4),
+            ["1e-12", "1e-9", "1e-6", "0.001", "1"]
+        );
     }
 
     #[test]
     fn every_range_has_ticks_inside() {
-        for (low, high, log) in
-            [(5.0, 5.0, false), (0.0, 0.0, true), (1e300, 1.7e308, false), (3.0, 3.0, true), (0.30, 0.31, true), (-1e-300, 1e-300, false)]
-        {
+        for (low, high, log) in [
+            (5.0, 5.0, false),
+            (0.0, 0.0, true),
+            (1e300, 1.7e308, false),
+            (3.0, 3.0, true),
+            (0.30, 0.31, true),
+            (-1e-300, 1e-300, false),
+        ] {
             let scale = AxisScale::of_numbers(low, high, log);
             let ticks = scale.ticks(5);
-            assert!((1..=20).contains(&ticks.len()), "{low} to {high}: {ticks:?}");
-            assert!(ticks.iter().all(|(place, _)| (-0.01..=1.01).contains(place)), "{low} to {high}: {ticks:?}");
+            assert!(
+                (1..=20).contains(&ticks.len()),
+                "{low} to {high}: {ticks:?}"
+            );
+            assert!(
+                ticks
+                    .iter()
+                    .all(|(place, _)| (-0.01..=1.01).contains(place)),
+                "{low} to {high}: {ticks:?}"
+            );
         }
     }
 
     #[test]
     fn categories_have_a_place_each() {
-        let axis = ParameterAxis { values: vec![json!("adam"), json!(7)], ..ParameterAxis::default() };
+        let axis = ParameterAxis {
+            values: vec![json!("adam"), json!(7)],
+            ..ParameterAxis::default()
+        };
         let scale = AxisScale::of_parameter(&axis, [json!("adam"), json!("gone")].iter());
         assert_eq!(scale.place(&json!("adam")), Some(0.5 / 3.0));
         assert_eq!(scale.place(&json!("gone")), Some(2.5 / 3.0));
@@ -183,7 +257,17 @@ mod tests {
 
     #[test]
     fn values_outside_of_the_bounds_widen_the_axis() {
-        let axis = ParameterAxis { range: Some((0.1, 1.0)), log: true, ..ParameterAxis::default() };
-        assert_eq!(AxisScale::of_parameter(&axis, [json!(0.01)].iter()), AxisScale::Logarithmic { low: 0.01, high: 1.0 });
+        let axis = ParameterAxis {
+            range: Some((0.1, 1.0)),
+            log: true,
+            ..ParameterAxis::default()
+        };
+        assert_eq!(
+            AxisScale::of_parameter(&axis, [json!(0.01)].iter()),
+            AxisScale::Logarithmic {
+                low: 0.01,
+                high: 1.0
+            }
+        );
     }
 }

@@ -29,7 +29,11 @@ pub(crate) fn slice(subject: &Subject<'_>, slices: &[(String, SliceSweepResponse
         subject.sweep.metric,
         names.join(", ")
     );
-    Picture { name: "slice", svg: canvas::document(LEGEND + HEIGHT * rows as f64, &caption, &drawn), caption }
+    Picture {
+        name: "slice",
+        svg: canvas::document(LEGEND + HEIGHT * rows as f64, &caption, &drawn),
+        caption,
+    }
 }
 
 fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: usize) -> Markup {
@@ -40,16 +44,31 @@ fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: u
         width: half - 84.0,
         height: HEIGHT - 66.0,
     };
-    let values: Vec<Value> = slice.x_json.iter().map(|value| serde_json::from_str(value).unwrap_or_default()).collect();
-    let seen = subject.runs.iter().filter_map(|drawn| drawn.params.get(name));
-    let x = subject.axis(name).map_or(AxisScale::Categories(Vec::new()), |axis| AxisScale::of_parameter(axis, seen.chain(&values)));
+    let values: Vec<Value> = slice
+        .x_json
+        .iter()
+        .map(|value| serde_json::from_str(value).unwrap_or_default())
+        .collect();
+    let seen = subject
+        .runs
+        .iter()
+        .filter_map(|drawn| drawn.params.get(name));
+    let x = subject
+        .axis(name)
+        .map_or(AxisScale::Categories(Vec::new()), |axis| {
+            AxisScale::of_parameter(axis, seen.chain(&values))
+        });
     let y = of_model(subject, slice);
     let points: Vec<(f64, f64, f64)> = values
         .iter()
         .zip(slice.mean.iter().zip(&slice.deviation))
         .filter_map(|(value, (mean, deviation))| {
             let up = |value: f64| Some(frame.y(y.place_of(value)?.clamp(0.0, 1.0)));
-            Some((frame.x(x.place(value)?), up(*mean)?, up(mean - deviation)? - up(mean + deviation)?))
+            Some((
+                frame.x(x.place(value)?),
+                up(*mean)?,
+                up(mean - deviation)? - up(mean + deviation)?,
+            ))
         })
         .collect();
     html! {
@@ -70,14 +89,23 @@ fn panel(subject: &Subject<'_>, name: &str, slice: &SliceSweepResponse, index: u
 
 /// The axis of the objective: of the model and of what was measured near it.
 fn of_model(subject: &Subject<'_>, slice: &SliceSweepResponse) -> AxisScale {
-    let bounds = slice.mean.iter().zip(&slice.deviation).flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
+    let bounds = slice
+        .mean
+        .iter()
+        .zip(&slice.deviation)
+        .flat_map(|(mean, deviation)| [mean - deviation, mean + deviation]);
     let fold = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
-    let (low, high) = bounds.filter(|value| value.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), fold);
+    let (low, high) = bounds
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), fold);
     if low > high {
         return AxisScale::of_numbers(0.0, 1.0, false);
     }
     let reach = high - low;
-    let near = subject.measured().map(|(_, value)| value).filter(|value| (low - reach..=high + reach).contains(value));
+    let near = subject
+        .measured()
+        .map(|(_, value)| value)
+        .filter(|value| (low - reach..=high + reach).contains(value));
     let (low, high) = near.fold((low, high), fold);
     let margin = 0.05 * (high - low);
     AxisScale::of_numbers(low - margin, high + margin, false)

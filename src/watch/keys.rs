@@ -11,10 +11,18 @@ impl WatchModel {
     /// Takes in a key; returns what is to be done elsewhere.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Vec<WatchEffect> {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return if key.code == KeyCode::Char('c') { vec![WatchEffect::Interrupt] } else { Vec::new() };
+            return if key.code == KeyCode::Char('c') {
+                vec![WatchEffect::Interrupt]
+            } else {
+                Vec::new()
+            };
         }
         if let Some(deed) = self.asking.take() {
-            return if matches!(key.code, KeyCode::Char('y' | 'Y')) { vec![WatchEffect::Do(deed)] } else { Vec::new() };
+            return if matches!(key.code, KeyCode::Char('y' | 'Y')) {
+                vec![WatchEffect::Do(deed)]
+            } else {
+                Vec::new()
+            };
         }
         if self.log.typing {
             self.type_search(key.code);
@@ -27,9 +35,15 @@ impl WatchModel {
         match key.code {
             KeyCode::Char('q') | KeyCode::Esc => return self.back(),
             KeyCode::Char('?') => self.help = true,
-            KeyCode::Char(digit @ '1'..='4') => return self.open(View::ALL[digit as usize - '1' as usize]),
-            KeyCode::Tab => return self.open(View::ALL[(self.view as usize + 1) % View::ALL.len()]),
-            KeyCode::BackTab => return self.open(View::ALL[(self.view as usize + 3) % View::ALL.len()]),
+            KeyCode::Char(digit @ '1'..='4') => {
+                return self.open(View::ALL[digit as usize - '1' as usize]);
+            }
+            KeyCode::Tab => {
+                return self.open(View::ALL[(self.view as usize + 1) % View::ALL.len()]);
+            }
+            KeyCode::BackTab => {
+                return self.open(View::ALL[(self.view as usize + 3) % View::ALL.len()]);
+            }
             KeyCode::Enter => return self.drill(),
             KeyCode::Char(letter @ ('p' | 'r' | 'c')) => self.ask(letter),
             code => self.view_key(code),
@@ -45,7 +59,9 @@ impl WatchModel {
             }
             KeyCode::Esc => (self.log.typing, self.log.search) = (false, String::new()),
             KeyCode::Backspace => drop(self.log.search.pop()),
-            KeyCode::Char(char) if self.log.search.chars().count() < SEARCH_CHARS_MAX => self.log.search.push(char),
+            KeyCode::Char(char) if self.log.search.chars().count() < SEARCH_CHARS_MAX => {
+                self.log.search.push(char);
+            }
             _ => {}
         }
     }
@@ -94,8 +110,13 @@ impl WatchModel {
             ('p', _) => Err(format!("the sweep is {}", self.sweep.state)),
             (_, None) => Err("choose a run first: 2 lists them".to_owned()),
             ('r', Some(run)) if run.state == "failed" => Ok(Deed::Retry(run.run)),
-            ('r', Some(run)) => Err(format!("run {} has not failed, it is {}", run.run, run.state)),
-            (_, Some(run)) if matches!(run.state.as_str(), "queued" | "assigned" | "running") => Ok(Deed::Cancel(run.run)),
+            ('r', Some(run)) => Err(format!(
+                "run {} has not failed, it is {}",
+                run.run, run.state
+            )),
+            (_, Some(run)) if matches!(run.state.as_str(), "queued" | "assigned" | "running") => {
+                Ok(Deed::Cancel(run.run))
+            }
             (_, Some(run)) => Err(format!("run {} has ended, it is {}", run.run, run.state)),
         };
         match deed {
@@ -109,7 +130,9 @@ impl WatchModel {
             (View::Runs, KeyCode::Char('s')) => self.order = self.order.next(),
             (View::Runs, KeyCode::Char('S')) => self.descending = !self.descending,
             (View::Runs, KeyCode::Char('f')) => self.filter = self.filter.next(),
-            (View::Log, KeyCode::Char('/')) => (self.log.typing, self.log.search) = (true, String::new()),
+            (View::Log, KeyCode::Char('/')) => {
+                (self.log.typing, self.log.search) = (true, String::new());
+            }
             (View::Log, KeyCode::Char('n')) => self.search(false),
             (View::Log, KeyCode::Char('N')) => self.search(true),
             (View::Log, KeyCode::Char('f')) => self.log.follows = true,
@@ -134,7 +157,10 @@ impl WatchModel {
         };
         match self.view {
             View::Runs => {
-                let place = self.place().saturating_add_signed(by).min(self.rows.len().saturating_sub(1));
+                let place = self
+                    .place()
+                    .saturating_add_signed(by)
+                    .min(self.rows.len().saturating_sub(1));
                 self.chosen = self.rows.get(place).copied().or(self.chosen);
             }
             View::Log => self.log.scroll(by, self.page),
@@ -152,10 +178,20 @@ mod tests {
     use crate::watch::model::WatchEvent;
 
     fn model() -> WatchModel {
-        let mut model = WatchModel { page: 10, ..WatchModel::default() };
+        let mut model = WatchModel {
+            page: 10,
+            ..WatchModel::default()
+        };
         model.sweep.state = "running".to_owned();
-        let run = |run: u64| Run { run, state: if run == 2 { "failed" } else { "finished" }.to_owned(), ..Run::default() };
-        model.apply(WatchEvent::Listed { states: Vec::new(), runs: (1..=30).map(run).collect() });
+        let run = |run: u64| Run {
+            run,
+            state: if run == 2 { "failed" } else { "finished" }.to_owned(),
+            ..Run::default()
+        };
+        model.apply(WatchEvent::Listed {
+            states: Vec::new(),
+            runs: (1..=30).map(run).collect(),
+        });
         model
     }
 
@@ -165,7 +201,10 @@ mod tests {
             '\x1b' => KeyCode::Esc,
             key => KeyCode::Char(key),
         };
-        keys.chars().map(|key| model.key(KeyEvent::new(code(key), KeyModifiers::NONE))).last().unwrap_or_default()
+        keys.chars()
+            .map(|key| model.key(KeyEvent::new(code(key), KeyModifiers::NONE)))
+            .last()
+            .unwrap_or_default()
     }
 
     #[test]
@@ -192,7 +231,10 @@ mod tests {
     fn what_cannot_be_done_is_said() {
         let mut model = model();
         press(&mut model, "2r");
-        assert_eq!((model.asking.clone(), model.said.as_str()), (None, "run 1 has not failed, it is finished"));
+        assert_eq!(
+            (model.asking.clone(), model.said.as_str()),
+            (None, "run 1 has not failed, it is finished")
+        );
         press(&mut model, "c");
         assert_eq!(model.said, "run 1 has ended, it is finished");
     }
@@ -205,7 +247,10 @@ mod tests {
         press(&mut model, "S");
         assert_eq!(model.rows[0], 30);
         press(&mut model, "ffff");
-        assert_eq!((model.filter.word(), model.rows.clone(), model.chosen), ("failed", vec![2], Some(2)));
+        assert_eq!(
+            (model.filter.word(), model.rows.clone(), model.chosen),
+            ("failed", vec![2], Some(2))
+        );
     }
 
     #[test]

@@ -44,7 +44,10 @@ impl Default for Log {
 impl Log {
     /// Begins with nothing, for a run.
     pub(crate) fn begin(&mut self, run: u64) {
-        *self = Self { run: Some(run), ..Self::default() };
+        *self = Self {
+            run: Some(run),
+            ..Self::default()
+        };
     }
 
     /// Takes in more output; that of another run comes too late.
@@ -55,7 +58,8 @@ impl Log {
         for piece in data.split_inclusive(|byte| *byte == b'\n') {
             let room = LINE_BYTES_MAX.saturating_sub(self.partial.len());
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-            self.partial.extend_from_slice(&text[..text.len().min(room)]);
+            self.partial
+                .extend_from_slice(&text[..text.len().min(room)]);
             if piece.ends_with(b"\n") {
                 self.finish_line();
             }
@@ -78,14 +82,19 @@ impl Log {
 
     fn finish_line(&mut self) {
         let line = String::from_utf8_lossy(&self.partial);
-        self.lines.push(printable(line.strip_suffix('\r').unwrap_or(&line)));
+        self.lines
+            .push(printable(line.strip_suffix('\r').unwrap_or(&line)));
         self.partial.clear();
     }
 
     /// Moves by lines, in a window of `n`.
     pub(crate) fn scroll(&mut self, by: isize, page: usize) {
         let last = self.lines.len().saturating_sub(page);
-        let top = if self.follows { last } else { self.top.min(last) };
+        let top = if self.follows {
+            last
+        } else {
+            self.top.min(last)
+        };
         self.top = top.saturating_add_signed(by).min(last);
         self.follows = self.top == last && by > 0;
     }
@@ -93,7 +102,11 @@ impl Log {
     /// Returns the first line of a window.
     pub(crate) fn first(&self, page: usize) -> usize {
         let last = self.lines.len().saturating_sub(page);
-        if self.follows { last } else { self.top.min(last) }
+        if self.follows {
+            last
+        } else {
+            self.top.min(last)
+        }
     }
 
     /// Goes to the next line that has the searched text, or the one before.
@@ -103,9 +116,18 @@ impl Log {
         }
         let here = self.first(page);
         let has = |place: &usize| self.lines[*place].contains(&self.search);
-        let (after, before) = ((here + 1).min(self.lines.len())..self.lines.len(), 0..here.min(self.lines.len()));
-        let found = if back { before.rev().chain(after.rev()).find(has) } else { after.chain(before).find(has) };
-        let found = found.or(Some(here).filter(|here| *here < self.lines.len()).filter(has));
+        let (after, before) = (
+            (here + 1).min(self.lines.len())..self.lines.len(),
+            0..here.min(self.lines.len()),
+        );
+        let found = if back {
+            before.rev().chain(after.rev()).find(has)
+        } else {
+            after.chain(before).find(has)
+        };
+        let found = found.or(Some(here)
+            .filter(|here| *here < self.lines.len())
+            .filter(has));
         if let Some(place) = found {
             (self.top, self.follows) = (place, false);
         }

@@ -43,15 +43,29 @@ impl Drop for Screen {
 /// Shows a sweep until the user leaves.
 pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &str) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
-    let source = WatchSource { controller: controller.clone(), sweep: sweep.to_owned(), events: sender };
+    let source = WatchSource {
+        controller: controller.clone(),
+        sweep: sweep.to_owned(),
+        events: sender,
+    };
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
     let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
     let screen = Screen(ratatui::try_init().context("the terminal cannot be set up")?);
     let (keys, inputs) = mpsc::channel(EVENTS_MAX);
     // Reading a terminal blocks; the thread ends with the receiver.
     std::thread::spawn(move || read(&keys));
-    let followed = [tokio::spawn(source.clone().follow()), tokio::spawn(source.clone().agents())];
-    let mut watch = Watch { screen, model: WatchModel::default(), source, output: None, list: None, measured: None };
+    let followed = [
+        tokio::spawn(source.clone().follow()),
+        tokio::spawn(source.clone().agents()),
+    ];
+    let mut watch = Watch {
+        screen,
+        model: WatchModel::default(),
+        source,
+        output: None,
+        list: None,
+        measured: None,
+    };
     let code = tokio::select! {
         code = watch.go(events, inputs) => code,
         _ = interrupt.recv() => Ok(ExitCode::from(130)),
@@ -89,7 +103,11 @@ struct Watch {
 }
 
 impl Watch {
-    async fn go(&mut self, mut events: mpsc::Receiver<WatchEvent>, mut inputs: mpsc::Receiver<Input>) -> Result<ExitCode> {
+    async fn go(
+        &mut self,
+        mut events: mpsc::Receiver<WatchEvent>,
+        mut inputs: mpsc::Receiver<Input>,
+    ) -> Result<ExitCode> {
         let mut tick = tokio::time::interval(TICK);
         loop {
             self.draw()?;
@@ -114,10 +132,20 @@ impl Watch {
     }
 
     fn draw(&mut self) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        let look = DrawOptions { color: console::colors_enabled(), now_ms: now };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| {
+                i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+            });
+        let look = DrawOptions {
+            color: console::colors_enabled(),
+            now_ms: now,
+        };
         let mut fit = draw::Fit::default();
-        self.screen.0.draw(|frame| fit = draw::draw(frame, &self.model, look)).context("the terminal cannot be written")?;
+        self.screen
+            .0
+            .draw(|frame| fit = draw::draw(frame, &self.model, look))
+            .context("the terminal cannot be written")?;
         self.model.page = fit.page;
         self.model.scroll = self.model.scroll.min(fit.last);
         Ok(())
@@ -134,7 +162,10 @@ impl Watch {
                 WatchEffect::Quit => return Some(ExitCode::SUCCESS),
                 WatchEffect::Interrupt => return Some(ExitCode::from(130)),
                 WatchEffect::Follow(run) => {
-                    if let Some(output) = self.output.replace(tokio::spawn(self.source.clone().output(run))) {
+                    if let Some(output) = self
+                        .output
+                        .replace(tokio::spawn(self.source.clone().output(run)))
+                    {
                         output.abort();
                     }
                 }
@@ -156,15 +187,27 @@ impl Watch {
 
     /// Asks for what the changes did not tell.
     fn complete(&mut self) {
-        let is_due = self.list.as_ref().is_none_or(|(task, when)| task.is_finished() && when.elapsed() >= LIST_EVERY);
+        let is_due = self
+            .list
+            .as_ref()
+            .is_none_or(|(task, when)| task.is_finished() && when.elapsed() >= LIST_EVERY);
         if is_due && self.model.lost.is_none() {
             let states = self.model.missing();
             if !states.is_empty() {
-                self.list = Some((tokio::spawn(self.source.clone().list(states)), Instant::now()));
+                self.list = Some((
+                    tokio::spawn(self.source.clone().list(states)),
+                    Instant::now(),
+                ));
             }
         }
-        let is_old = self.measured.is_none_or(|when| when.elapsed() >= LIST_EVERY);
-        let run = self.model.run().filter(|run| run.state == "running").map(|run| run.run);
+        let is_old = self
+            .measured
+            .is_none_or(|when| when.elapsed() >= LIST_EVERY);
+        let run = self
+            .model
+            .run()
+            .filter(|run| run.state == "running")
+            .map(|run| run.run);
         if let (View::Run, true, Some(run)) = (self.model.view, is_old, run) {
             self.measure(run);
         }

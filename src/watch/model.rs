@@ -131,7 +131,9 @@ impl WatchModel {
                 self.arrange();
             }
             WatchEvent::Agents(agents) => self.agents = agents,
-            WatchEvent::Metrics { run, points } => (self.points_of, self.points) = (Some(run), points),
+            WatchEvent::Metrics { run, points } => {
+                (self.points_of, self.points) = (Some(run), points);
+            }
             WatchEvent::Output { run, data } => self.log.more(run, &data),
             WatchEvent::OutputEnded { run, problem } => self.log.end(run, problem),
             WatchEvent::Lost(reason) => self.lost = Some(reason),
@@ -153,14 +155,24 @@ impl WatchModel {
     /// Returns the states of which some runs are not known: a change tells of a few runs only.
     pub(crate) fn missing(&self) -> Vec<String> {
         let sweep = &self.sweep;
-        let told = [sweep.queued, sweep.finished, sweep.stopped, sweep.failed, sweep.cancelled];
+        let told = [
+            sweep.queued,
+            sweep.finished,
+            sweep.stopped,
+            sweep.failed,
+            sweep.cancelled,
+        ];
         let mut known = [0_u64; STATES.len()];
         for run in self.runs.values() {
             if let Some(place) = STATES.iter().position(|state| *state == run.state) {
                 known[place] += 1;
             }
         }
-        let differ = STATES.iter().zip(told).zip(known).filter(|((_, told), known)| told != known);
+        let differ = STATES
+            .iter()
+            .zip(told)
+            .zip(known)
+            .filter(|((_, told), known)| told != known);
         differ.map(|((state, _), _)| (*state).to_owned()).collect()
     }
 
@@ -170,7 +182,10 @@ impl WatchModel {
         let mut rows: Vec<&Run> = fitting.collect();
         rows.sort_by(|a, b| self.order.compare(a, b, self.descending));
         self.rows = rows.into_iter().map(|run| run.run).collect();
-        if self.chosen.is_none_or(|chosen| !self.runs.contains_key(&chosen)) {
+        if self
+            .chosen
+            .is_none_or(|chosen| !self.runs.contains_key(&chosen))
+        {
             self.chosen = self.rows.first().copied();
         }
     }
@@ -182,7 +197,10 @@ impl WatchModel {
 
     /// Returns the place of the chosen run in the table.
     pub(crate) fn place(&self) -> usize {
-        self.rows.iter().position(|run| Some(*run) == self.chosen).unwrap_or(0)
+        self.rows
+            .iter()
+            .position(|run| Some(*run) == self.chosen)
+            .unwrap_or(0)
     }
 
     /// Returns the failed runs.
@@ -196,20 +214,41 @@ mod tests {
     use super::*;
 
     fn run(run: u64, state: &str) -> Run {
-        Run { run, state: state.to_owned(), ..Run::default() }
+        Run {
+            run,
+            state: state.to_owned(),
+            ..Run::default()
+        }
     }
 
     fn change(running: Vec<Run>, ended: Vec<Run>, sweep: Sweep) -> WatchEvent {
-        WatchEvent::Changed(Box::new(WatchSweepResponse { sweep: Some(sweep), running, ended, best: None }))
+        WatchEvent::Changed(Box::new(WatchSweepResponse {
+            sweep: Some(sweep),
+            running,
+            ended,
+            best: None,
+        }))
     }
 
     #[test]
     fn only_states_with_unknown_runs_are_asked_for() {
         let mut model = WatchModel::default();
-        let sweep = Sweep { finished: 1, failed: 2, running: 1, ..Sweep::default() };
-        model.apply(change(vec![run(4, "running")], vec![run(1, "finished"), run(2, "failed")], sweep));
+        let sweep = Sweep {
+            finished: 1,
+            failed: 2,
+            running: 1,
+            ..Sweep::default()
+        };
+        model.apply(change(
+            vec![run(4, "running")],
+            vec![run(1, "finished"), run(2, "failed")],
+            sweep,
+        ));
         assert_eq!(model.missing(), ["failed"]);
-        model.apply(WatchEvent::Listed { states: vec!["failed".to_owned()], runs: vec![run(2, "failed"), run(3, "failed")] });
+        model.apply(WatchEvent::Listed {
+            states: vec!["failed".to_owned()],
+            runs: vec![run(2, "failed"), run(3, "failed")],
+        });
         assert!(model.missing().is_empty());
         assert_eq!(model.rows, [1, 2, 3, 4]);
     }
@@ -217,8 +256,22 @@ mod tests {
     #[test]
     fn a_run_that_moved_on_is_known_once() {
         let mut model = WatchModel::default();
-        model.apply(change(vec![run(1, "running")], Vec::new(), Sweep { running: 1, ..Sweep::default() }));
-        model.apply(change(Vec::new(), vec![run(1, "finished")], Sweep { finished: 1, ..Sweep::default() }));
+        model.apply(change(
+            vec![run(1, "running")],
+            Vec::new(),
+            Sweep {
+                running: 1,
+                ..Sweep::default()
+            },
+        ));
+        model.apply(change(
+            Vec::new(),
+            vec![run(1, "finished")],
+            Sweep {
+                finished: 1,
+                ..Sweep::default()
+            },
+        ));
         assert!(model.missing().is_empty());
         assert_eq!((model.rows.len(), model.running.len()), (1, 0));
     }

@@ -87,7 +87,9 @@ impl Order {
                 (Some(a), Some(b)) => turned(a.total_cmp(&b)),
                 (a, b) => b.is_some().cmp(&a.is_some()),
             },
-            Self::Ended => (a.ended_ms == 0).cmp(&(b.ended_ms == 0)).then(turned(a.ended_ms.cmp(&b.ended_ms))),
+            Self::Ended => (a.ended_ms == 0)
+                .cmp(&(b.ended_ms == 0))
+                .then(turned(a.ended_ms.cmp(&b.ended_ms))),
         };
         first.then(a.run.cmp(&b.run))
     }
@@ -104,7 +106,11 @@ mod tests {
 
     #[test]
     fn runs_without_a_value_come_last_whichever_way() {
-        let run = |run, value| Run { run, value, ..Run::default() };
+        let run = |run, value| Run {
+            run,
+            value,
+            ..Run::default()
+        };
         let order = |descending| {
             let mut runs = [run(1, None), run(2, Some(2.0)), run(3, Some(1.0))];
             runs.sort_by(|a, b| Order::Value.compare(a, b, descending));

@@ -6,8 +6,8 @@ use anyhow::{Result, anyhow};
 use sweep_agent::channel::is_outcome_unknown;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use sweep_proto::v1::{
-    CancelRunRequest, GetLogsRequest, GetMetricsRequest, ListAgentsRequest, ListRunsRequest, RetryRunsRequest, SetSweepStateRequest,
-    WatchSweepRequest,
+    CancelRunRequest, GetLogsRequest, GetMetricsRequest, ListAgentsRequest, ListRunsRequest,
+    RetryRunsRequest, SetSweepStateRequest, WatchSweepRequest,
 };
 use tokio::sync::mpsc::Sender;
 
@@ -43,10 +43,23 @@ impl WatchSource {
 
     async fn watch(&self) -> Result<()> {
         let mut client = self.controller.connect().await?;
-        let stream = client.service.watch_sweep(WatchSweepRequest { sweep_id: self.sweep.clone() }).await;
-        let mut stream = stream.map_err(|status| client.explain(&status))?.into_inner();
-        while let Some(view) = stream.message().await.map_err(|status| client.explain(&status))? {
-            self.events.send(WatchEvent::Changed(Box::new(view))).await?;
+        let stream = client
+            .service
+            .watch_sweep(WatchSweepRequest {
+                sweep_id: self.sweep.clone(),
+            })
+            .await;
+        let mut stream = stream
+            .map_err(|status| client.explain(&status))?
+            .into_inner();
+        while let Some(view) = stream
+            .message()
+            .await
+            .map_err(|status| client.explain(&status))?
+        {
+            self.events
+                .send(WatchEvent::Changed(Box::new(view)))
+                .await?;
         }
         Ok(())
     }
@@ -55,8 +68,15 @@ impl WatchSource {
     pub(super) async fn agents(self) {
         while !self.events.is_closed() {
             if let Ok(client) = self.controller.connect().await {
-                let request = ListAgentsRequest { sweep_id: self.sweep.clone() };
-                if let Ok(answer) = client.call(request, async |mut service, request| service.list_agents(request).await).await {
+                let request = ListAgentsRequest {
+                    sweep_id: self.sweep.clone(),
+                };
+                if let Ok(answer) = client
+                    .call(request, async |mut service, request| {
+                        service.list_agents(request).await
+                    })
+                    .await
+                {
                     let _ = self.events.send(WatchEvent::Agents(answer.agents)).await;
                 }
             }
@@ -67,9 +87,16 @@ impl WatchSource {
     /// Lists the runs in some states.
     pub(super) async fn list(self, states: Vec<String>) {
         // What does not come now is asked for again: the counts still differ then.
-        let Ok(mut client) = self.controller.connect().await else { return };
-        let request = ListRunsRequest { sweep_id: self.sweep.clone(), states: states.clone() };
-        let Ok(stream) = client.service.list_runs(request).await else { return };
+        let Ok(mut client) = self.controller.connect().await else {
+            return;
+        };
+        let request = ListRunsRequest {
+            sweep_id: self.sweep.clone(),
+            states: states.clone(),
+        };
+        let Ok(stream) = client.service.list_runs(request).await else {
+            return;
+        };
         let mut stream = stream.into_inner();
         let mut runs = Vec::new();
         loop {
@@ -84,9 +111,17 @@ impl WatchSource {
 
     /// Reads the metrics of a run.
     pub(super) async fn metrics(self, run: u64) {
-        let Ok(mut client) = self.controller.connect().await else { return };
-        let request = GetMetricsRequest { sweep_id: self.sweep.clone(), run, attempt: 0 };
-        let Ok(stream) = client.service.get_metrics(request).await else { return };
+        let Ok(mut client) = self.controller.connect().await else {
+            return;
+        };
+        let request = GetMetricsRequest {
+            sweep_id: self.sweep.clone(),
+            run,
+            attempt: 0,
+        };
+        let Ok(stream) = client.service.get_metrics(request).await else {
+            return;
+        };
         let mut stream = stream.into_inner();
         let mut points = Vec::new();
         while let Ok(Some(page)) = stream.message().await {
@@ -105,20 +140,40 @@ impl WatchSource {
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
         };
-        let _ = self.events.send(WatchEvent::OutputEnded { run, problem }).await;
+        let _ = self
+            .events
+            .send(WatchEvent::OutputEnded { run, problem })
+            .await;
     }
 
     async fn output_from(&self, run: u64, offset: &mut u64) -> Result<()> {
         let mut client = self.controller.connect().await?;
-        let request = GetLogsRequest { sweep_id: self.sweep.clone(), run, attempt: 0, offset: *offset, follow: true };
+        let request = GetLogsRequest {
+            sweep_id: self.sweep.clone(),
+            run,
+            attempt: 0,
+            offset: *offset,
+            follow: true,
+        };
         let refused = |status: tonic::Status| match is_outcome_unknown(status.code()) {
             true => anyhow!("{}", status.message()),
             false => anyhow::Error::from(FinalRefusal(status.message().to_owned())),
         };
-        let mut stream = client.service.get_logs(request).await.map_err(refused)?.into_inner();
+        let mut stream = client
+            .service
+            .get_logs(request)
+            .await
+            .map_err(refused)?
+            .into_inner();
         while let Some(chunk) = stream.message().await.map_err(refused)? {
             *offset = chunk.offset + chunk.data.len() as u64;
-            self.events.send(WatchEvent::Output { run, data: chunk.data }).await.map_err(|_| FinalRefusal(String::new()))?;
+            self.events
+                .send(WatchEvent::Output {
+                    run,
+                    data: chunk.data,
+                })
+                .await
+                .map_err(|_| FinalRefusal(String::new()))?;
         }
         Ok(())
     }
@@ -138,21 +193,53 @@ impl WatchSource {
             Deed::Pause => self.set(&client, Action::Pause).await,
             Deed::Resume => self.set(&client, Action::Resume).await,
             Deed::Retry(run) => {
-                let request = RetryRunsRequest { sweep_id: self.sweep.clone(), runs: vec![*run], request_id: request_id()? };
-                let answer = client.call(request, async |mut service, request| service.retry_runs(request).await).await?;
-                Ok(if answer.requeued.is_empty() { answer.skipped.join("; ") } else { format!("run {run} is queued again") })
+                let request = RetryRunsRequest {
+                    sweep_id: self.sweep.clone(),
+                    runs: vec![*run],
+                    request_id: request_id()?,
+                };
+                let answer = client
+                    .call(request, async |mut service, request| {
+                        service.retry_runs(request).await
+                    })
+                    .await?;
+                Ok(if answer.requeued.is_empty() {
+                    answer.skipped.join("; ")
+                } else {
+                    format!("run {run} is queued again")
+                })
             }
             Deed::Cancel(run) => {
-                let request = CancelRunRequest { sweep_id: self.sweep.clone(), run: *run, request_id: request_id()? };
-                let answer = client.call(request, async |mut service, request| service.cancel_run(request).await).await?;
-                Ok(if answer.state == "cancelled" { format!("run {run} is cancelled") } else { format!("run {run} is being ended") })
+                let request = CancelRunRequest {
+                    sweep_id: self.sweep.clone(),
+                    run: *run,
+                    request_id: request_id()?,
+                };
+                let answer = client
+                    .call(request, async |mut service, request| {
+                        service.cancel_run(request).await
+                    })
+                    .await?;
+                Ok(if answer.state == "cancelled" {
+                    format!("run {run} is cancelled")
+                } else {
+                    format!("run {run} is being ended")
+                })
             }
         }
     }
 
     async fn set(&self, client: &Client, action: Action) -> Result<String> {
-        let request = SetSweepStateRequest { sweep_id: self.sweep.clone(), action: action.into(), request_id: request_id()? };
-        let answer = client.call(request, async |mut service, request| service.set_sweep_state(request).await).await?;
+        let request = SetSweepStateRequest {
+            sweep_id: self.sweep.clone(),
+            action: action.into(),
+            request_id: request_id()?,
+        };
+        let answer = client
+            .call(request, async |mut service, request| {
+                service.set_sweep_state(request).await
+            })
+            .await?;
         Ok(format!("the sweep is {}", answer.state))
     }
 }

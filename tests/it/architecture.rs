@@ -11,15 +11,43 @@ use regex::Regex;
 /// Each crate, its folder, and the crates of ours that it may depend on.
 const CRATES: [(&str, &str, &[&str]); 9] = [
     // `sweep-lifecycle` for `spec` alone: `sweep check` needs no server.
-    ("sweep", ".", &["sweep-agent", "sweep-code", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
-    ("sweep-controller", "controller", &["sweep-code", "sweep-lifecycle", "sweep-proto", "sweep-search"]),
+    (
+        "sweep",
+        ".",
+        &[
+            "sweep-agent",
+            "sweep-code",
+            "sweep-controller",
+            "sweep-lifecycle",
+            "sweep-proto",
+        ],
+    ),
+    (
+        "sweep-controller",
+        "controller",
+        &[
+            "sweep-code",
+            "sweep-lifecycle",
+            "sweep-proto",
+            "sweep-search",
+        ],
+    ),
     ("sweep-agent", "agent", &["sweep-code", "sweep-proto"]),
     ("sweep-code", "code", &[]),
     ("sweep-lifecycle", "controller/lifecycle", &["sweep-search"]),
     ("sweep-search", "search", &[]),
     ("sweep-proto", "proto", &[]),
     ("wine", "examples/wine", &[]),
-    ("sweep-simulation", "tests/simulation", &["sweep-agent", "sweep-controller", "sweep-lifecycle", "sweep-proto"]),
+    (
+        "sweep-simulation",
+        "tests/simulation",
+        &[
+            "sweep-agent",
+            "sweep-controller",
+            "sweep-lifecycle",
+            "sweep-proto",
+        ],
+    ),
 ];
 
 /// The folder of the one crate that enables the feature `simulation`.
@@ -44,16 +72,24 @@ const IMPURE: [&str; 14] = [
 ];
 
 /// Names that say nothing about what is inside.
-const DRAWERS: [&str; 9] = ["common", "helper", "helpers", "imp", "misc", "shared", "types", "util", "utils"];
+const DRAWERS: [&str; 9] = [
+    "common", "helper", "helpers", "imp", "misc", "shared", "types", "util", "utils",
+];
 
 #[test]
 fn crates_depend_on_each_other_as_drawn() {
     let names: BTreeSet<&str> = CRATES.iter().map(|(name, ..)| *name).collect();
     for (name, folder, allowed) in CRATES {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
-        let ours: Vec<String> = dependencies(&manifest).into_iter().filter(|dependency| names.contains(dependency.as_str())).collect();
+        let ours: Vec<String> = dependencies(&manifest)
+            .into_iter()
+            .filter(|dependency| names.contains(dependency.as_str()))
+            .collect();
         for dependency in ours {
-            assert!(allowed.contains(&dependency.as_str()), "{name} may not depend on {dependency}");
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} may not depend on {dependency}"
+            );
         }
     }
 }
@@ -62,19 +98,42 @@ fn crates_depend_on_each_other_as_drawn() {
 fn every_member_is_tested_and_linted() {
     let manifest = read(&root().join("Cargo.toml"));
     let list = |key: &str| {
-        let line = manifest.lines().find(|line| line.starts_with(&format!("{key} = "))).expect(key);
-        line.split('"').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>()
+        let line = manifest
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .expect(key);
+        line.split('"')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
     };
-    let drawn: BTreeSet<String> = CRATES.iter().map(|(_, folder, _)| (*folder).to_owned()).collect();
+    let drawn: BTreeSet<String> = CRATES
+        .iter()
+        .map(|(_, folder, _)| (*folder).to_owned())
+        .collect();
     assert_eq!(list("members"), drawn, "the drawing above has all members");
     let mut tested = list("default-members");
     tested.insert(SIMULATION.to_owned());
-    assert_eq!(list("members"), tested, "`cargo test` at the root tests all members but the simulation");
-    assert!(read(&root().join(".ci/run")).contains("cargo test -p sweep-simulation"), "CI tests the simulation by itself");
+    assert_eq!(
+        list("members"),
+        tested,
+        "`cargo test` at the root tests all members but the simulation"
+    );
+    assert!(
+        read(&root().join(".ci/run")).contains("cargo test -p sweep-simulation"),
+        "CI tests the simulation by itself"
+    );
     // All of sweep-proto is generated.
-    for (name, folder, _) in CRATES.into_iter().filter(|(name, ..)| *name != "sweep-proto") {
+    for (name, folder, _) in CRATES
+        .into_iter()
+        .filter(|(name, ..)| *name != "sweep-proto")
+    {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{name} has the lints of the workspace");
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{name} has the lints of the workspace"
+        );
     }
 }
 
@@ -84,13 +143,29 @@ fn what_people_build_has_no_feature_simulation() {
     for (name, folder, _) in CRATES {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         let is_simulation = folder == SIMULATION;
-        assert_eq!(enabled.is_match(&manifest), is_simulation, "{name}: the simulation alone enables the feature `simulation`");
-        assert!(is_simulation || !dependencies(&manifest).contains(&"sweep-simulation".to_owned()), "{name} may not need the simulation");
-        assert!(!manifest.lines().any(|line| line.starts_with("default = ")), "{name}: no feature is on by default");
+        assert_eq!(
+            enabled.is_match(&manifest),
+            is_simulation,
+            "{name}: the simulation alone enables the feature `simulation`"
+        );
+        assert!(
+            is_simulation || !dependencies(&manifest).contains(&"sweep-simulation".to_owned()),
+            "{name} may not need the simulation"
+        );
+        assert!(
+            !manifest.lines().any(|line| line.starts_with("default = ")),
+            "{name}: no feature is on by default"
+        );
     }
     let members = read(&root().join("Cargo.toml"));
-    let default_members = members.lines().find(|line| line.starts_with("default-members")).expect("the manifest has them");
-    assert!(!default_members.contains(SIMULATION), "with the simulation, `cargo build` at the root would enable its feature everywhere");
+    let default_members = members
+        .lines()
+        .find(|line| line.starts_with("default-members"))
+        .expect("the manifest has them");
+    assert!(
+        !default_members.contains(SIMULATION),
+        "with the simulation, `cargo build` at the root would enable its feature everywhere"
+    );
 }
 
 #[test]
@@ -98,12 +173,23 @@ fn pure_crates_stay_pure() {
     for folder in ["search", "controller/lifecycle"] {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         for dependency in section_names(&manifest, "dependencies") {
-            assert!(!IMPURE.contains(&dependency.as_str()), "{folder} is pure: it may not depend on {dependency}");
+            assert!(
+                !IMPURE.contains(&dependency.as_str()),
+                "{folder} is pure: it may not depend on {dependency}"
+            );
         }
         let bans = read(&root().join(folder).join("clippy.toml"));
-        for ban in ["std::time::Instant::now", "std::time::SystemTime::now", "std::env::var", "std::fs::read", "std::collections::HashMap"]
-        {
-            assert!(bans.contains(&format!("\"{ban}\"")), "{folder}/clippy.toml bans {ban}");
+        for ban in [
+            "std::time::Instant::now",
+            "std::time::SystemTime::now",
+            "std::env::var",
+            "std::fs::read",
+            "std::collections::HashMap",
+        ] {
+            assert!(
+                bans.contains(&format!("\"{ban}\"")),
+                "{folder}/clippy.toml bans {ban}"
+            );
         }
     }
 }
@@ -120,9 +206,14 @@ fn the_command_line_knows_nothing_of_lifecycle_but_the_sweep_file() {
 
 #[test]
 fn lifecycle_never_searches() {
-    let search = Regex::new(r"\bsuggest::suggest\b|\bsweep_search::(sampler|gp|acquisition)\b").expect("it compiles");
+    let search = Regex::new(r"\bsuggest::suggest\b|\bsweep_search::(sampler|gp|acquisition)\b")
+        .expect("it compiles");
     for (path, code) in sources("controller/lifecycle/src") {
-        assert!(!search.is_match(&code), "{}: lifecycle decides, the planner searches", path.display());
+        assert!(
+            !search.is_match(&code),
+            "{}: lifecycle decides, the planner searches",
+            path.display()
+        );
     }
 }
 
@@ -130,7 +221,10 @@ fn lifecycle_never_searches() {
 fn files_form_no_cycles() {
     for (name, folder, _) in CRATES {
         let edges = crate_edges(folder);
-        let edges = edges.into_iter().map(|(from, to)| (text(&from), to.iter().map(|to| text(to)).collect())).collect();
+        let edges = edges
+            .into_iter()
+            .map(|(from, to)| (text(&from), to.iter().map(|to| text(to)).collect()))
+            .collect();
         if let Some(cycle) = cycle(&edges) {
             panic!("{name}: files import in a cycle: {}", cycle.join(" → "));
         }
@@ -146,21 +240,42 @@ fn modules_import_in_the_stated_order() {
         if edges.len() < 2 {
             continue;
         }
-        let root = ["lib.rs", "main.rs"].map(|file| root().join(folder).join("src").join(file)).into_iter().find(|path| path.is_file());
+        let root = ["lib.rs", "main.rs"]
+            .map(|file| root().join(folder).join("src").join(file))
+            .into_iter()
+            .find(|path| path.is_file());
         let code = read(&root.expect("a crate has one of them"));
-        let doc: Vec<&str> = code.lines().filter_map(|line| line.strip_prefix("//!")).map(str::trim).collect();
+        let doc: Vec<&str> = code
+            .lines()
+            .filter_map(|line| line.strip_prefix("//!"))
+            .map(str::trim)
+            .collect();
         let doc = doc.join(" ");
-        let stated = order.captures(&doc).unwrap_or_else(|| panic!("{name}: its first lines state no order of the modules"));
-        let layers: Vec<Vec<&str>> = stated[1].split('→').map(|layer| layer.split(',').map(str::trim).collect()).collect();
+        let stated = order
+            .captures(&doc)
+            .unwrap_or_else(|| panic!("{name}: its first lines state no order of the modules"));
+        let layers: Vec<Vec<&str>> = stated[1]
+            .split('→')
+            .map(|layer| layer.split(',').map(str::trim).collect())
+            .collect();
         let layer = |module: &str| layers.iter().position(|layer| layer.contains(&module));
         for (from, targets) in &edges {
-            let Some(left) = layer(from) else { panic!("{name}: the stated order lacks `{from}`") };
+            let Some(left) = layer(from) else {
+                panic!("{name}: the stated order lacks `{from}`")
+            };
             for to in targets {
-                assert!(layer(to).is_some_and(|right| left < right), "{name}: `{from}` imports `{to}`, and the stated order is {layers:?}");
+                assert!(
+                    layer(to).is_some_and(|right| left < right),
+                    "{name}: `{from}` imports `{to}`, and the stated order is {layers:?}"
+                );
             }
         }
         let count = layers.iter().map(Vec::len).sum::<usize>();
-        assert_eq!(count, edges.len(), "{name}: the stated order has each module once, and no others");
+        assert_eq!(
+            count,
+            edges.len(),
+            "{name}: the stated order has each module once, and no others"
+        );
     }
 }
 
@@ -169,39 +284,87 @@ fn cycles_are_found() {
     let file = |path: &str, code: &str| (PathBuf::from("src").join(path), code.to_owned());
     let files = [
         file("lib.rs", "mod a; mod b; pub use crate::b::deep::Leaf;"),
-        file("a.rs", "#[cfg(test)]\nmod tests { use crate::c::Y; }\nuse crate::b::X;\nfn f() -> &'static str { \"crate::c::Z\" }"),
-        file("b/mod.rs", "mod deep;\npub use self::deep::Leaf;\npub struct X; // crate::c::Commented"),
+        file(
+            "a.rs",
+            "#[cfg(test)]\nmod tests { use crate::c::Y; }\nuse crate::b::X;\nfn f() -> &'static str { \"crate::c::Z\" }",
+        ),
+        file(
+            "b/mod.rs",
+            "mod deep;\npub use self::deep::Leaf;\npub struct X; // crate::c::Commented",
+        ),
         file(
             "b/deep.rs",
             "use crate::{\n    c,\n    d::{self, F},\n};\nfn g() { c::g(); inner::h(super::X) }\nmod inner { use super::local; }",
         ),
-        file("c.rs", "#[cfg(test)]\nmod tests;\nfn g() -> crate::Leaf { crate::b::Leaf }"),
+        file(
+            "c.rs",
+            "#[cfg(test)]\nmod tests;\nfn g() -> crate::Leaf { crate::b::Leaf }",
+        ),
         file("c/tests.rs", "use crate::a::f;"),
         file("d.rs", ""),
     ];
     let edges = imports::edges(&files, Path::new("src"));
-    let of = |module: &str| edges[&module.split("::").map(str::to_owned).collect::<Vec<_>>()].iter().map(|to| text(to)).collect::<Vec<_>>();
+    let of = |module: &str| {
+        edges[&module.split("::").map(str::to_owned).collect::<Vec<_>>()]
+            .iter()
+            .map(|to| text(to))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of("a"), ["b"]);
     assert_eq!(of("b"), [""; 0], "it re-exports and does not use");
-    assert_eq!(of("b::deep"), ["b", "c", "d"], "`super` in an inline module is the file");
-    assert_eq!(of("c"), ["b::deep"], "an item belongs to the file that defines it");
+    assert_eq!(
+        of("b::deep"),
+        ["b", "c", "d"],
+        "`super` in an inline module is the file"
+    );
+    assert_eq!(
+        of("c"),
+        ["b::deep"],
+        "an item belongs to the file that defines it"
+    );
     assert!(!edges.contains_key(&["c".to_owned(), "tests".to_owned()][..]));
-    let edges = edges.iter().map(|(from, to)| (text(from), to.iter().map(|to| text(to)).collect())).collect();
-    assert_eq!(cycle(&edges), Some(["b::deep", "c", "b::deep"].map(str::to_owned).to_vec()));
-    assert_eq!(imports::top_level(&imports::edges(&files[1..4], Path::new("src")))["a"], ["b".to_owned()].into());
+    let edges = edges
+        .iter()
+        .map(|(from, to)| (text(from), to.iter().map(|to| text(to)).collect()))
+        .collect();
+    assert_eq!(
+        cycle(&edges),
+        Some(["b::deep", "c", "b::deep"].map(str::to_owned).to_vec())
+    );
+    assert_eq!(
+        imports::top_level(&imports::edges(&files[1..4], Path::new("src")))["a"],
+        ["b".to_owned()].into()
+    );
 }
 
 #[test]
 fn no_module_is_a_drawer() {
     let inline = Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))? )?mod (\w+)").expect("it compiles");
-    for folder in CRATES.iter().map(|(_, folder, _)| format!("{folder}/src")).chain(["tests".to_owned()]) {
-        for path in files(&root().join(&folder)).into_iter().filter(|path| is_rust(path)) {
-            let parts = path.strip_prefix(root()).expect("it lies under the root").with_extension("");
+    for folder in CRATES
+        .iter()
+        .map(|(_, folder, _)| format!("{folder}/src"))
+        .chain(["tests".to_owned()])
+    {
+        for path in files(&root().join(&folder))
+            .into_iter()
+            .filter(|path| is_rust(path))
+        {
+            let parts = path
+                .strip_prefix(root())
+                .expect("it lies under the root")
+                .with_extension("");
             let code = read(&path);
-            let names =
-                parts.iter().filter_map(|part| part.to_str()).chain(inline.captures_iter(&code).map(|found| found.extract::<1>().1[0]));
+            let names = parts.iter().filter_map(|part| part.to_str()).chain(
+                inline
+                    .captures_iter(&code)
+                    .map(|found| found.extract::<1>().1[0]),
+            );
             for name in names {
-                assert!(!DRAWERS.contains(&name), "{}: a module called {name} says nothing", path.display());
+                assert!(
+                    !DRAWERS.contains(&name),
+                    "{}: a module called {name} says nothing",
+                    path.display()
+                );
             }
         }
     }
@@ -213,9 +376,19 @@ fn every_example_is_run() {
     let mut count = 0;
     for entry in fs::read_dir(root().join("examples")).expect("there are examples") {
         let path = entry.expect("it can be listed").path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("its name is plain").to_owned();
-        assert!(path.join("sweep.yaml").is_file(), "examples/{name} has a sweep.yaml");
-        assert!(ci.contains(&format!("examples/{name}/")), "examples/{name} is run by .ci/run");
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("its name is plain")
+            .to_owned();
+        assert!(
+            path.join("sweep.yaml").is_file(),
+            "examples/{name} has a sweep.yaml"
+        );
+        assert!(
+            ci.contains(&format!("examples/{name}/")),
+            "examples/{name} is run by .ci/run"
+        );
         count += 1;
     }
     assert!(count >= 2);
@@ -226,9 +399,16 @@ fn no_test_file_is_forgotten() {
     let main = read(&root().join("tests/it/main.rs"));
     for entry in fs::read_dir(root().join("tests/it")).expect("this file is in it") {
         let path = entry.expect("it can be listed").path();
-        let name = path.file_stem().and_then(|name| name.to_str()).expect("its name is plain").to_owned();
+        let name = path
+            .file_stem()
+            .and_then(|name| name.to_str())
+            .expect("its name is plain")
+            .to_owned();
         if name != "main" && (is_rust(&path) || path.join("mod.rs").is_file()) {
-            assert!(main.lines().any(|line| line == format!("mod {name};")), "tests/it/main.rs has no `mod {name};`");
+            assert!(
+                main.lines().any(|line| line == format!("mod {name};")),
+                "tests/it/main.rs has no `mod {name};`"
+            );
         }
     }
 }
@@ -243,25 +423,44 @@ fn no_file_names_the_folder_it_was_written_in() {
     let here = root().to_str().expect("its name is plain").to_owned();
     for path in files(&root()) {
         // Pictures and the like are no text.
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        assert!(!text.contains(&here), "{} works on this machine only", path.display());
+        let Ok(text) = fs::read_to_string(&path) else {
+            continue;
+        };
+        assert!(
+            !text.contains(&here),
+            "{} works on this machine only",
+            path.display()
+        );
     }
 }
 
 /// Returns the imports between the files of a crate.
 fn crate_edges(folder: &str) -> imports::Edges {
     let folder = root().join(folder).join("src");
-    let sources: Vec<_> = files(&folder).into_iter().filter(|path| is_rust(path)).map(|path| (path.clone(), read(&path))).collect();
+    let sources: Vec<_> = files(&folder)
+        .into_iter()
+        .filter(|path| is_rust(path))
+        .map(|path| (path.clone(), read(&path)))
+        .collect();
     imports::edges(&sources, &folder)
 }
 
 fn text(module: &[String]) -> String {
-    if module.is_empty() { "the crate's root".to_owned() } else { module.join("::") }
+    if module.is_empty() {
+        "the crate's root".to_owned()
+    } else {
+        module.join("::")
+    }
 }
 
 /// Returns a cycle, if there is one.
 fn cycle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
-    fn visit(node: &str, edges: &BTreeMap<String, BTreeSet<String>>, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
+    fn visit(
+        node: &str,
+        edges: &BTreeMap<String, BTreeSet<String>>,
+        path: &mut Vec<String>,
+        done: &mut BTreeSet<String>,
+    ) -> bool {
         if done.contains(node) {
             return false;
         }
@@ -271,7 +470,12 @@ fn cycle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
             path.drain(..start);
             return true;
         }
-        if edges.get(node).into_iter().flatten().any(|next| visit(next, edges, path, done)) {
+        if edges
+            .get(node)
+            .into_iter()
+            .flatten()
+            .any(|next| visit(next, edges, path, done))
+        {
             return true;
         }
         path.pop();
@@ -279,32 +483,56 @@ fn cycle(edges: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
         false
     }
     let (mut path, mut done) = (Vec::new(), BTreeSet::new());
-    edges.keys().any(|node| visit(node, edges, &mut path, &mut done)).then_some(path)
+    edges
+        .keys()
+        .any(|node| visit(node, edges, &mut path, &mut done))
+        .then_some(path)
 }
 
 /// Returns the Rust files under a folder of the repository, without their tests and comments.
 fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let paths = files(&root().join(folder)).into_iter().filter(|path| is_rust(path) && !path.ends_with("tests.rs"));
-    let sources: Vec<(PathBuf, String)> = paths.map(|path| (path.clone(), without_tests(&read(&path)))).collect();
+    let paths = files(&root().join(folder))
+        .into_iter()
+        .filter(|path| is_rust(path) && !path.ends_with("tests.rs"));
+    let sources: Vec<(PathBuf, String)> = paths
+        .map(|path| (path.clone(), without_tests(&read(&path))))
+        .collect();
     assert!(!sources.is_empty(), "{folder} has no Rust files");
     sources
 }
 
 fn without_tests(code: &str) -> String {
-    let tests = Regex::new(r"#\[cfg\((?:all\()?test\b[^\n]*\n?\s*(?:#[^\n]*\n\s*)*(?:pub(?:\([^)]*\))? )?mod \w+ \{").expect("it compiles");
-    let code = tests.find(code).map_or(code, |found| &code[..found.start()]);
-    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let tests = Regex::new(
+        r"#\[cfg\((?:all\()?test\b[^\n]*\n?\s*(?:#[^\n]*\n\s*)*(?:pub(?:\([^)]*\))? )?mod \w+ \{",
+    )
+    .expect("it compiles");
+    let code = tests
+        .find(code)
+        .map_or(code, |found| &code[..found.start()]);
+    let lines: Vec<&str> = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     lines.join("\n")
 }
 
 /// Returns what a manifest depends on, for building and for testing.
 fn dependencies(manifest: &str) -> Vec<String> {
-    ["dependencies", "dev-dependencies", "build-dependencies"].iter().flat_map(|section| section_names(manifest, section)).collect()
+    ["dependencies", "dev-dependencies", "build-dependencies"]
+        .iter()
+        .flat_map(|section| section_names(manifest, section))
+        .collect()
 }
 
 fn section_names(manifest: &str, section: &str) -> Vec<String> {
-    let lines = manifest.lines().skip_while(|line| *line != format!("[{section}]")).skip(1).take_while(|line| !line.starts_with('['));
-    let names = lines.filter_map(|line| line.split(['.', ' ', '=']).next()).filter(|name| !name.is_empty() && !name.starts_with('#'));
+    let lines = manifest
+        .lines()
+        .skip_while(|line| *line != format!("[{section}]"))
+        .skip(1)
+        .take_while(|line| !line.starts_with('['));
+    let names = lines
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|name| !name.is_empty() && !name.starts_with('#'));
     names.map(str::to_owned).collect()
 }
 
@@ -323,7 +551,9 @@ fn read(path: &Path) -> String {
 /// Returns all files under a folder, but for build outputs and git's own.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for entry in
+        fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let entry = entry.expect("it can be listed");
         let name = entry.file_name();
         let kind = entry.file_type().expect("it can be asked");

@@ -16,12 +16,20 @@ parameters:
 ";
 
 fn create(bench: &Bench, file: &str) -> String {
-    bench.ok(&["create", &bench.write(file, SWEEP)]).trim().to_owned()
+    bench
+        .ok(&["create", &bench.write(file, SWEEP)])
+        .trim()
+        .to_owned()
 }
 
 fn loss(params: &Value) -> f64 {
     let x = params["x"].as_f64().expect("it is there");
-    (x - 0.3).powi(2) + if params["optimizer"] == "adam" { 0.0 } else { 0.1 + params["momentum"].as_f64().expect("it is there") }
+    (x - 0.3).powi(2)
+        + if params["optimizer"] == "adam" {
+            0.0
+        } else {
+            0.1 + params["momentum"].as_f64().expect("it is there")
+        }
 }
 
 #[test]
@@ -31,26 +39,52 @@ fn a_program_asks_and_tells_until_the_cap() {
     let id = create(&bench, "sweep.yaml");
     for told in 0.. {
         let asked = bench.run(&["ask", &id, "--worker", "w1"]);
-        let asked_for: Value = serde_json::from_str(&asked.stdout).unwrap_or_else(|error| panic!("{error}: {asked:?}"));
+        let asked_for: Value = serde_json::from_str(&asked.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {asked:?}"));
         if asked.code == 3 {
-            assert_eq!((told, &asked_for["exhausted"], &asked_for["reason"]), (30, &json!(true), &json!("run cap of 30 reached")));
+            assert_eq!(
+                (told, &asked_for["exhausted"], &asked_for["reason"]),
+                (30, &json!(true), &json!("run cap of 30 reached"))
+            );
             break;
         }
-        assert_eq!((asked.code, &asked_for["why"]["observations"]), (0, &json!(told)), "all that was told counts: {asked:?}");
+        assert_eq!(
+            (asked.code, &asked_for["why"]["observations"]),
+            (0, &json!(told)),
+            "all that was told counts: {asked:?}"
+        );
         let target = format!("{id}/{}", asked_for["run"]);
         let ended = if told == 3 {
             bench.run(&["tell", &target, "--failed", "out of memory"])
         } else {
-            bench.run(&["tell", &target, &loss(&asked_for["params"]).to_string(), "--metric", "epochs=3"])
+            bench.run(&[
+                "tell",
+                &target,
+                &loss(&asked_for["params"]).to_string(),
+                "--metric",
+                "epochs=3",
+            ])
         };
         assert_eq!(ended.code, 0, "{ended:?}");
     }
-    let best: Value = serde_json::from_str(&bench.run(&["best", &id, "--json"]).stdout).expect("it is there");
-    assert!(best["value"].as_f64().expect("it is there") < 0.001, "{best}");
-    let failed = bench.run(&["runs", &id, "--state", "failed", "--json"]).stdout;
-    assert!(failed.contains("out of memory") && failed.lines().count() == 1, "{failed}");
+    let best: Value =
+        serde_json::from_str(&bench.run(&["best", &id, "--json"]).stdout).expect("it is there");
+    assert!(
+        best["value"].as_f64().expect("it is there") < 0.001,
+        "{best}"
+    );
+    let failed = bench
+        .run(&["runs", &id, "--state", "failed", "--json"])
+        .stdout;
+    assert!(
+        failed.contains("out of memory") && failed.lines().count() == 1,
+        "{failed}"
+    );
     let again = bench.run(&["tell", &format!("{id}/1"), "0.5"]);
-    assert!(again.code == 1 && again.stderr.contains("it was told before"), "{again:?}");
+    assert!(
+        again.code == 1 && again.stderr.contains("it was told before"),
+        "{again:?}"
+    );
 }
 
 #[test]
@@ -66,22 +100,63 @@ fn results_from_elsewhere_are_taken_in_and_what_does_not_fit_is_named() {
     let file = bench.write("old.jsonl", &lines.join("\n"));
     let imported = bench.run(&["import", &id, &file]);
     assert_eq!(imported.code, 0, "{imported:?}");
-    assert_eq!(imported.stdout, format!("2 runs imported into {id}, 1 left out\n"));
-    assert_eq!(imported.stderr, "left out: line 3: `x` is 7, out of its range from 0 to 1\n");
-    let windows = bench.write("windows.csv", "Name,x,optimizer,loss\r\nfine-sun-1,7,adam,0.03\r\n");
+    assert_eq!(
+        imported.stdout,
+        format!("2 runs imported into {id}, 1 left out\n")
+    );
+    assert_eq!(
+        imported.stderr,
+        "left out: line 3: `x` is 7, out of its range from 0 to 1\n"
+    );
+    let windows = bench.write(
+        "windows.csv",
+        "Name,x,optimizer,loss\r\nfine-sun-1,7,adam,0.03\r\n",
+    );
     let imported = bench.run(&["import", &id, &windows]);
-    assert!(imported.stderr.ends_with("left out: line 2: `x` is 7, out of its range from 0 to 1\n"), "{imported:?}");
+    assert!(
+        imported
+            .stderr
+            .ends_with("left out: line 2: `x` is 7, out of its range from 0 to 1\n"),
+        "{imported:?}"
+    );
     let csv = bench.write("old.csv", "Name,x,optimizer,momentum,loss\nfine-sun-1,0.125,adam,,0.03\nhot-sky-2,0.75,sgd,0.25,0.5\n");
     let imported = bench.run(&["import", &id, &csv]);
-    assert_eq!(imported.stdout, format!("2 runs imported into {id}, 0 left out\n"), "{imported:?}");
-    assert_eq!(imported.stderr, "ignored, since no parameter is called so: Name\n");
+    assert_eq!(
+        imported.stdout,
+        format!("2 runs imported into {id}, 0 left out\n"),
+        "{imported:?}"
+    );
+    assert_eq!(
+        imported.stderr,
+        "ignored, since no parameter is called so: Name\n"
+    );
     let other = create(&bench, "other.yaml");
     let imported = bench.run(&["import", &other, "--from-sweep", &id, "--json"]);
-    assert_eq!(imported.stdout, format!("{}\n", json!({"sweep": other, "imported": 4, "skipped": []})));
-    let asked: Value = serde_json::from_str(&bench.run(&["ask", &other]).stdout).expect("it is there");
-    assert_eq!((&asked["run"], &asked["why"]["observations"]), (&json!(5), &json!(4)));
-    let wrong = bench.run(&["import", &id, &bench.write("bad.jsonl", "{\"params\": {}}\n")]);
-    assert!(wrong.code == 2 && wrong.stderr.contains("bad.jsonl:1: neither `value` nor `failure`"), "{wrong:?}");
+    assert_eq!(
+        imported.stdout,
+        format!(
+            "{}\n",
+            json!({"sweep": other, "imported": 4, "skipped": []})
+        )
+    );
+    let asked: Value =
+        serde_json::from_str(&bench.run(&["ask", &other]).stdout).expect("it is there");
+    assert_eq!(
+        (&asked["run"], &asked["why"]["observations"]),
+        (&json!(5), &json!(4))
+    );
+    let wrong = bench.run(&[
+        "import",
+        &id,
+        &bench.write("bad.jsonl", "{\"params\": {}}\n"),
+    ]);
+    assert!(
+        wrong.code == 2
+            && wrong
+                .stderr
+                .contains("bad.jsonl:1: neither `value` nor `failure`"),
+        "{wrong:?}"
+    );
 }
 
 #[test]
@@ -91,7 +166,11 @@ fn asking_a_paused_sweep_is_answered_at_once() {
     let id = create(&bench, "sweep.yaml");
     bench.ok(&["pause", &id]);
     let asked = bench.run(&["ask", &id, "--worker", "w1"]);
-    assert_eq!((asked.code, asked.stderr.as_str()), (1, "error: the sweep is paused; ask again\n"), "{asked:?}");
+    assert_eq!(
+        (asked.code, asked.stderr.as_str()),
+        (1, "error: the sweep is paused; ask again\n"),
+        "{asked:?}"
+    );
     bench.ok(&["resume", &id]);
     bench.ok(&["ask", &id, "--worker", "w1"]);
 }

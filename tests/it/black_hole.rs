@@ -36,11 +36,26 @@ fn a_broken_machine_gets_three_runs_and_some_probes() {
     let points: BTreeSet<String> = runs.iter().map(|run| run["params"].to_string()).collect();
     assert_eq!(points.len(), 500, "each point is there once");
     let agents = bench.json_lines(&["agents", &id, "--all", "--json"]);
-    let [broken] = agents.iter().filter(|agent| agent["succeeded"] == 0).collect::<Vec<&Value>>()[..] else { panic!("{agents:#?}") };
-    let seconds = runs.iter().filter_map(|run| run["ended_ms"].as_f64()).fold(0.0, f64::max)
-        - runs.iter().filter_map(|run| run["created_ms"].as_f64()).fold(f64::INFINITY, f64::min);
+    let [broken] = agents
+        .iter()
+        .filter(|agent| agent["succeeded"] == 0)
+        .collect::<Vec<&Value>>()[..]
+    else {
+        panic!("{agents:#?}")
+    };
+    let seconds = runs
+        .iter()
+        .filter_map(|run| run["ended_ms"].as_f64())
+        .fold(0.0, f64::max)
+        - runs
+            .iter()
+            .filter_map(|run| run["created_ms"].as_f64())
+            .fold(f64::INFINITY, f64::min);
     // A second before the first probe, twice as long before each further one.
     let probes = (seconds / 1000.0 + 1.0).log2().ceil() + 1.0;
     let tried = broken["failed"].as_f64().expect("a number");
-    assert!((3.0..=3.0 + probes).contains(&tried), "{tried} runs, {probes} probes in {seconds} ms");
+    assert!(
+        (3.0..=3.0 + probes).contains(&tried),
+        "{tried} runs, {probes} probes in {seconds} ms"
+    );
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Bench, Running, by, finish, finish_within, has_python, requires, trainer, wait_for};
+use crate::harness::{
+    Bench, Running, by, finish, finish_within, has_python, requires, trainer, wait_for,
+};
 
 /// How long the walk may take: three quarters of a minute where nothing else runs.
 const WALK: Duration = Duration::from_secs(600);
@@ -15,7 +17,9 @@ fn folder() -> PathBuf {
 }
 
 fn can_run() -> bool {
-    let chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].iter().any(|path| PathBuf::from(path).exists());
+    let chromium = ["/usr/bin/chromium", "/usr/bin/chromium-browser"]
+        .iter()
+        .any(|path| PathBuf::from(path).exists());
     has_python("playwright", "browser", "tests/browser/requirements.txt")
         && requires("browser", chromium, "no Chromium; apt-get install chromium")
 }
@@ -23,18 +27,26 @@ fn can_run() -> bool {
 /// Starts an agent that calls its machine by a name, where that can be had.
 fn agent(bench: &Bench, host: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
     let mut command = bench.sweep(&[&["agent"], arguments].concat());
-    if Command::new("unshare").args(["--uts", "true"]).status().is_ok_and(|status| status.success()) {
+    if Command::new("unshare")
+        .args(["--uts", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         let mut named = Command::new("unshare");
         named.args(["--uts", "sh", "-c", "hostname \"$0\" && exec \"$@\"", host]);
         command = by(named, &command);
     }
-    command.current_dir(bench.path("project")).envs(variables.iter().copied());
+    command
+        .current_dir(bench.path("project"))
+        .envs(variables.iter().copied());
     bench.start_command(command)
 }
 
 fn git(bench: &Bench, arguments: &[&str]) {
     let mut git = Command::new("git");
-    git.args(["-c", "user.name=A", "-c", "user.email=a@example.org"]).args(arguments).current_dir(bench.path("project"));
+    git.args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
+        .args(arguments)
+        .current_dir(bench.path("project"));
     let ended = finish(git);
     assert_eq!(ended.code, 0, "git {arguments:?}: {ended:?}");
 }
@@ -48,30 +60,55 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     let _controller = bench.controller();
     std::fs::create_dir(bench.path("project")).expect("the folder is ours");
     for file in ["train.py", "sweep.yaml"] {
-        std::fs::copy(folder().join(file), bench.path("project").join(file)).expect("it can be copied");
+        std::fs::copy(folder().join(file), bench.path("project").join(file))
+            .expect("it can be copied");
     }
     git(&bench, &["init", "-q"]);
     git(&bench, &["add", "."]);
     git(&bench, &["commit", "-qm", "Train"]);
-    let id = bench.ok(&["create", "project/sweep.yaml"]).trim().to_owned();
+    let id = bench
+        .ok(&["create", "project/sweep.yaml"])
+        .trim()
+        .to_owned();
     let _broken = agent(&bench, "gpu-box-7", &[&id], &[("BROKEN_MACHINE", "1")]);
-    let (code, said) = agent(&bench, "gpu-box-1", &[&id, "--slots", "2", "--count", "30"], &[]).wait();
+    let (code, said) = agent(
+        &bench,
+        "gpu-box-1",
+        &[&id, "--slots", "2", "--count", "30"],
+        &[],
+    )
+    .wait();
     assert_eq!(code, 0, "{said}");
-    let program = bench.read("project/train.py").replace("SHIFT = 0.0", "SHIFT = 0.05  # a mended loss");
+    let program = bench
+        .read("project/train.py")
+        .replace("SHIFT = 0.0", "SHIFT = 0.05  # a mended loss");
     bench.replace("project/train.py", &program);
-    let (code, said) = agent(&bench, "gpu-box-2", &[&id, "--slots", "2", "--count", "24"], &[]).wait();
+    let (code, said) = agent(
+        &bench,
+        "gpu-box-2",
+        &[&id, "--slots", "2", "--count", "24"],
+        &[],
+    )
+    .wait();
     assert_eq!(code, 0, "{said}");
     // Somebody still works while it is looked at.
     bench.run(&["resume", &id]);
     let _working = agent(&bench, "gpu-box-3", &[&id], &[("TRAIN_PAUSE", "0.5")]);
     let hostile = hostile(&bench);
 
-    let pictures = std::env::var_os("SWEEP_TEST_PICTURES").map_or_else(|| bench.path("pictures"), PathBuf::from);
+    let pictures = std::env::var_os("SWEEP_TEST_PICTURES")
+        .map_or_else(|| bench.path("pictures"), PathBuf::from);
     let mut walk = Command::new("python");
     let status = bench.ok(&["controller", "status", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status).expect("it is JSON");
-    walk.env("SWEEP_TOKEN", bench.token()).env("SWEEP_PAGE", status["page"].as_str().expect("it has a link"));
-    walk.arg(folder().join("walk.py")).arg(format!("http://127.0.0.1:{}", bench.port())).args([&id, &hostile]).arg(&pictures);
+    walk.env("SWEEP_TOKEN", bench.token()).env(
+        "SWEEP_PAGE",
+        status["page"].as_str().expect("it has a link"),
+    );
+    walk.arg(folder().join("walk.py"))
+        .arg(format!("http://127.0.0.1:{}", bench.port()))
+        .args([&id, &hostile])
+        .arg(&pictures);
     let ended = finish_within(WALK, walk);
     assert_eq!(ended.code, 0, "{}\n{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.ends_with("all is well\n"), "{}", ended.stdout);
@@ -85,11 +122,18 @@ fn hostile(bench: &Bench) -> String {
         "name: \"{evil}\"\nmethod: grid\nmetric: {{name: \"{evil}loss\"}}\ncommand: [sh, {}]\nparameters:\n  __proto__: {{values: [1, 2]}}\n  words: {{values: [\"{evil}\", \"b\"]}}\n",
         trainer("hostile.sh")
     );
-    let id = bench.ok(&["create", &bench.write("hostile.yaml", &file)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("hostile.yaml", &file)])
+        .trim()
+        .to_owned();
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert!(code == 0 || code == 3, "{code}: {said}");
     wait_for("the hostile runs to end", || {
-        (bench.json_lines(&["runs", &id, "--json"]).iter().all(|run| !run["ended_ms"].is_null())).then_some(())
+        (bench
+            .json_lines(&["runs", &id, "--json"])
+            .iter()
+            .all(|run| !run["ended_ms"].is_null()))
+        .then_some(())
     });
     id
 }

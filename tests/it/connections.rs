@@ -56,16 +56,26 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<CommandResult> {
         ready() { until test -s controller/token && (exec 3<>/dev/tcp/127.0.0.1/7433) 2>/dev/null; do sleep 0.05; done; }";
     let isolated = |script: &str| {
         let mut command = Command::new("unshare");
-        command.args(["--map-root-user", "--net", "bash", "-ec"]).arg(format!("{prelude}\n{script}"));
+        command
+            .args(["--map-root-user", "--net", "bash", "-ec"])
+            .arg(format!("{prelude}\n{script}"));
         command
     };
-    let works = isolated("python3 -c 'import socket'").output().is_ok_and(|output| output.status.success());
-    if !requires("netns", works, "no separate network is possible here (unshare --net, ip, bash, python3)") {
+    let works = isolated("python3 -c 'import socket'")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !requires(
+        "netns",
+        works,
+        "no separate network is possible here (unshare --net, ip, bash, python3)",
+    ) {
         return None;
     }
     bench.write("flood.py", FLOOD);
     let mut command = by(isolated(script), &bench.sweep(&[]));
-    command.env_remove("SWEEP_CONTROLLER").env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
+    command
+        .env_remove("SWEEP_CONTROLLER")
+        .env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
     Some(finish(command))
 }
 
@@ -79,14 +89,34 @@ fn idle_connections_of_one_peer_keep_nobody_out_and_end() {
         \"$SWEEP\" ls --json --controller http://10.99.0.2:7433 && echo another peer is served
         \"$SWEEP\" ls --json --controller http://127.0.0.1:7433 && echo this machine is served
         wait $flood; cat flood.log; cat controller.log >&2";
-    let Some(ended) = in_own_network(&bench, script) else { return };
+    let Some(ended) = in_own_network(&bench, script) else {
+        return;
+    };
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert!(ended.stdout.contains("another peer is served") && ended.stdout.contains("this machine is served"), "{ended:?}");
-    let number = |word: &str| ended.stdout.lines().find_map(|line| line.strip_prefix(word)?.split(' ').next()?.parse::<u32>().ok());
+    assert!(
+        ended.stdout.contains("another peer is served")
+            && ended.stdout.contains("this machine is served"),
+        "{ended:?}"
+    );
+    let number = |word: &str| {
+        ended.stdout.lines().find_map(|line| {
+            line.strip_prefix(word)?
+                .split(' ')
+                .next()?
+                .parse::<u32>()
+                .ok()
+        })
+    };
     let kept = number("kept ").expect("it says so");
-    assert!((1..=16).contains(&kept), "of one peer, {kept} of 768 connections were kept: {ended:?}");
+    assert!(
+        (1..=16).contains(&kept),
+        "of one peer, {kept} of 768 connections were kept: {ended:?}"
+    );
     assert_eq!(number("left "), Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("connections too many are closed"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("connections too many are closed"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -104,9 +134,15 @@ caller.request(\"GET\", \"/healthz\"); caller.getresponse()' 2>/dev/null || echo
         \"$SWEEP\" ls --json --controller http://10.99.0.2:7433 && echo the known peer is served
         \"$SWEEP\" ls --json --controller http://127.0.0.1:7433 && echo this machine is served
         cat flood-*.log";
-    let Some(ended) = in_own_network(&bench, script) else { return };
+    let Some(ended) = in_own_network(&bench, script) else {
+        return;
+    };
     assert_eq!(ended.code, 0, "{ended:?}");
-    for word in ["unknown peers wait", "the known peer is served", "this machine is served"] {
+    for word in [
+        "unknown peers wait",
+        "the known peer is served",
+        "this machine is served",
+    ] {
         assert!(ended.stdout.contains(word), "{word}: {ended:?}");
     }
 }
@@ -128,7 +164,12 @@ for pause in (0, 13):
     print(answer.status, local[1], flush=True)
 END
         python3 wait.py"#;
-    let Some(ended) = in_own_network(&bench, script) else { return };
+    let Some(ended) = in_own_network(&bench, script) else {
+        return;
+    };
     let lines: Vec<_> = ended.stdout.lines().collect();
-    assert!(lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with("200 "), "the same connection, twice: {ended:?}");
+    assert!(
+        lines.len() == 2 && lines[0] == lines[1] && lines[0].starts_with("200 "),
+        "the same connection, twice: {ended:?}"
+    );
 }

@@ -23,7 +23,9 @@ const PAGE: usize = 4096;
 /// Waits until a controller that nobody has asked anything has ended by itself, and returns what it said.
 fn ends_by_itself(mut controller: Running) -> String {
     let began = Instant::now();
-    wait_for("the controller to notice", || controller.has_ended().then_some(()));
+    wait_for("the controller to notice", || {
+        controller.has_ended().then_some(())
+    });
     assert!(began.elapsed() < NOTICED, "{:?}", began.elapsed());
     let (code, output) = controller.wait();
     assert_eq!(code, 1, "{output}");
@@ -33,7 +35,13 @@ fn ends_by_itself(mut controller: Running) -> String {
 /// Runs the controller of a bench until it ends, which it does at once when it refuses to start.
 fn refused(bench: &Bench) -> String {
     let listen = format!("127.0.0.1:{}", bench.port());
-    let ended = bench.run(&["controller", "--listen", &listen, "--data-dir", "controller"]);
+    let ended = bench.run(&[
+        "controller",
+        "--listen",
+        &listen,
+        "--data-dir",
+        "controller",
+    ]);
     assert_eq!(ended.code, 1, "{ended:?}");
     ended.stderr
 }
@@ -50,7 +58,11 @@ fn begun(bench: &Bench) -> (Running, Teller) {
 
 #[test]
 fn a_removed_write_ahead_log_is_noticed_and_nothing_is_lost() {
-    for (name, is_replaced) in [("sweep.db-wal", false), ("sweep.db-shm", false), ("sweep.db-wal", true)] {
+    for (name, is_replaced) in [
+        ("sweep.db-wal", false),
+        ("sweep.db-shm", false),
+        ("sweep.db-wal", true),
+    ] {
         let bench = Bench::new();
         let (controller, mut teller) = begun(&bench);
         let path = bench.path("controller").join(name);
@@ -59,10 +71,20 @@ fn a_removed_write_ahead_log_is_noticed_and_nothing_is_lost() {
             fs::write(&path, "").expect("it can be written");
         }
         let told = teller.ask_and_tell();
-        assert!(told.is_err(), "{name}: it was acknowledged after the file was gone");
+        assert!(
+            told.is_err(),
+            "{name}: it was acknowledged after the file was gone"
+        );
         let output = ends_by_itself(controller);
-        let what = if is_replaced { "was replaced" } else { "was removed" };
-        assert!(output.contains(&format!("{name} {what} while the controller was using it")), "{output}");
+        let what = if is_replaced {
+            "was replaced"
+        } else {
+            "was removed"
+        };
+        assert!(
+            output.contains(&format!("{name} {what} while the controller was using it")),
+            "{output}"
+        );
         assert!(output.contains("start the controller again"), "{output}");
         let _again = bench.controller();
         teller.check(&bench);
@@ -75,16 +97,41 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
     let bench = Bench::new();
     let (controller, mut teller) = begun(&bench);
     fs::remove_file(bench.path("controller/sweep.db")).expect("it is there");
-    assert!(teller.ask_and_tell().is_err(), "it was acknowledged after the database was gone");
+    assert!(
+        teller.ask_and_tell().is_err(),
+        "it was acknowledged after the database was gone"
+    );
     let output = ends_by_itself(controller);
-    assert!(output.contains("sweep.db was removed while the controller was using it"), "{output}");
-    assert!(output.contains("sweep.db.rescued: restore that") && output.contains("hint: "), "{output}");
-    let mode = fs::metadata(bench.path("controller/sweep.db.rescued")).expect("it was written").permissions().mode();
+    assert!(
+        output.contains("sweep.db was removed while the controller was using it"),
+        "{output}"
+    );
+    assert!(
+        output.contains("sweep.db.rescued: restore that") && output.contains("hint: "),
+        "{output}"
+    );
+    let mode = fs::metadata(bench.path("controller/sweep.db.rescued"))
+        .expect("it was written")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o077, 0, "others may read it: {mode:o}");
     let message = refused(&bench);
-    assert!(message.contains("sweep.db is missing, and ") && message.contains("sweep.db.id says that there was one"), "{message}");
-    assert!(message.contains("sweep controller restore FILE"), "{message}");
-    bench.ok(&["controller", "restore", "controller/sweep.db.rescued", "--data-dir", "controller"]);
+    assert!(
+        message.contains("sweep.db is missing, and ")
+            && message.contains("sweep.db.id says that there was one"),
+        "{message}"
+    );
+    assert!(
+        message.contains("sweep controller restore FILE"),
+        "{message}"
+    );
+    bench.ok(&[
+        "controller",
+        "restore",
+        "controller/sweep.db.rescued",
+        "--data-dir",
+        "controller",
+    ]);
     bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     let _again = bench.controller();
     teller.check(&bench);
@@ -94,13 +141,26 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
 fn all_files_of_a_data_directory_removed_at_once_are_no_reason_to_start_empty() {
     let bench = Bench::new();
     let (controller, teller) = begun(&bench);
-    for entry in fs::read_dir(bench.path("controller")).expect("it is there").flatten() {
+    for entry in fs::read_dir(bench.path("controller"))
+        .expect("it is there")
+        .flatten()
+    {
         let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
     }
     ends_by_itself(controller);
     let message = refused(&bench);
-    assert!(message.contains("sweep.db is missing, and ") && message.contains("sweep.db.rescued says that there was one"), "{message}");
-    bench.ok(&["controller", "restore", "controller/sweep.db.rescued", "--data-dir", "controller"]);
+    assert!(
+        message.contains("sweep.db is missing, and ")
+            && message.contains("sweep.db.rescued says that there was one"),
+        "{message}"
+    );
+    bench.ok(&[
+        "controller",
+        "restore",
+        "controller/sweep.db.rescued",
+        "--data-dir",
+        "controller",
+    ]);
     let _again = bench.controller();
     teller.check(&bench);
 }
@@ -115,14 +175,24 @@ fn a_removed_data_directory_is_noticed_and_a_copy_of_the_database_can_be_restore
     sleep(Duration::from_millis(300));
     fs::remove_dir_all(bench.path("controller")).expect("it is there");
     let output = ends_by_itself(controller);
-    assert!(output.contains("sweep.db was removed while the controller was using it"), "{output}");
+    assert!(
+        output.contains("sweep.db was removed while the controller was using it"),
+        "{output}"
+    );
     assert!(teller.ask_and_tell().is_err());
     let message = refused(&bench);
     assert!(
-        message.contains("sweep.db is missing, and ") && message.contains("controller.rescued.db says that there was one"),
+        message.contains("sweep.db is missing, and ")
+            && message.contains("controller.rescued.db says that there was one"),
         "{message}"
     );
-    bench.ok(&["controller", "restore", "controller.rescued.db", "--data-dir", "controller"]);
+    bench.ok(&[
+        "controller",
+        "restore",
+        "controller.rescued.db",
+        "--data-dir",
+        "controller",
+    ]);
     let _again = bench.controller();
     teller.check(&bench);
 }
@@ -134,11 +204,20 @@ fn a_database_that_is_cut_while_it_is_used_is_noticed() {
     // What was in the log goes to the database: there is something to cut.
     let database = bench.path("controller/sweep.db");
     let other = rusqlite::Connection::open(&database).expect("it is there");
-    other.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(())).expect("it can be copied");
+    other
+        .query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+        .expect("it can be copied");
     drop(other);
-    fs::File::options().write(true).open(&database).and_then(|file| file.set_len(0)).expect("it can be cut");
+    fs::File::options()
+        .write(true)
+        .open(&database)
+        .and_then(|file| file.set_len(0))
+        .expect("it can be cut");
     let output = ends_by_itself(controller);
-    assert!(output.contains("the database is damaged: ") && output.contains("sweep.db was cut"), "{output}");
+    assert!(
+        output.contains("the database is damaged: ") && output.contains("sweep.db was cut"),
+        "{output}"
+    );
     assert!(output.contains("sweep controller verify"), "{output}");
     let message = refused(&bench);
     assert!(message.contains("sweep.db is empty, and "), "{message}");
@@ -153,9 +232,16 @@ fn a_commit_that_somebody_changes_is_noticed_when_it_is_read_back() {
     assert_eq!(other.execute(change, []).expect("it can be written"), 1);
     drop(other);
     let output = ends_by_itself(controller);
-    assert!(output.contains("the last one that was written, cannot be read back: it is another one"), "{output}");
+    assert!(
+        output.contains("the last one that was written, cannot be read back: it is another one"),
+        "{output}"
+    );
     let message = refused(&bench);
-    assert!(message.contains("its checksum does not fit") && message.contains("sweep controller verify"), "{message}");
+    assert!(
+        message.contains("its checksum does not fit")
+            && message.contains("sweep controller verify"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -164,7 +250,10 @@ fn a_removed_lock_ends_the_controller_since_a_second_one_could_start() {
     let (controller, teller) = begun(&bench);
     fs::remove_file(bench.path("controller/lock")).expect("it is there");
     let output = ends_by_itself(controller);
-    assert!(output.contains("lock: was removed while the controller was using the data directory"), "{output}");
+    assert!(
+        output.contains("lock: was removed while the controller was using the data directory"),
+        "{output}"
+    );
     let _again = bench.controller();
     teller.check(&bench);
 }
@@ -173,19 +262,43 @@ fn a_removed_lock_ends_the_controller_since_a_second_one_could_start() {
 fn an_empty_database_is_no_new_one_where_there_was_one() {
     let bench = Bench::new();
     let (controller, _) = begun(&bench);
-    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    bench.ok(&[
+        "controller",
+        "backup",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
     bench.ok(&["controller", "stop"]);
     assert_eq!(controller.wait().0, 0);
     let database = bench.path("controller/sweep.db");
     fs::write(&database, "").expect("it can be written");
     for command in ["verify", "rebuild"] {
         let ended = bench.run(&["controller", command, "--data-dir", "controller"]);
-        assert!(ended.code == 1 && ended.stderr.contains("sweep.db is empty, and "), "{command}: {ended:?}");
+        assert!(
+            ended.code == 1 && ended.stderr.contains("sweep.db is empty, and "),
+            "{command}: {ended:?}"
+        );
     }
     let message = refused(&bench);
-    assert!(message.contains("sweep.db is empty, and ") && message.contains("move ") && message.contains("sweep.db.id away"), "{message}");
-    assert_eq!(fs::metadata(&database).expect("it is there").len(), 0, "nothing was written into it");
-    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
+    assert!(
+        message.contains("sweep.db is empty, and ")
+            && message.contains("move ")
+            && message.contains("sweep.db.id away"),
+        "{message}"
+    );
+    assert_eq!(
+        fs::metadata(&database).expect("it is there").len(),
+        0,
+        "nothing was written into it"
+    );
+    bench.ok(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
     let restored = bench.controller();
     assert_eq!(bench.json_lines(&["ls", "--json"]).len(), 1);
     restored.kill();
@@ -205,11 +318,24 @@ fn a_young_database_without_its_write_ahead_log_is_no_new_one() {
         controller.kill();
         let log = bench.path("controller/sweep.db-wal");
         let _ = fs::remove_file(bench.path("controller/sweep.db-shm"));
-        if is_removed { fs::remove_file(&log) } else { fs::write(&log, "") }.expect("it is there");
+        if is_removed {
+            fs::remove_file(&log)
+        } else {
+            fs::write(&log, "")
+        }
+        .expect("it is there");
         let before = fs::read(bench.path("controller/sweep.db")).expect("it is there");
         let message = refused(&bench);
-        assert!(message.contains("sweep.db holds nothing, and ") && message.contains("sweep.db.id says that there was one"), "{message}");
-        assert_eq!(fs::read(bench.path("controller/sweep.db")).expect("it is there"), before, "nothing was written into it");
+        assert!(
+            message.contains("sweep.db holds nothing, and ")
+                && message.contains("sweep.db.id says that there was one"),
+            "{message}"
+        );
+        assert_eq!(
+            fs::read(bench.path("controller/sweep.db")).expect("it is there"),
+            before,
+            "nothing was written into it"
+        );
     }
 }
 
@@ -223,7 +349,11 @@ fn a_write_ahead_log_beside_an_empty_database_is_kept() {
     fs::remove_file(bench.path("controller/sweep.db.id")).expect("it is there");
     fs::write(&database, "").expect("it can be written");
     let message = refused(&bench);
-    assert!(message.contains("sweep.db is empty, and ") && message.contains("sweep.db-wal says that there was one"), "{message}");
+    assert!(
+        message.contains("sweep.db is empty, and ")
+            && message.contains("sweep.db-wal says that there was one"),
+        "{message}"
+    );
     assert!(has_bytes(&bench.path("controller/sweep.db-wal")));
 }
 
@@ -234,7 +364,10 @@ fn stopped(bench: &Bench) {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2]}}\n",
         trainer("quick.sh")
     );
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned();
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     bench.ok(&["controller", "stop"]);
     assert_eq!(controller.wait().0, 0);
@@ -250,15 +383,17 @@ fn a_changed_value_in_any_column_of_any_table_is_found() {
         let connection = rusqlite::Connection::open(&database).expect("it is there");
         let sql = "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY 1, 2";
         let mut statement = connection.prepare(sql).expect("it is SQL");
-        let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("it can be read");
+        let found = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .expect("it can be read");
         found.collect::<Result<_, _>>().expect("it can be read")
     };
     assert!(columns.len() > 40, "{columns:?}");
     // The database itself keeps that at 1.
-    for (table, column) in columns
-        .into_iter()
-        .filter(|(table, column)| (table.as_str(), column.as_str()) != ("image_head", "id") && !LISTS.contains(&table.as_str()))
-    {
+    for (table, column) in columns.into_iter().filter(|(table, column)| {
+        (table.as_str(), column.as_str()) != ("image_head", "id")
+            && !LISTS.contains(&table.as_str())
+    }) {
         fs::write(&database, &whole).expect("it can be written");
         let connection = rusqlite::Connection::open(&database).expect("it is there");
         // Another value of the same type: a number that is one higher, text or bytes with another last byte.
@@ -272,7 +407,9 @@ fn a_changed_value_in_any_column_of_any_table_is_found() {
              END
              WHERE ({column}) IN (SELECT max({column}) FROM {table}) OR typeof({column}) = 'null'"
         );
-        let changed = connection.execute(&other, []).unwrap_or_else(|error| panic!("{table}.{column}: {error}"));
+        let changed = connection
+            .execute(&other, [])
+            .unwrap_or_else(|error| panic!("{table}.{column}: {error}"));
         drop(connection);
         assert!(changed > 0, "{table}.{column}: there is nothing to change");
         let verified = bench.run(&["controller", "verify", "--data-dir", "controller"]);
@@ -295,10 +432,21 @@ fn a_zeroed_page_is_found_by_verify_and_by_a_start() {
         assert_eq!(verified.code, 1, "page {page}: {verified:?}");
         // Whether the page holds log or tables, a start says that something is wrong, and what to do.
         let listen = format!("127.0.0.1:{}", bench.port());
-        let mut started = bench.start(&["controller", "--listen", &listen, "--data-dir", "controller"]);
-        wait_for("a word", || (started.has_ended() || started.output().contains("Listening on")).then_some(()));
+        let mut started = bench.start(&[
+            "controller",
+            "--listen",
+            &listen,
+            "--data-dir",
+            "controller",
+        ]);
+        wait_for("a word", || {
+            (started.has_ended() || started.output().contains("Listening on")).then_some(())
+        });
         let output = started.output();
-        assert!(output.contains("sweep controller verify"), "page {page}: {output}");
+        assert!(
+            output.contains("sweep controller verify"),
+            "page {page}: {output}"
+        );
         let _ = fs::remove_file(bench.path("controller/sweep.db-wal"));
         let _ = fs::remove_file(bench.path("controller/sweep.db-shm"));
     }
@@ -315,7 +463,15 @@ fn a_start_right_after_sigkill_always_works() {
         wait_for("an answer", || teller.ask_and_tell().ok());
         controller.signal(Signal::SIGKILL);
         // Not waited for: it may still be on its way out.
-        let mut next = bench.start(&["controller", "--listen", &listen, "--data-dir", "controller", "--lease", "3s"]);
+        let mut next = bench.start(&[
+            "controller",
+            "--listen",
+            &listen,
+            "--data-dir",
+            "controller",
+            "--lease",
+            "3s",
+        ]);
         wait_for("a controller that listens", || {
             assert!(!next.has_ended(), "round {round}: {}", next.output());
             next.output().contains("Listening on").then_some(())

@@ -10,8 +10,13 @@ fn bayes_with_hyperband_over_digits() {
     let root = env!("CARGO_MANIFEST_DIR");
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &format!("{root}/examples/digits/sweep.yaml")]).trim().to_owned();
-    let agents: Vec<Running> = (0..2).map(|_| bench.start(&["agent", &id, "--workdir", root])).collect();
+    let id = bench
+        .ok(&["create", &format!("{root}/examples/digits/sweep.yaml")])
+        .trim()
+        .to_owned();
+    let agents: Vec<Running> = (0..2)
+        .map(|_| bench.start(&["agent", &id, "--workdir", root]))
+        .collect();
     for agent in agents {
         let (code, output) = agent.wait();
         assert_eq!(code, 0, "{output}");
@@ -22,14 +27,34 @@ fn bayes_with_hyperband_over_digits() {
         for key in ["run", "state", "params", "value", "attempts"] {
             assert!(run.get(key).is_some(), "{key} is missing: {run}");
         }
-        assert!(run["state"] == "finished" || run["state"] == "stopped", "{run}");
-        assert!(run["value"].is_number() && run["params"]["learning_rate"].is_number(), "{run}");
+        assert!(
+            run["state"] == "finished" || run["state"] == "stopped",
+            "{run}"
+        );
+        assert!(
+            run["value"].is_number() && run["params"]["learning_rate"].is_number(),
+            "{run}"
+        );
     }
-    let stopped: Vec<_> = runs.iter().filter(|run| run["state"] == "stopped").collect();
+    let stopped: Vec<_> = runs
+        .iter()
+        .filter(|run| run["state"] == "stopped")
+        .collect();
     assert!(!stopped.is_empty(), "hyperband stopped nothing");
-    assert!(stopped.iter().all(|run| run["reason"].as_str().is_some_and(|reason| !reason.is_empty())), "{stopped:#?}");
+    assert!(
+        stopped.iter().all(|run| run["reason"]
+            .as_str()
+            .is_some_and(|reason| !reason.is_empty())),
+        "{stopped:#?}"
+    );
     let best = bench.ok(&["best", &id]);
-    assert!(best.contains("val_loss") && best.contains("learning_rate"), "{best}");
+    assert!(
+        best.contains("val_loss") && best.contains("learning_rate"),
+        "{best}"
+    );
     let command = bench.ok(&["best", &id, "--command"]);
-    assert!(command.contains("examples/digits/train.py") && command.contains("--learning_rate="), "{command}");
+    assert!(
+        command.contains("examples/digits/train.py") && command.contains("--learning_rate="),
+        "{command}"
+    );
 }

@@ -57,9 +57,14 @@ impl Block {
         let mut commands: Vec<String> = Vec::new();
         let mut is_continued = false;
         for line in self.text.lines() {
-            let command = line.strip_prefix("$ ").or_else(|| is_script.then_some(line));
+            let command = line
+                .strip_prefix("$ ")
+                .or_else(|| is_script.then_some(line));
             match (command, commands.last_mut()) {
-                (_, Some(last)) if is_continued => write!(last, " {}", line.trim().trim_end_matches('\\')).expect("a string takes all"),
+                (_, Some(last)) if is_continued => {
+                    write!(last, " {}", line.trim().trim_end_matches('\\'))
+                        .expect("a string takes all");
+                }
                 (Some(command), _) => commands.push(command.trim_end_matches('\\').to_owned()),
                 (None, _) => continue,
             }
@@ -78,17 +83,40 @@ impl Block {
 #[test]
 fn every_page_is_in_the_table_of_contents_once() {
     let summary = read("docs/SUMMARY.md");
-    let listed: Vec<String> = links(&summary).into_iter().map(|link| format!("docs/{link}")).collect();
+    let listed: Vec<String> = links(&summary)
+        .into_iter()
+        .map(|link| format!("docs/{link}"))
+        .collect();
     let unique: BTreeSet<&String> = listed.iter().collect();
-    assert_eq!(unique.len(), listed.len(), "docs/SUMMARY.md lists a page twice");
-    let pages: BTreeSet<String> = pages().into_iter().filter(|page| page != "docs/SUMMARY.md").collect();
-    assert_eq!(pages, listed.into_iter().collect(), "docs/SUMMARY.md lists all pages");
+    assert_eq!(
+        unique.len(),
+        listed.len(),
+        "docs/SUMMARY.md lists a page twice"
+    );
+    let pages: BTreeSet<String> = pages()
+        .into_iter()
+        .filter(|page| page != "docs/SUMMARY.md")
+        .collect();
+    assert_eq!(
+        pages,
+        listed.into_iter().collect(),
+        "docs/SUMMARY.md lists all pages"
+    );
 }
 
 #[test]
 fn links_and_anchors_resolve() {
     let mut files = pages();
-    files.extend(["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "examples/code-change/README.md"].map(str::to_owned));
+    files.extend(
+        [
+            "README.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "CHANGELOG.md",
+            "examples/code-change/README.md",
+        ]
+        .map(str::to_owned),
+    );
     let mut broken = Vec::new();
     for file in &files {
         for link in links(&read(file)) {
@@ -105,7 +133,10 @@ fn pages_hold_no_html_but_comments() {
     for page in pages() {
         for event in Parser::new_ext(&read(&page), Options::ENABLE_TABLES) {
             if let Event::Html(html) | Event::InlineHtml(html) = event {
-                assert!(html.trim_start().starts_with("<!--"), "{page}: {html} is taken for HTML");
+                assert!(
+                    html.trim_start().starts_with("<!--"),
+                    "{page}: {html} is taken for HTML"
+                );
             }
         }
     }
@@ -115,10 +146,26 @@ fn pages_hold_no_html_but_comments() {
 fn pages_that_sources_name_exist() {
     let named = Regex::new(r"\bdocs/[\w/.-]+\.(?:md|json)(?:#[\w-]+)?").expect("it compiles");
     let mut broken = Vec::new();
-    for folder in ["src", "agent", "benches", "code", "controller", "examples", "proto", "search", "tests", "justfile", ".ci"] {
+    for folder in [
+        "src",
+        "agent",
+        "benches",
+        "code",
+        "controller",
+        "examples",
+        "proto",
+        "search",
+        "tests",
+        "justfile",
+        ".ci",
+    ] {
         for path in files_below(folder) {
-            let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
-            let missing = named.find_iter(&text).filter(|found| !resolves("", found.as_str()));
+            let Ok(text) = fs::read_to_string(root().join(&path)) else {
+                continue;
+            };
+            let missing = named
+                .find_iter(&text)
+                .filter(|found| !resolves("", found.as_str()));
             broken.extend(missing.map(|found| format!("{path}: {}", found.as_str())));
         }
     }
@@ -127,34 +174,58 @@ fn pages_that_sources_name_exist() {
 
 #[test]
 fn files_that_pages_name_exist() {
-    let named =
-        Regex::new(r"`((?:agent|benches|code|controller|examples|fuzz|proto|search|src|tests|docs)/[\w/.-]+)`").expect("it compiles");
+    let named = Regex::new(
+        r"`((?:agent|benches|code|controller|examples|fuzz|proto|search|src|tests|docs)/[\w/.-]+)`",
+    )
+    .expect("it compiles");
     let mut missing = Vec::new();
-    for page in pages().iter().map(String::as_str).chain(["README.md", "CONTRIBUTING.md", "SECURITY.md"]) {
+    for page in
+        pages()
+            .iter()
+            .map(String::as_str)
+            .chain(["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+    {
         let text = read(page);
         let paths = named.captures_iter(&text).map(|found| found[1].to_owned());
-        missing.extend(paths.filter(|path| !root().join(path).exists()).map(|path| format!("{page}: {path}")));
+        missing.extend(
+            paths
+                .filter(|path| !root().join(path).exists())
+                .map(|path| format!("{page}: {path}")),
+        );
     }
     assert!(missing.is_empty(), "no such file:\n{}", missing.join("\n"));
 }
 
 #[test]
 fn prose_is_wrapped_and_the_readme_is_short() {
-    assert!(read("README.md").lines().count() <= 120, "README.md has at most 120 lines");
-    let written = pages().into_iter().filter(|page| !GENERATED.contains(&page.as_str()));
+    assert!(
+        read("README.md").lines().count() <= 120,
+        "README.md has at most 120 lines"
+    );
+    let written = pages()
+        .into_iter()
+        .filter(|page| !GENERATED.contains(&page.as_str()));
     for page in written.chain(["README.md", "CONTRIBUTING.md"].map(str::to_owned)) {
         let mut is_code = false;
         for (number, line) in (1..).zip(read(&page).lines()) {
             is_code ^= line.trim_start().starts_with("```");
-            let is_prose = !is_code && !line.trim_start().starts_with(['|', '#']) && line.trim_start().contains(' ');
-            assert!(!is_prose || line.chars().count() <= WIDTH_MAX, "{page}:{number} is longer than {WIDTH_MAX} characters");
+            let is_prose = !is_code
+                && !line.trim_start().starts_with(['|', '#'])
+                && line.trim_start().contains(' ');
+            assert!(
+                !is_prose || line.chars().count() <= WIDTH_MAX,
+                "{page}:{number} is longer than {WIDTH_MAX} characters"
+            );
         }
     }
 }
 
 #[test]
 fn commands_that_are_not_run_say_why() {
-    for page in pages().into_iter().filter(|page| is_in(page, "start") || is_in(page, "guides")) {
+    for page in pages()
+        .into_iter()
+        .filter(|page| is_in(page, "start") || is_in(page, "guides"))
+    {
         for block in blocks(&read(&page)) {
             let says_why = block.comment.starts_with("<!-- norun: ");
             assert_eq!(
@@ -193,14 +264,27 @@ fn references_list_all_metrics_and_variables() {
     let metrics = Regex::new(r#"family\((?:&mut )?out, "(\w+)""#).expect("it compiles");
     let page = read("docs/reference/metrics.md");
     for found in metrics.captures_iter(&read("controller/src/web/metrics.rs")) {
-        assert!(page.contains(&format!("`{}`", &found[1])), "docs/reference/metrics.md has no {}", &found[1]);
+        assert!(
+            page.contains(&format!("`{}`", &found[1])),
+            "docs/reference/metrics.md has no {}",
+            &found[1]
+        );
     }
     let variables = Regex::new(r#"(?:env = |set\()"([A-Z_]+)""#).expect("it compiles");
     let page = read("docs/reference/environment-variables.md");
-    for path in files_below("src").into_iter().chain(["agent/src/argv/environment.rs".to_owned()]) {
-        let Ok(code) = fs::read_to_string(root().join(&path)) else { continue };
+    for path in files_below("src")
+        .into_iter()
+        .chain(["agent/src/argv/environment.rs".to_owned()])
+    {
+        let Ok(code) = fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
         for found in variables.captures_iter(&code) {
-            assert!(page.contains(&format!("`{}`", &found[1])), "docs/reference/environment-variables.md has no {}: {path}", &found[1]);
+            assert!(
+                page.contains(&format!("`{}`", &found[1])),
+                "docs/reference/environment-variables.md has no {}: {path}",
+                &found[1]
+            );
         }
     }
 }
@@ -210,14 +294,26 @@ fn commands_in_pages_are_valid() {
     let bench = Bench::new();
     let mut wrong = Vec::new();
     let mut checked = BTreeSet::new();
-    for page in pages().iter().map(String::as_str).chain(["README.md", "CONTRIBUTING.md"]) {
-        for command in blocks(&read(page)).iter().filter(|block| block.is_commands()).flat_map(Block::commands) {
+    for page in pages()
+        .iter()
+        .map(String::as_str)
+        .chain(["README.md", "CONTRIBUTING.md"])
+    {
+        for command in blocks(&read(page))
+            .iter()
+            .filter(|block| block.is_commands())
+            .flat_map(Block::commands)
+        {
             for arguments in sweep_arguments(&command) {
                 if !checked.insert(arguments.clone()) {
                     continue;
                 }
                 // The parser refuses what it does not know before it comes to `--help`.
-                let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(["--help"]).collect();
+                let arguments: Vec<&str> = arguments
+                    .iter()
+                    .map(String::as_str)
+                    .chain(["--help"])
+                    .collect();
                 let ended = bench.run(&arguments);
                 if ended.code != 0 {
                     wrong.push(format!("{page}: {command}\n{}", ended.stderr));
@@ -241,7 +337,10 @@ fn the_start_pages_work() {
 
 #[test]
 fn the_guides_work() {
-    let pages: Vec<String> = pages().into_iter().filter(|page| is_in(page, "guides")).collect();
+    let pages: Vec<String> = pages()
+        .into_iter()
+        .filter(|page| is_in(page, "guides"))
+        .collect();
     std::thread::scope(|scope| {
         for some in pages.chunks(pages.len().div_ceil(2)) {
             scope.spawn(move || some.iter().for_each(|page| execute_guide(page)));
@@ -274,7 +373,12 @@ fn execute(bench: &Bench, page: &str, id: &str) {
     let mut script = String::new();
     for block in blocks(&read(page)) {
         if let Some(name) = block.file() {
-            writeln!(script, "cat > {name} <<'END OF FILE'\n{}\nEND OF FILE", block.text).expect("a string takes all");
+            writeln!(
+                script,
+                "cat > {name} <<'END OF FILE'\n{}\nEND OF FILE",
+                block.text
+            )
+            .expect("a string takes all");
         } else if block.is_run() {
             script.extend(block.commands().into_iter().map(|command| command + "\n"));
         }
@@ -283,26 +387,51 @@ fn execute(bench: &Bench, page: &str, id: &str) {
     for folder in ["project", "bin"] {
         fs::create_dir_all(bench.path(folder)).expect("the temporary folder can be written");
     }
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sweep"), bench.path("bin/sweep")).expect("the temporary folder can be written");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sweep"), bench.path("bin/sweep"))
+        .expect("the temporary folder can be written");
     let mut shell = Command::new("bash");
     shell.args(["-e", "-x", "-o", "pipefail", "-c", &script]);
     let mut shell = by(shell, &bench.sweep(&[]));
-    let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").expect("there is a path"));
-    shell.current_dir(bench.path("project")).env("PATH", path).env("SWEEP_LISTEN", format!("127.0.0.1:{}", bench.port()));
+    let path = format!(
+        "{}:{}",
+        bench.path("bin").display(),
+        std::env::var("PATH").expect("there is a path")
+    );
+    shell
+        .current_dir(bench.path("project"))
+        .env("PATH", path)
+        .env("SWEEP_LISTEN", format!("127.0.0.1:{}", bench.port()));
     let ended = finish(shell);
     assert_eq!(ended.code, 0, "{page}: {}\n{}", ended.stdout, ended.stderr);
 }
 
 fn is_python_here() -> bool {
-    let is_here = |name: &&str| Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    let is_here = |name: &&str| {
+        Command::new(name)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok()
+    };
     ["python", "python3"].iter().any(is_here)
 }
 
 /// Writes the help of a command and of its subcommands.
 fn document_command(page: &mut String, words: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
-    command.args(words).arg("--help").env("COLUMNS", "100").stdin(Stdio::null());
-    for name in ["SWEEP_CONTROLLER", "SWEEP_TOKEN", "SWEEP_TOKEN_FILE", "SWEEP_DATA_DIR", "SWEEP_LISTEN"] {
+    command
+        .args(words)
+        .arg("--help")
+        .env("COLUMNS", "100")
+        .stdin(Stdio::null());
+    for name in [
+        "SWEEP_CONTROLLER",
+        "SWEEP_TOKEN",
+        "SWEEP_TOKEN_FILE",
+        "SWEEP_DATA_DIR",
+        "SWEEP_LISTEN",
+    ] {
         command.env_remove(name);
     }
     let help = finish(command).stdout;
@@ -311,12 +440,23 @@ fn document_command(page: &mut String, words: &[&str]) {
     writeln!(
         page,
         "{heading} {}\n\n```text\n{}\n```\n",
-        ["sweep"].iter().chain(words).copied().collect::<Vec<_>>().join(" "),
+        ["sweep"]
+            .iter()
+            .chain(words)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" "),
         lines.join("\n").trim()
     )
     .expect("a string takes all");
-    let listed = lines.iter().skip_while(|line| **line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let verbs = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let listed = lines
+        .iter()
+        .skip_while(|line| **line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
+    let verbs = listed
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next());
     for verb in verbs.filter(|verb| *verb != "help") {
         document_command(page, &[words, &[verb]].concat());
     }
@@ -325,8 +465,10 @@ fn document_command(page: &mut String, words: &[&str]) {
 /// Writes tables of the services, messages and enums of a `.proto` file.
 fn document_proto(page: &mut String, proto: &str) {
     let opening = Regex::new(r"^(service|message|enum|oneof) (\w+) \{(\})?$").expect("it compiles");
-    let method = Regex::new(r"^rpc (\w+)\((stream )?(\w+)\) returns \((stream )?(\w+)\);$").expect("it compiles");
-    let field = Regex::new(r"^((?:repeated |optional )?)([\w.]+|map<\w+, \w+>) (\w+) = (\d+);$").expect("it compiles");
+    let method = Regex::new(r"^rpc (\w+)\((stream )?(\w+)\) returns \((stream )?(\w+)\);$")
+        .expect("it compiles");
+    let field = Regex::new(r"^((?:repeated |optional )?)([\w.]+|map<\w+, \w+>) (\w+) = (\d+);$")
+        .expect("it compiles");
     let value = Regex::new(r"^(\w+) = (\d+);$").expect("it compiles");
     // Kind, name, text, rows.
     let mut parts: Vec<(String, String, Vec<String>, Vec<String>)> = Vec::new();
@@ -337,13 +479,27 @@ fn document_proto(page: &mut String, proto: &str) {
             comment.push(text.trim().to_owned());
             continue;
         }
-        let said = comment.join(" ").trim().replace('|', "\\|").replace('<', "&lt;");
+        let said = comment
+            .join(" ")
+            .trim()
+            .replace('|', "\\|")
+            .replace('<', "&lt;");
         let mut row = |text: String| {
-            let part = open.iter().rev().flatten().next().expect("a row is in something");
+            let part = open
+                .iter()
+                .rev()
+                .flatten()
+                .next()
+                .expect("a row is in something");
             parts[*part].3.push(text);
         };
         if let Some(found) = opening.captures(line) {
-            let outer = open.iter().rev().flatten().next().map(|part: &usize| parts[*part].1.clone());
+            let outer = open
+                .iter()
+                .rev()
+                .flatten()
+                .next()
+                .map(|part: &usize| parts[*part].1.clone());
             if &found[1] == "oneof" {
                 open.push(None);
             } else {
@@ -358,21 +514,41 @@ fn document_proto(page: &mut String, proto: &str) {
         } else if let Some(found) = method.captures(line) {
             let stream = |group: usize| found.get(group).map_or("", |_| "stream of ");
             let link = |name: &str| format!("[{name}](#{})", name.to_lowercase());
-            row(format!("| `{}` | {}{} | {}{} | {said} |", &found[1], stream(2), link(&found[3]), stream(4), link(&found[5])));
+            row(format!(
+                "| `{}` | {}{} | {}{} | {said} |",
+                &found[1],
+                stream(2),
+                link(&found[3]),
+                stream(4),
+                link(&found[5])
+            ));
         } else if let Some(found) = field.captures(line) {
-            let one_of = if open.last() == Some(&None) { "one of: " } else { "" };
-            row(format!("| `{}` | {one_of}{}`{}` | {} | {said} |", &found[3], &found[1], &found[2], &found[4]));
+            let one_of = if open.last() == Some(&None) {
+                "one of: "
+            } else {
+                ""
+            };
+            row(format!(
+                "| `{}` | {one_of}{}`{}` | {} | {said} |",
+                &found[3], &found[1], &found[2], &found[4]
+            ));
         } else if let Some(found) = value.captures(line) {
             row(format!("| `{}` | {} | {said} |", &found[1], &found[2]));
         } else if !line.is_empty() {
-            assert!(["syntax", "package", "import", "reserved"].iter().any(|word| line.starts_with(word)), "what is `{line}`?");
+            assert!(
+                ["syntax", "package", "import", "reserved"]
+                    .iter()
+                    .any(|word| line.starts_with(word)),
+                "what is `{line}`?"
+            );
         }
         comment.clear();
     }
     for (kind, name, text, rows) in parts {
         let is_service = kind == "service";
         let text = text.join("\n").replace('<', "&lt;");
-        write!(page, "\n{} {name}\n", if is_service { "##" } else { "###" }).expect("a string takes all");
+        write!(page, "\n{} {name}\n", if is_service { "##" } else { "###" })
+            .expect("a string takes all");
         if !text.is_empty() {
             write!(page, "\n{text}\n").expect("a string takes all");
         }
@@ -397,15 +573,27 @@ fn compare(name: &str, page: &str) {
         fs::write(root().join(name), &page).expect("the working folder can be written");
     }
     let found = fs::read_to_string(root().join(name)).unwrap_or_default();
-    let difference = found.lines().zip(page.lines()).position(|(found, page)| found != page);
+    let difference = found
+        .lines()
+        .zip(page.lines())
+        .position(|(found, page)| found != page);
     let line = difference.unwrap_or_else(|| found.lines().count().min(page.lines().count())) + 1;
-    assert!(found == page, "{name} is out of date from line {line} on: UPDATE_DOCS=1 cargo test --test it docs::");
+    assert!(
+        found == page,
+        "{name} is out of date from line {line} on: UPDATE_DOCS=1 cargo test --test it docs::"
+    );
 }
 
 /// Returns whether a link of a file leads to a file and an anchor that exist.
 fn resolves(file: &str, link: &str) -> bool {
-    let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
-    let target = if path.is_empty() { PathBuf::from(file) } else { Path::new(file).parent().unwrap_or(Path::new("")).join(path) };
+    let (path, anchor) = link
+        .split_once('#')
+        .map_or((link, None), |(path, anchor)| (path, Some(anchor)));
+    let target = if path.is_empty() {
+        PathBuf::from(file)
+    } else {
+        Path::new(file).parent().unwrap_or(Path::new("")).join(path)
+    };
     let mut plain = PathBuf::new();
     for part in target.components() {
         match part {
@@ -419,12 +607,18 @@ fn resolves(file: &str, link: &str) -> bool {
     }
     let plain = root().join(plain);
     let is_page = plain.extension().is_some_and(|extension| extension == "md");
-    plain.exists() && anchor.is_none_or(|anchor| is_page && anchors(&fs::read_to_string(&plain).unwrap_or_default()).contains(anchor))
+    plain.exists()
+        && anchor.is_none_or(|anchor| {
+            is_page && anchors(&fs::read_to_string(&plain).unwrap_or_default()).contains(anchor)
+        })
 }
 
 /// Returns all pages, the table of contents included, from the root of the repository.
 fn pages() -> Vec<String> {
-    let mut pages: Vec<String> = files_below("docs").into_iter().filter(|path| path.ends_with(".md")).collect();
+    let mut pages: Vec<String> = files_below("docs")
+        .into_iter()
+        .filter(|path| path.ends_with(".md"))
+        .collect();
     pages.sort();
     assert!(!pages.is_empty(), "there are pages");
     pages

@@ -11,12 +11,17 @@ fn run(example: &str, objective: &str, steps: usize) {
     let folder = format!("{}/examples/{example}", env!("CARGO_MANIFEST_DIR"));
     copy(Path::new(&folder), &bench.path("project"));
     let text = bench.read("project/sweep.yaml");
-    let cap = text.lines().find(|line| line.starts_with("run_cap: ")).expect("it has one");
+    let cap = text
+        .lines()
+        .find(|line| line.starts_with("run_cap: "))
+        .expect("it has one");
     let file = bench.write("project/sweep.yaml", &text.replace(cap, "run_cap: 2"));
     let _controller = bench.controller();
     let id = bench.ok(&["create", &file]).trim().to_owned();
     let mut agent = bench.sweep(&["agent", &id, "--workdir", "project"]);
-    agent.env("CUDA_VISIBLE_DEVICES", "").env("HF_HUB_OFFLINE", "1");
+    agent
+        .env("CUDA_VISIBLE_DEVICES", "")
+        .env("HF_HUB_OFFLINE", "1");
     let (code, output) = bench.start_command(agent).wait();
     assert_eq!(code, 0, "{output}");
     let runs = bench.json_lines(&["runs", &id, "--json"]);
@@ -26,13 +31,23 @@ fn run(example: &str, objective: &str, steps: usize) {
         let has_ended = run["state"] == "finished" || run["state"] == "stopped";
         assert!(has_ended && run["value"].is_number(), "{run}\n{output}");
         let read = bench.steps(&id, number, objective);
-        assert!(run["state"] == "stopped" || read.len() >= steps, "{read:?}\n{output}");
+        assert!(
+            run["state"] == "stopped" || read.len() >= steps,
+            "{read:?}\n{output}"
+        );
         let mut distinct = read.clone();
         distinct.dedup();
         assert_eq!(distinct, read, "each step once");
     }
     let versions = bench.json_lines(&["code", &id, "--json"]);
-    assert_eq!(versions.iter().filter(|version| version["version"].is_string()).count(), 1, "outputs are no code: {versions:?}");
+    assert_eq!(
+        versions
+            .iter()
+            .filter(|version| version["version"].is_string())
+            .count(),
+        1,
+        "outputs are no code: {versions:?}"
+    );
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -50,7 +65,11 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn tensorboard() {
-    if has_python("tensorboardX, numpy", "tensorboardx", "examples/tensorboard/requirements.txt") {
+    if has_python(
+        "tensorboardX, numpy",
+        "tensorboardx",
+        "examples/tensorboard/requirements.txt",
+    ) {
         run("tensorboard", "Loss/val", 60);
     }
 }
@@ -71,14 +90,22 @@ fn mlflow() {
 
 #[test]
 fn lightning() {
-    if has_python("lightning", "lightning", "examples/lightning/requirements.txt") {
+    if has_python(
+        "lightning",
+        "lightning",
+        "examples/lightning/requirements.txt",
+    ) {
         run("lightning", "val_loss", 10);
     }
 }
 
 #[test]
 fn huggingface() {
-    if has_python("transformers, torch, accelerate", "transformers", "examples/huggingface/requirements.txt") {
+    if has_python(
+        "transformers, torch, accelerate",
+        "transformers",
+        "examples/huggingface/requirements.txt",
+    ) {
         // What the Trainer prints has no step.
         run("huggingface", "eval_loss", 0);
     }

@@ -28,15 +28,23 @@ fn execute(bench: &Bench, id: &str, more: &[&str]) -> (Vec<Value>, String) {
 
 /// Waits until a run has more than a few points.
 fn first_points(bench: &Bench, id: &str, metric: &str) {
-    wait_for("the run", || (!bench.json_lines(&["runs", id, "--json"]).is_empty()).then_some(()));
-    wait_for("the first points", || (bench.steps(id, 1, metric).len() > 3).then_some(()));
+    wait_for("the run", || {
+        (!bench.json_lines(&["runs", id, "--json"]).is_empty()).then_some(())
+    });
+    wait_for("the first points", || {
+        (bench.steps(id, 1, metric).len() > 3).then_some(())
+    });
 }
 
 /// Checks that each run has finished with the value of its parameter.
 fn values_are_those_of_the_parameter(runs: &[Value], output: &str) {
     assert_eq!(runs.len(), 2, "{output}");
     for run in runs {
-        assert_eq!((&run["state"], run["value"].as_f64()), (&"finished".into(), run["params"]["x"].as_f64()), "{run}\n{output}");
+        assert_eq!(
+            (&run["state"], run["value"].as_f64()),
+            (&"finished".into(), run["params"]["x"].as_f64()),
+            "{run}\n{output}"
+        );
     }
 }
 
@@ -75,11 +83,19 @@ fn a_metric_that_a_bar_prints_too_is_read_from_the_file_with_its_steps() {
              scalar(file, 'val_loss', step, a.x + (19 - step) / 100)\nprint(f'Epoch 4/4 [=====] 8/8 val_loss: {{a.x}}')\ntime.sleep(0.3)\n"
         ),
     );
-    let id = create(&bench, "val_loss", "metric_patterns: {val_loss: 'val_loss: ([-+.0-9eE]+)'}\n");
+    let id = create(
+        &bench,
+        "val_loss",
+        "metric_patterns: {val_loss: 'val_loss: ([-+.0-9eE]+)'}\n",
+    );
     let (runs, output) = execute(&bench, &id, &[]);
     values_are_those_of_the_parameter(&runs, &output);
     for run in [1, 2] {
-        assert_eq!(bench.steps(&id, run, "val_loss"), [3, 7, 11, 15, 19], "run {run}: {output}");
+        assert_eq!(
+            bench.steps(&id, run, "val_loss"),
+            [3, 7, 11, 15, 19],
+            "run {run}: {output}"
+        );
     }
     assert!(!output.contains("is not read"), "{output}");
 }
@@ -99,7 +115,11 @@ fn event_files_of_attempts_in_one_folder_are_told_apart() {
     let (runs, output) = execute(&bench, &id, &["--slots", "2"]);
     values_are_those_of_the_parameter(&runs, &output);
     for run in [1, 2] {
-        assert_eq!(bench.steps(&id, run, "Loss/val"), (0..20).collect::<Vec<_>>(), "each point once");
+        assert_eq!(
+            bench.steps(&id, run, "Loss/val"),
+            (0..20).collect::<Vec<_>>(),
+            "each point once"
+        );
     }
     assert!(!output.contains("is not read"), "{output}");
 }
@@ -121,9 +141,20 @@ fn tables_that_are_written_again_give_each_row_once_over_kills_of_the_agent() {
     first_points(&bench, &id, "loss");
     agent.kill();
     let (runs, output) = execute(&bench, &id, &[]);
-    assert!(output.contains("taken over") && runs[0]["state"] == "finished", "{output}");
-    assert_eq!(bench.steps(&id, 1, "loss"), (0..40).collect::<Vec<_>>(), "each row once: {output}");
-    assert_eq!(bench.steps(&id, 1, "val/loss"), (20..40).collect::<Vec<_>>(), "{output}");
+    assert!(
+        output.contains("taken over") && runs[0]["state"] == "finished",
+        "{output}"
+    );
+    assert_eq!(
+        bench.steps(&id, 1, "loss"),
+        (0..40).collect::<Vec<_>>(),
+        "each row once: {output}"
+    );
+    assert_eq!(
+        bench.steps(&id, 1, "val/loss"),
+        (20..40).collect::<Vec<_>>(),
+        "{output}"
+    );
 }
 
 #[test]
@@ -140,9 +171,17 @@ fn a_table_that_either_of_two_attempts_can_have_written_is_not_read_and_named() 
     for run in &runs {
         // To be seen while it is written is luck.
         let value = run["value"].as_f64();
-        assert!(value.is_none() || value == run["params"]["x"].as_f64(), "{run}");
+        assert!(
+            value.is_none() || value == run["params"]["x"].as_f64(),
+            "{run}"
+        );
         if value.is_none() {
-            assert!(output.contains("metrics.csv is not read: another attempt runs in the same working folder"), "{output}");
+            assert!(
+                output.contains(
+                    "metrics.csv is not read: another attempt runs in the same working folder"
+                ),
+                "{output}"
+            );
         }
     }
     program(
@@ -201,9 +240,20 @@ fn what_tensorboardx_has_written_counts_once_when_an_agent_is_killed() {
     first_points(&bench, &id, "Loss/val");
     agent.kill();
     let (runs, output) = execute(&bench, &id, &[]);
-    assert!(output.contains("taken over") && runs[0]["state"] == "finished", "{output}");
-    assert_eq!(bench.steps(&id, 1, "Loss/val"), (0..30).collect::<Vec<_>>(), "each point once: {output}");
-    assert!(runs[0]["metrics"].get("hparam/loss").is_none(), "what stands beside hyperparameters repeats results: {}", runs[0]);
+    assert!(
+        output.contains("taken over") && runs[0]["state"] == "finished",
+        "{output}"
+    );
+    assert_eq!(
+        bench.steps(&id, 1, "Loss/val"),
+        (0..30).collect::<Vec<_>>(),
+        "each point once: {output}"
+    );
+    assert!(
+        runs[0]["metrics"].get("hparam/loss").is_none(),
+        "what stands beside hyperparameters repeats results: {}",
+        runs[0]
+    );
 }
 
 /// A program that talks to MLflow's endpoint as its client does, without it.
@@ -226,8 +276,15 @@ fn the_mlflow_endpoint_outlives_the_agent() {
     first_points(&bench, &id, "loss");
     agent.kill();
     let (runs, output) = execute(&bench, &id, &[]);
-    assert!(output.contains("taken over") && runs[0]["state"] == "finished", "{output}");
-    assert_eq!(bench.steps(&id, 1, "loss"), (0..100).collect::<Vec<_>>(), "each point once: {output}");
+    assert!(
+        output.contains("taken over") && runs[0]["state"] == "finished",
+        "{output}"
+    );
+    assert_eq!(
+        bench.steps(&id, 1, "loss"),
+        (0..100).collect::<Vec<_>>(),
+        "each point once: {output}"
+    );
 }
 
 #[test]
@@ -250,11 +307,18 @@ fn the_mlflow_endpoint_is_for_its_own_program_alone() {
 fn a_server_of_the_users_own_is_left_alone_and_said() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    program(&bench, "print('{\"loss\": %s}' % a.x if os.environ['MLFLOW_TRACKING_URI'] == 'http://box:5000' else 0)\n");
+    program(
+        &bench,
+        "print('{\"loss\": %s}' % a.x if os.environ['MLFLOW_TRACKING_URI'] == 'http://box:5000' else 0)\n",
+    );
     let id = create(&bench, "loss", "");
     let mut agent: Command = bench.sweep(&["agent", &id]);
     agent.env("MLFLOW_TRACKING_URI", "http://box:5000");
     let (_, output) = bench.start_command(agent).wait();
     values_are_those_of_the_parameter(&bench.json_lines(&["runs", &id, "--json"]), &output);
-    assert_eq!(output.matches("names a server of your own (http)").count(), 1, "{output}");
+    assert_eq!(
+        output.matches("names a server of your own (http)").count(),
+        1,
+        "{output}"
+    );
 }

@@ -42,7 +42,9 @@ pub(crate) struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }
@@ -73,10 +75,21 @@ pub(crate) struct Process {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let mark = format!("{}-{}", std::process::id(), BENCHES.fetch_add(1, Ordering::Relaxed));
+        let mark = format!(
+            "{}-{}",
+            std::process::id(),
+            BENCHES.fetch_add(1, Ordering::Relaxed)
+        );
         // Free now; nobody else takes it in the moment until the controller does, or the test says so.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("there are free ports").port();
-        Self { folder: TempDir::new().expect("the temporary folder can be written"), mark, port }
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("there are free ports")
+            .port();
+        Self {
+            folder: TempDir::new().expect("the temporary folder can be written"),
+            mark,
+            port,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -89,21 +102,33 @@ impl Bench {
 
     /// Returns the token of the controller that listens on the port.
     pub(crate) fn token(&self) -> String {
-        let notes = fs::read_dir(self.path("state/sweep/controllers")).expect("a controller has noted where its data is");
+        let notes = fs::read_dir(self.path("state/sweep/controllers"))
+            .expect("a controller has noted where its data is");
         let suffix = format!(":{}", self.port);
-        let note = notes.flatten().find(|note| note.file_name().to_string_lossy().ends_with(&suffix)).expect("it is there");
+        let note = notes
+            .flatten()
+            .find(|note| note.file_name().to_string_lossy().ends_with(&suffix))
+            .expect("it is there");
         let data = PathBuf::from(fs::read_to_string(note.path()).expect("it can be read"));
-        fs::read_to_string(data.join("token")).expect("it has a token").trim().to_owned()
+        fs::read_to_string(data.join("token"))
+            .expect("it has a token")
+            .trim()
+            .to_owned()
     }
 
     /// Returns what adds the token to each call.
     pub(crate) fn bearer(&self) -> Bearer {
-        Bearer(format!("Bearer {}", self.token()).parse().expect("it is printable"))
+        Bearer(
+            format!("Bearer {}", self.token())
+                .parse()
+                .expect("it is printable"),
+        )
     }
 
     /// Connects to the controller that listens on the port.
     pub(crate) async fn client(&self) -> SweepServiceClient<InterceptedService<Channel, Bearer>> {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port())).expect("it is an address");
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.port()))
+            .expect("it is an address");
         let channel = endpoint.connect().await.expect("the controller listens");
         SweepServiceClient::with_interceptor(channel, self.bearer())
     }
@@ -117,7 +142,8 @@ impl Bench {
     /// Puts a file with another text in the place of one, at once: who looks meanwhile sees one of the two, and no third.
     pub(crate) fn replace(&self, name: &str, text: &str) {
         self.write("replacement", text);
-        fs::rename(self.path("replacement"), self.path(name)).expect("the temporary folder can be written");
+        fs::rename(self.path("replacement"), self.path(name))
+            .expect("the temporary folder can be written");
     }
 
     pub(crate) fn read(&self, name: &str) -> String {
@@ -126,7 +152,11 @@ impl Bench {
 
     /// Returns the lines of a file, none if it does not exist yet.
     pub(crate) fn lines(&self, name: &str) -> Vec<String> {
-        fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+        fs::read_to_string(self.path(name))
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Returns the command `sweep …` in the bench's own world.
@@ -139,7 +169,10 @@ impl Bench {
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_STATE_HOME", self.path("state"))
             .env("XDG_RUNTIME_DIR", self.path("runtime"))
-            .env("SWEEP_CONTROLLER", format!("http://127.0.0.1:{}", self.port))
+            .env(
+                "SWEEP_CONTROLLER",
+                format!("http://127.0.0.1:{}", self.port),
+            )
             .env("SWEEP_TEST_STARTS", self.path("starts"))
             .env(MARK, &self.mark)
             .env("NO_COLOR", "1")
@@ -166,26 +199,49 @@ impl Bench {
     /// Runs `sweep …` and returns each line of its standard output as JSON.
     pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.ok(arguments);
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        text.lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
     }
 
     /// The steps of a metric's points that the controller has of a run, in order.
     pub(crate) fn steps(&self, id: &str, run: u64, metric: &str) -> Vec<i64> {
-        self.points(id, run).into_iter().filter(|point| point.name == metric).filter_map(|point| point.step).collect()
+        self.points(id, run)
+            .into_iter()
+            .filter(|point| point.name == metric)
+            .filter_map(|point| point.step)
+            .collect()
     }
 
     /// The values of a metric's points that the controller has of a run, in order.
     pub(crate) fn values(&self, id: &str, run: u64, metric: &str) -> Vec<f64> {
-        self.points(id, run).into_iter().filter(|point| point.name == metric).map(|point| point.value).collect()
+        self.points(id, run)
+            .into_iter()
+            .filter(|point| point.name == metric)
+            .map(|point| point.value)
+            .collect()
     }
 
     /// The points that the controller has of a run, in order.
     fn points(&self, id: &str, run: u64) -> Vec<MetricPoint> {
-        let request = GetMetricsRequest { sweep_id: id.to_owned(), run, attempt: 0 };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("threads can be started");
+        let request = GetMetricsRequest {
+            sweep_id: id.to_owned(),
+            run,
+            attempt: 0,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("threads can be started");
         runtime.block_on(async {
             let mut client = self.client().await;
-            let mut pages = client.get_metrics(request).await.expect("it is known").into_inner();
+            let mut pages = client
+                .get_metrics(request)
+                .await
+                .expect("it is known")
+                .into_inner();
             let mut points = Vec::new();
             while let Some(page) = pages.message().await.expect("it answers") {
                 points.extend(page.points);
@@ -196,7 +252,10 @@ impl Bench {
 
     /// How many points of the metric `loss` the controller has of a run.
     pub(crate) fn steps_reported(&self, id: &str, run: u64) -> usize {
-        self.points(id, run).iter().filter(|point| point.name == "loss").count()
+        self.points(id, run)
+            .iter()
+            .filter(|point| point.name == "loss")
+            .count()
     }
 
     /// Starts `sweep …`.
@@ -206,38 +265,72 @@ impl Bench {
 
     /// Starts a command.
     pub(crate) fn start_command(&self, command: Command) -> Running {
-        start(command, self.path(&format!("output-{}", BENCHES.fetch_add(1, Ordering::Relaxed))))
+        start(
+            command,
+            self.path(&format!(
+                "output-{}",
+                BENCHES.fetch_add(1, Ordering::Relaxed)
+            )),
+        )
     }
 
     /// Starts a controller in the foreground and waits until it listens. Its leases are short, so that lost agents are noticed in time.
     pub(crate) fn controller(&self) -> Running {
         let listen = format!("127.0.0.1:{}", self.port);
         let data = self.path("controller").display().to_string();
-        let running = self.start(&["controller", "--listen", &listen, "--data-dir", &data, "--lease", "3s"]);
+        let running = self.start(&[
+            "controller",
+            "--listen",
+            &listen,
+            "--data-dir",
+            &data,
+            "--lease",
+            "3s",
+        ]);
         self.listening(&running);
         running
     }
 
     /// Waits until a controller listens on the port and can be found by commands.
     pub(crate) fn listening(&self, running: &Running) {
-        wait_for(&format!("a controller on port {}: {}", self.port, running.what), || {
-            let is_found = running.output().contains("Listening on ");
-            (is_found && TcpStream::connect(("127.0.0.1", self.port)).is_ok()).then_some(())
-        });
+        wait_for(
+            &format!("a controller on port {}: {}", self.port, running.what),
+            || {
+                let is_found = running.output().contains("Listening on ");
+                (is_found && TcpStream::connect(("127.0.0.1", self.port)).is_ok()).then_some(())
+            },
+        );
     }
 
     /// Returns the processes of this bench that run.
     pub(crate) fn processes(&self) -> Vec<Process> {
         let mark = format!("{MARK}={}\0", self.mark);
-        let entries = fs::read_dir("/proc").expect("the tests need Linux").filter_map(Result::ok);
+        let entries = fs::read_dir("/proc")
+            .expect("the tests need Linux")
+            .filter_map(Result::ok);
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let ours = pids.filter(|pid| {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.windows(mark.len()).any(|window| window == mark.as_bytes())
+            environment
+                .windows(mark.len())
+                .any(|window| window == mark.as_bytes())
         });
-        let command = |pid| String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default()).replace('\0', " ");
-        let name = |pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned();
-        ours.map(|pid| Process { pid, name: name(pid), command: command(pid) }).collect()
+        let command = |pid| {
+            String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+                .replace('\0', " ")
+        };
+        let name = |pid| {
+            fs::read_to_string(format!("/proc/{pid}/comm"))
+                .unwrap_or_default()
+                .trim_end()
+                .to_owned()
+        };
+        ours.map(|pid| Process {
+            pid,
+            name: name(pid),
+            command: command(pid),
+        })
+        .collect()
     }
 
     /// Waits until no process of this bench runs any more.
@@ -274,7 +367,10 @@ impl Running {
 
     /// Returns whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("it was started here").is_some()
+        self.child
+            .try_wait()
+            .expect("it was started here")
+            .is_some()
     }
 
     /// Returns all it has said so far.
@@ -290,7 +386,9 @@ impl Running {
 
     /// Waits until it ends, and returns its exit code and all it has said.
     pub(crate) fn wait(mut self) -> (i32, String) {
-        let code = wait_child(LIMIT, &mut self.child, &self.what, || fs::read_to_string(&self.output).unwrap_or_default());
+        let code = wait_child(LIMIT, &mut self.child, &self.what, || {
+            fs::read_to_string(&self.output).unwrap_or_default()
+        });
         (code, self.output())
     }
 }
@@ -318,7 +416,10 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
 
 /// Returns a command of another program that gets the command `sweep …` as its last arguments, and is in its world.
 pub(crate) fn by(mut other: Command, sweep: &Command) -> Command {
-    other.arg(sweep.get_program()).args(sweep.get_args()).stdin(Stdio::null());
+    other
+        .arg(sweep.get_program())
+        .args(sweep.get_args())
+        .stdin(Stdio::null());
     if let Some(folder) = sweep.get_current_dir() {
         other.current_dir(folder);
     }
@@ -341,19 +442,37 @@ pub(crate) fn finish_within(limit: Duration, mut command: Command) -> CommandRes
     let what = format!("{command:?}");
     let folder = TempDir::new().expect("the temporary folder can be written");
     // Files, not pipes: a process left behind would hold a pipe open for ever.
-    let file = |name: &str| File::create(folder.path().join(name)).expect("the temporary folder can be written");
+    let file = |name: &str| {
+        File::create(folder.path().join(name)).expect("the temporary folder can be written")
+    };
     let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is UTF-8");
-    let mut child = command.stdout(file("out")).stderr(file("err")).spawn().expect("the binary was built");
+    let mut child = command
+        .stdout(file("out"))
+        .stderr(file("err"))
+        .spawn()
+        .expect("the binary was built");
     let code = wait_child(limit, &mut child, &what, || text("err"));
-    CommandResult { code, stdout: text("out"), stderr: text("err") }
+    CommandResult {
+        code,
+        stdout: text("out"),
+        stderr: text("err"),
+    }
 }
 
 fn start(mut command: Command, output: PathBuf) -> Running {
     let what = format!("{command:?}");
     let file = File::create(&output).expect("the temporary folder can be written");
     let clone = file.try_clone().expect("file handles can be had");
-    let child = command.stdout(file).stderr(clone).spawn().expect("the binary was built");
-    Running { child, what, output }
+    let child = command
+        .stdout(file)
+        .stderr(clone)
+        .spawn()
+        .expect("the binary was built");
+    Running {
+        child,
+        what,
+        output,
+    }
 }
 
 /// Returns the exit code, or 128 + the signal that ended it, as shells do.
@@ -362,7 +481,10 @@ fn wait_child(limit: Duration, child: &mut Child, what: &str, said: impl Fn() ->
     let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("it was started here") {
-            return status.code().or_else(|| status.signal().map(|signal| 128 + signal)).expect("it has ended");
+            return status
+                .code()
+                .or_else(|| status.signal().map(|signal| 128 + signal))
+                .expect("it has ended");
         }
         if Instant::now() > deadline {
             let _ = child.kill();
@@ -375,13 +497,21 @@ fn wait_child(limit: Duration, child: &mut Child, what: &str, said: impl Fn() ->
 
 /// Returns the path of a training program in `tests/trainers`.
 pub(crate) fn trainer(name: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/trainers").join(name).display().to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/trainers")
+        .join(name)
+        .display()
+        .to_string()
 }
 
 /// Says whether a test can run: `SWEEP_TEST_REQUIRE` with its word makes it fail where it cannot.
 pub(crate) fn requires(word: &str, is_here: bool, why_not: &str) -> bool {
-    let required = std::env::var("SWEEP_TEST_REQUIRE").is_ok_and(|words| words.split(',').any(|required| required == word));
-    assert!(is_here || !required, "SWEEP_TEST_REQUIRE asks for {word}: {why_not}");
+    let required = std::env::var("SWEEP_TEST_REQUIRE")
+        .is_ok_and(|words| words.split(',').any(|required| required == word));
+    assert!(
+        is_here || !required,
+        "SWEEP_TEST_REQUIRE asks for {word}: {why_not}"
+    );
     if !is_here {
         eprintln!("SKIPPED: {why_not}");
     }
@@ -391,7 +521,15 @@ pub(crate) fn requires(word: &str, is_here: bool, why_not: &str) -> bool {
 /// Says whether Python with a module is here. Without it the test is skipped, unless `SWEEP_TEST_REQUIRE` has its word.
 pub(crate) fn has_python(module: &str, word: &str, requirements: &str) -> bool {
     let mut python = Command::new("python");
-    python.args(["-c", &format!("import {module}")]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    python
+        .args(["-c", &format!("import {module}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let found = python.status().is_ok_and(|status| status.success());
-    requires(word, found, &format!("no Python with {module}; pip install -r {requirements}"))
+    requires(
+        word,
+        found,
+        &format!("no Python with {module}; pip install -r {requirements}"),
+    )
 }

@@ -38,11 +38,17 @@ fn create(bench: &Bench) -> String {
     let text = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}]\nretry: {{crashed: 1}}\nparameters:\n  x: {{values: [1]}}\n"
     );
-    bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned()
+    bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned()
 }
 
 fn has_python() -> bool {
-    Command::new("python3").arg("--version").output().is_ok_and(|done| done.status.success())
+    Command::new("python3")
+        .arg("--version")
+        .output()
+        .is_ok_and(|done| done.status.success())
 }
 
 #[test]
@@ -59,11 +65,30 @@ fn a_program_that_replaces_its_files_holds_up_neither_its_agent_nor_its_next_att
         agent.env("KIND", kind).env("VICTIM", &victim);
         let ended = finish(agent);
         assert_eq!(ended.code, 0, "{kind}: {}", ended.stderr);
-        assert_eq!(bench.lines("starts"), ["begins 1", "begins 2"], "{kind}: {}", ended.stderr);
+        assert_eq!(
+            bench.lines("starts"),
+            ["begins 1", "begins 2"],
+            "{kind}: {}",
+            ended.stderr
+        );
         let run = bench.json_lines(&["runs", &id, "--json"]).remove(0);
-        assert_eq!((&run["state"], &run["value"]), (&"finished".into(), &1.0.into()), "{kind}: {run}");
+        assert_eq!(
+            (&run["state"], &run["value"]),
+            (&"finished".into(), &1.0.into()),
+            "{kind}: {run}"
+        );
         assert_eq!(bench.read("victim"), "theirs\n", "{kind}");
-        assert!(bench.path("victim").metadata().expect("it is there").permissions().mode() & 0o044 != 0, "{kind}");
+        assert!(
+            bench
+                .path("victim")
+                .metadata()
+                .expect("it is there")
+                .permissions()
+                .mode()
+                & 0o044
+                != 0,
+            "{kind}"
+        );
         let name = match kind {
             "fifo" => "a FIFO",
             "folder" => "a folder",
@@ -71,8 +96,14 @@ fn a_program_that_replaces_its_files_holds_up_neither_its_agent_nor_its_next_att
             _ => "a link",
         };
         let said = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(said.contains(&format!("metrics.jsonl is {name}, not a regular file")), "{kind}: {said}");
-        assert!(said.contains(&format!("output.log is {name}, not a regular file")), "{kind}: {said}");
+        assert!(
+            said.contains(&format!("metrics.jsonl is {name}, not a regular file")),
+            "{kind}: {said}"
+        );
+        assert!(
+            said.contains(&format!("output.log is {name}, not a regular file")),
+            "{kind}: {said}"
+        );
         drop(controller);
         bench.nothing_left();
     }
@@ -87,15 +118,43 @@ fn a_program_that_replaces_a_folder_above_its_attempt_holds_up_nothing() {
         let text = "echo begins >>\"$SWEEP_TEST_STARTS\"\n[ \"$SWEEP_ATTEMPT\" = 2 ] && { echo '{\"loss\": 1}'; exit 0; }\nsleep 0.5\n\
             mv \"$ABOVE\" \"$ABOVE.away\" && mkfifo \"$ABOVE\"\nsleep 1\nexit 1\n";
         let program = bench.write("replaces.sh", text);
-        let sweep = QUICK.replace("[sh, -c, 'echo \"{\\\"loss\\\": 1}\"']", &format!("[sh, {program}]\nretry: {{crashed: 1}}"));
-        let id = bench.ok(&["create", &bench.write("sweep.yaml", &sweep)]).trim().to_owned();
+        let sweep = QUICK.replace(
+            "[sh, -c, 'echo \"{\\\"loss\\\": 1}\"']",
+            &format!("[sh, {program}]\nretry: {{crashed: 1}}"),
+        );
+        let id = bench
+            .ok(&["create", &bench.write("sweep.yaml", &sweep)])
+            .trim()
+            .to_owned();
         let mut agent = bench.sweep(&["agent", &id, "--runs-dir", "runs"]);
-        agent.env("ABOVE", bench.path("runs").join(&id).join(above).components().collect::<std::path::PathBuf>());
+        agent.env(
+            "ABOVE",
+            bench
+                .path("runs")
+                .join(&id)
+                .join(above)
+                .components()
+                .collect::<std::path::PathBuf>(),
+        );
         let ended = finish(agent);
         assert_eq!(ended.code, 0, "{above}: {}", ended.stderr);
-        assert_eq!(bench.lines("starts"), ["begins", "begins"], "{above}: {}", ended.stderr);
-        assert_eq!(bench.json_lines(&["runs", &id, "--json"])[0]["state"], "finished", "{above}: {}", ended.stderr);
-        assert!(format!("{}{}", ended.stdout, ended.stderr).contains("is a FIFO, not a folder"), "{above}: {}", ended.stderr);
+        assert_eq!(
+            bench.lines("starts"),
+            ["begins", "begins"],
+            "{above}: {}",
+            ended.stderr
+        );
+        assert_eq!(
+            bench.json_lines(&["runs", &id, "--json"])[0]["state"],
+            "finished",
+            "{above}: {}",
+            ended.stderr
+        );
+        assert!(
+            format!("{}{}", ended.stdout, ended.stderr).contains("is a FIFO, not a folder"),
+            "{above}: {}",
+            ended.stderr
+        );
         drop(controller);
         bench.nothing_left();
     }
@@ -113,16 +172,25 @@ fn an_agent_that_comes_later_does_not_wait_for_what_lies_in_the_place_of_files()
     };
     let first = agent();
     let replaced = |file: &str| {
-        fs::symlink_metadata(bench.path("runs").join(&id).join("1").join(file)).is_ok_and(|found| !found.is_file() && !found.is_dir())
+        fs::symlink_metadata(bench.path("runs").join(&id).join("1").join(file))
+            .is_ok_and(|found| !found.is_file() && !found.is_dir())
     };
     wait_for("all files to be replaced", || {
-        (replaced("checkpoint.lock") && replaced("1/job.json") && replaced("checkpoint")).then_some(())
+        (replaced("checkpoint.lock") && replaced("1/job.json") && replaced("checkpoint"))
+            .then_some(())
     });
     first.kill();
     let (code, output) = agent().wait();
     assert_eq!(code, 0, "{output}");
-    assert_eq!(bench.json_lines(&["runs", &id, "--json"])[0]["state"], "finished", "{output}");
-    assert!(output.contains("job.json is a FIFO, not a regular file"), "{output}");
+    assert_eq!(
+        bench.json_lines(&["runs", &id, "--json"])[0]["state"],
+        "finished",
+        "{output}"
+    );
+    assert!(
+        output.contains("job.json is a FIFO, not a regular file"),
+        "{output}"
+    );
     drop(controller);
     bench.nothing_left();
 }
@@ -133,10 +201,14 @@ const QUICK: &str = "method: grid\nmetric: {name: loss}\ncommand: [sh, -c, 'echo
 fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", QUICK)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", QUICK)])
+        .trim()
+        .to_owned();
     let shared = |name: &str| {
         fs::create_dir_all(bench.path(name)).expect("the temporary folder can be written");
-        fs::set_permissions(bench.path(name), fs::Permissions::from_mode(0o1777)).expect("it is ours");
+        fs::set_permissions(bench.path(name), fs::Permissions::from_mode(0o1777))
+            .expect("it is ours");
     };
     fs::create_dir(bench.path("victim")).expect("the temporary folder can be written");
     for planted in ["agents", &id] {
@@ -145,10 +217,26 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
         symlink(bench.path("victim"), bench.path(&runs).join(planted)).expect("it can be made");
         let ended = bench.run(&["agent", &id, "--runs-dir", &runs]);
         assert_ne!(ended.code, 0, "{}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("{planted} is a link, not a folder")), "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .contains(&format!("{planted} is a link, not a folder")),
+            "{}",
+            ended.stderr
+        );
     }
-    assert_eq!(fs::read_dir(bench.path("victim")).expect("it is there").count(), 0, "nothing was written there");
-    if requires("root", nix::unistd::geteuid().is_root(), "only root can give a folder to another user") {
+    assert_eq!(
+        fs::read_dir(bench.path("victim"))
+            .expect("it is there")
+            .count(),
+        0,
+        "nothing was written there"
+    );
+    if requires(
+        "root",
+        nix::unistd::geteuid().is_root(),
+        "only root can give a folder to another user",
+    ) {
         for planted in ["agents", &id] {
             let runs = format!("theirs-{planted}");
             shared(&runs);
@@ -157,8 +245,16 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
             chown(&folder, Some(12345), None).expect("root may");
             let ended = bench.run(&["agent", &id, "--runs-dir", &runs]);
             assert_ne!(ended.code, 0, "{}", ended.stderr);
-            assert!(ended.stderr.contains("belongs to another user (uid 12345"), "{}", ended.stderr);
-            assert_eq!(fs::read_dir(&folder).expect("it is there").count(), 0, "nothing was written there");
+            assert!(
+                ended.stderr.contains("belongs to another user (uid 12345"),
+                "{}",
+                ended.stderr
+            );
+            assert_eq!(
+                fs::read_dir(&folder).expect("it is there").count(),
+                0,
+                "nothing was written there"
+            );
         }
     }
     // What captures code is no reason not to run; it says why it does not.
@@ -166,30 +262,73 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
     symlink(bench.path("victim"), bench.path("code-planted/code")).expect("it can be made");
     let ended = bench.run(&["agent", &id, "--runs-dir", "code-planted"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains("code is a link, not a folder"), "{}", ended.stderr);
-    assert_eq!(fs::read_dir(bench.path("victim")).expect("it is there").count(), 0, "nothing was written there");
+    assert!(
+        ended.stderr.contains("code is a link, not a folder"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        fs::read_dir(bench.path("victim"))
+            .expect("it is there")
+            .count(),
+        0,
+        "nothing was written there"
+    );
 }
 
 #[test]
 fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_theirs() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &QUICK.replace("[1]", "[1, 2]"))]).trim().to_owned();
+    let id = bench
+        .ok(&[
+            "create",
+            &bench.write("sweep.yaml", &QUICK.replace("[1]", "[1, 2]")),
+        ])
+        .trim()
+        .to_owned();
     fs::create_dir(bench.path("open")).expect("the temporary folder can be written");
     fs::set_permissions(bench.path("open"), fs::Permissions::from_mode(0o777)).expect("it is ours");
     let ended = bench.run(&["agent", &id, "--runs-dir", "open", "--count", "1"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains("other users can replace folders in"), "{}", ended.stderr);
-    assert!(ended.stderr.contains("code: version"), "it is captured all the same: {}", ended.stderr);
-    assert!(!bench.path("open/code").exists(), "another user could put a folder there and read it");
-    if requires("root", nix::unistd::geteuid().is_root(), "only root can make a link of another user") {
+    assert!(
+        ended.stderr.contains("other users can replace folders in"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("code: version"),
+        "it is captured all the same: {}",
+        ended.stderr
+    );
+    assert!(
+        !bench.path("open/code").exists(),
+        "another user could put a folder there and read it"
+    );
+    if requires(
+        "root",
+        nix::unistd::geteuid().is_root(),
+        "only root can make a link of another user",
+    ) {
         fs::create_dir(bench.path("victim")).expect("the temporary folder can be written");
         symlink(bench.path("victim"), bench.path("open/mine")).expect("it can be made");
         std::os::unix::fs::lchown(bench.path("open/mine"), Some(12345), None).expect("root may");
         let ended = bench.run(&["agent", &id, "--runs-dir", "open/mine"]);
         assert_ne!(ended.code, 0, "{}", ended.stderr);
-        assert!(ended.stderr.contains("is a link of another user, not a folder"), "{}", ended.stderr);
-        assert_eq!(fs::read_dir(bench.path("victim")).expect("it is there").count(), 0, "nothing was written there");
+        assert!(
+            ended
+                .stderr
+                .contains("is a link of another user, not a folder"),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(
+            fs::read_dir(bench.path("victim"))
+                .expect("it is there")
+                .count(),
+            0,
+            "nothing was written there"
+        );
     }
 }
 
@@ -197,31 +336,65 @@ fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_the
 fn what_the_agent_makes_is_for_its_user_alone_whatever_the_umask() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let program = bench.write("lists.sh", "ls -l \"$(dirname \"$SWEEP_METRICS\")\" >\"$LISTED\"; echo '{\"loss\": 1}'\n");
+    let program = bench.write(
+        "lists.sh",
+        "ls -l \"$(dirname \"$SWEEP_METRICS\")\" >\"$LISTED\"; echo '{\"loss\": 1}'\n",
+    );
     let text = QUICK.replace("-c, 'echo \"{\\\"loss\\\": 1}\"'", &program);
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned();
     // Its index is copied.
     let git = |arguments: &[&str]| {
-        let done =
-            Command::new("git").current_dir(bench.path("")).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments).output();
-        assert!(done.is_ok_and(|done| done.status.success()), "{arguments:?}");
+        let done = Command::new("git")
+            .current_dir(bench.path(""))
+            .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+            .args(arguments)
+            .output();
+        assert!(
+            done.is_ok_and(|done| done.status.success()),
+            "{arguments:?}"
+        );
     };
     git(&["init", "--quiet"]);
     git(&["add", "lists.sh"]);
     git(&["commit", "--quiet", "-m", "x"]);
-    fs::set_permissions(bench.path(".git/index"), fs::Permissions::from_mode(0o666)).expect("it is ours");
+    fs::set_permissions(bench.path(".git/index"), fs::Permissions::from_mode(0o666))
+        .expect("it is ours");
     let mut shell = Command::new("sh");
     shell.args(["-c", "umask 0; exec \"$@\"", "sh"]);
     let mut agent = bench.sweep(&["agent", &id, "--runs-dir", "runs"]);
     agent.env("LISTED", bench.path("listed"));
     let ended = finish(by(shell, &agent));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    let mode = |path: &Path| path.symlink_metadata().expect("it is there").permissions().mode() & 0o777;
-    for folder in ["", "agents", "code", &id, &format!("{id}/1"), &format!("{id}/1/1")] {
+    let mode = |path: &Path| {
+        path.symlink_metadata()
+            .expect("it is there")
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    for folder in [
+        "",
+        "agents",
+        "code",
+        &id,
+        &format!("{id}/1"),
+        &format!("{id}/1/1"),
+    ] {
         assert_eq!(mode(&bench.path("runs").join(folder)), 0o700, "{folder}");
     }
-    for folder in ["agents".to_owned(), id.clone(), format!("{id}/1"), format!("{id}/1/1")] {
-        for entry in fs::read_dir(bench.path("runs").join(&folder)).expect("it is there").flatten() {
+    for folder in [
+        "agents".to_owned(),
+        id.clone(),
+        format!("{id}/1"),
+        format!("{id}/1/1"),
+    ] {
+        for entry in fs::read_dir(bench.path("runs").join(&folder))
+            .expect("it is there")
+            .flatten()
+        {
             if entry.path().is_file() {
                 assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
             }
@@ -235,5 +408,8 @@ fn what_the_agent_makes_is_for_its_user_alone_whatever_the_umask() {
         }
     }
     let listed = bench.read("listed");
-    assert!(listed.contains("spool.log") && listed.contains("job.json") && !listed.contains("-rw-r"), "{listed}");
+    assert!(
+        listed.contains("spool.log") && listed.contains("job.json") && !listed.contains("-rw-r"),
+        "{listed}"
+    );
 }

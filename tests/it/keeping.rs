@@ -13,32 +13,108 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
     let file = bench.write("sweep.yaml", &text);
     let id = bench.ok(&["create", &file]).trim().to_owned();
     let agent = bench.start(&["agent", &id]);
-    wait_for("ten starts", || (bench.lines("starts").len() >= 10).then_some(()));
-    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    wait_for("ten starts", || {
+        (bench.lines("starts").len() >= 10).then_some(())
+    });
+    bench.ok(&[
+        "controller",
+        "backup",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
     let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     assert!(verified.contains("All is well"), "{verified}");
-    let again = bench.run(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
-    assert!(again.code != 0 && again.stderr.contains("backup.db: it exists, and a backup replaces nothing"), "{again:?}");
-    let nowhere = bench.run(&["controller", "backup", "nothing.db", "--data-dir", "nowhere"]);
-    assert!(nowhere.code == 1 && nowhere.stderr.contains("hint: no controller keeps its data there"), "{nowhere:?}");
+    let again = bench.run(&[
+        "controller",
+        "backup",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
+    assert!(
+        again.code != 0
+            && again
+                .stderr
+                .contains("backup.db: it exists, and a backup replaces nothing"),
+        "{again:?}"
+    );
+    let nowhere = bench.run(&[
+        "controller",
+        "backup",
+        "nothing.db",
+        "--data-dir",
+        "nowhere",
+    ]);
+    assert!(
+        nowhere.code == 1
+            && nowhere
+                .stderr
+                .contains("hint: no controller keeps its data there"),
+        "{nowhere:?}"
+    );
     assert_eq!(agent.wait().0, 0);
-    let held = bench.run(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
-    assert!(held.code != 0 && held.stderr.contains("is held by process"), "{held:?}");
+    let held = bench.run(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
+    assert!(
+        held.code != 0 && held.stderr.contains("is held by process"),
+        "{held:?}"
+    );
     controller.kill();
-    let there = bench.run(&["controller", "restore", "backup.db", "--data-dir", "controller"]);
-    assert!(there.code != 0 && there.stderr.contains("there is a database already"), "{there:?}");
-    let none = bench.run(&["controller", "restore", "sweep.yaml", "--data-dir", "elsewhere"]);
-    assert!(none.code != 0 && none.stderr.contains("sweep.yaml: file is not a database"), "{none:?}");
+    let there = bench.run(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
+    assert!(
+        there.code != 0 && there.stderr.contains("there is a database already"),
+        "{there:?}"
+    );
+    let none = bench.run(&[
+        "controller",
+        "restore",
+        "sweep.yaml",
+        "--data-dir",
+        "elsewhere",
+    ]);
+    assert!(
+        none.code != 0 && none.stderr.contains("sweep.yaml: file is not a database"),
+        "{none:?}"
+    );
 
-    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "elsewhere"]);
+    bench.ok(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "elsewhere",
+    ]);
     bench.ok(&["controller", "verify", "--data-dir", "elsewhere"]);
     let listen = format!("127.0.0.1:{}", bench.port());
-    let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "elsewhere", "--lease", "1s"]);
+    let restored = bench.start(&[
+        "controller",
+        "--listen",
+        &listen,
+        "--data-dir",
+        "elsewhere",
+        "--lease",
+        "1s",
+    ]);
     bench.listening(&restored);
     // Agents of the time of the backup are not there any more; what they had is tried again.
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     let runs = bench.json_lines(&["runs", &id, "--json"]);
-    assert!(runs.len() == 24 && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
+    assert!(
+        runs.len() == 24 && runs.iter().all(|run| run["state"] == "finished"),
+        "{runs:#?}"
+    );
     bench.ok(&["controller", "stop"]);
     bench.ok(&["controller", "verify", "--data-dir", "elsewhere"]);
 }
@@ -47,7 +123,10 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
 fn verify_names_what_does_not_fit() {
     let bench = Bench::new();
     let controller = bench.controller();
-    let file = bench.write("sweep.yaml", "method: random\nprogram: x\nparameters:\n  x: {min: 0.0, max: 1.0}\n");
+    let file = bench.write(
+        "sweep.yaml",
+        "method: random\nprogram: x\nparameters:\n  x: {min: 0.0, max: 1.0}\n",
+    );
     bench.ok(&["create", &file]);
     controller.kill();
     let database = bench.path("controller/sweep.db");
@@ -56,23 +135,49 @@ fn verify_names_what_does_not_fit() {
     let log = std::fs::read(&wal).unwrap_or_default();
     // A letter of the sweep's file, wherever it stands: in the log of events and in the row.
     let change = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("method: random");
-    assert!(change(&bytes) || change(&log), "the database is not encrypted");
-    bench.ok(&["controller", "backup", "copy.db", "--data-dir", "controller"]);
+    assert!(
+        change(&bytes) || change(&log),
+        "the database is not encrypted"
+    );
+    bench.ok(&[
+        "controller",
+        "backup",
+        "copy.db",
+        "--data-dir",
+        "controller",
+    ]);
     let mut copied = std::fs::read(bench.path("copy.db")).expect("it was written");
     let needle = b"method: random";
-    let places: Vec<usize> = (0..copied.len() - needle.len()).filter(|at| &copied[*at..at + needle.len()] == needle).collect();
+    let places: Vec<usize> = (0..copied.len() - needle.len())
+        .filter(|at| &copied[*at..at + needle.len()] == needle)
+        .collect();
     assert!(places.len() >= 2, "{places:?}");
     for place in places {
         copied[place + 8] = b'R';
     }
     std::fs::write(bench.path("copy.db"), copied).expect("it can be written");
     let refused = bench.run(&["controller", "restore", "copy.db", "--data-dir", "damaged"]);
-    assert!(refused.code == 1 && refused.stderr.contains("copy.db: event 2 of the log is damaged"), "{refused:?}");
+    assert!(
+        refused.code == 1
+            && refused
+                .stderr
+                .contains("copy.db: event 2 of the log is damaged"),
+        "{refused:?}"
+    );
     std::fs::copy(bench.path("copy.db"), bench.path("damaged/sweep.db")).expect("it can be copied");
     let verified = bench.run(&["controller", "verify", "--data-dir", "damaged"]);
-    assert!(verified.code == 1 && verified.stdout.contains("event 2 of the log is damaged: its checksum does not fit"), "{verified:?}");
+    assert!(
+        verified.code == 1
+            && verified
+                .stdout
+                .contains("event 2 of the log is damaged: its checksum does not fit"),
+        "{verified:?}"
+    );
     let none = bench.run(&["controller", "verify", "--data-dir", "nowhere"]);
-    assert!(none.code != 0 && none.stderr.contains("No such file"), "{none:?}");
+    assert!(
+        none.code != 0 && none.stderr.contains("No such file"),
+        "{none:?}"
+    );
 }
 
 #[test]
@@ -83,11 +188,17 @@ fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2, 3]}}\n",
         trainer("quick.sh")
     );
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned();
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     let before = bench.ok(&["runs", &id, "--json"]);
     let held = bench.run(&["controller", "rebuild", "--data-dir", "controller"]);
-    assert!(held.code != 0 && held.stderr.contains("is held by process"), "{held:?}");
+    assert!(
+        held.code != 0 && held.stderr.contains("is held by process"),
+        "{held:?}"
+    );
     bench.ok(&["controller", "stop"]);
     controller.wait();
     bench.ok(&["controller", "verify", "--data-dir", "controller"]);
@@ -97,7 +208,8 @@ fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
         INSERT INTO agents (id, sweep, alive, body) SELECT 'ghost', sweep, 1, replace(body, id, 'ghost') FROM agents;
         UPDATE sweeps SET body = 'no JSON';
         DELETE FROM metrics WHERE run = 3;";
-    let database = rusqlite::Connection::open(bench.path("controller/sweep.db")).expect("it is there");
+    let database =
+        rusqlite::Connection::open(bench.path("controller/sweep.db")).expect("it is there");
     database.execute_batch(damage).expect("it can be damaged");
     drop(database);
     let verified = bench.run(&["controller", "verify", "--data-dir", "controller"]);
@@ -110,13 +222,32 @@ fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
         "/3 attempt 1",
         "controller rebuild",
     ] {
-        assert!(verified.stdout.contains(problem), "{problem}: {}", verified.stdout);
+        assert!(
+            verified.stdout.contains(problem),
+            "{problem}: {}",
+            verified.stdout
+        );
     }
     let rebuilt = bench.ok(&["controller", "rebuild", "--data-dir", "controller"]);
-    assert!(rebuilt.contains("runs         3 rows, 2 changed, 0 removed"), "{rebuilt}");
-    assert!(rebuilt.contains("agents       1 rows, 0 changed, 1 removed"), "{rebuilt}");
-    let again = bench.json_lines(&["controller", "rebuild", "--data-dir", "controller", "--json"]);
-    assert_eq!(again[0]["tables"]["runs"], serde_json::json!({"rows": 3, "changed": 0, "removed": 0}));
+    assert!(
+        rebuilt.contains("runs         3 rows, 2 changed, 0 removed"),
+        "{rebuilt}"
+    );
+    assert!(
+        rebuilt.contains("agents       1 rows, 0 changed, 1 removed"),
+        "{rebuilt}"
+    );
+    let again = bench.json_lines(&[
+        "controller",
+        "rebuild",
+        "--data-dir",
+        "controller",
+        "--json",
+    ]);
+    assert_eq!(
+        again[0]["tables"]["runs"],
+        serde_json::json!({"rows": 3, "changed": 0, "removed": 0})
+    );
     bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     let _again = bench.controller();
     assert_eq!(bench.ok(&["runs", &id, "--json"]), before);

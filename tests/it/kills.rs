@@ -14,8 +14,8 @@ use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use sweep_proto::v1::{
-    AcquireRequest, Assignment, FinishAttemptRequest, GetMetricsRequest, MetricPoint, RegisterAgentRequest, ReportMetricsRequest,
-    StartAttemptRequest,
+    AcquireRequest, Assignment, FinishAttemptRequest, GetMetricsRequest, MetricPoint,
+    RegisterAgentRequest, ReportMetricsRequest, StartAttemptRequest,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -71,14 +71,21 @@ impl Agent {
     }
 
     /// Repeats a call until its outcome is known, with the same request each time.
-    async fn call<T, F>(&self, call: impl Fn(AgentServiceClient<InterceptedService<Channel, Bearer>>) -> F) -> Result<T, Status>
+    async fn call<T, F>(
+        &self,
+        call: impl Fn(AgentServiceClient<InterceptedService<Channel, Bearer>>) -> F,
+    ) -> Result<T, Status>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         loop {
             match call(self.client.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if matches!(status.code(), Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal) => {}
+                Err(status)
+                    if matches!(
+                        status.code(),
+                        Code::Cancelled | Code::Unavailable | Code::Unknown | Code::Internal
+                    ) => {}
                 Err(status) => return Err(status),
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -101,7 +108,9 @@ impl Agent {
             process_id: self.id.clone(),
             ..RegisterAgentRequest::default()
         };
-        self.call(async |mut client| client.register_agent(request.clone()).await).await.expect("the sweep is there");
+        self.call(async |mut client| client.register_agent(request.clone()).await)
+            .await
+            .expect("the sweep is there");
     }
 
     async fn work(mut self) {
@@ -114,11 +123,20 @@ impl Agent {
                 request_id: self.request_id(),
                 ..AcquireRequest::default()
             };
-            match self.call(async |mut client| client.acquire(request.clone()).await).await.map(|answer| answer.next) {
+            match self
+                .call(async |mut client| client.acquire(request.clone()).await)
+                .await
+                .map(|answer| answer.next)
+            {
                 Ok(Some(Next::Assignment(assignment))) => self.execute(assignment).await,
                 Ok(Some(Next::Done(_))) => return,
                 Ok(_) => {}
-                Err(status) if status.metadata().get(REFUSAL_HEADER).is_some_and(|reason| reason == "unknown_agent") => {
+                Err(status)
+                    if status
+                        .metadata()
+                        .get(REFUSAL_HEADER)
+                        .is_some_and(|reason| reason == "unknown_agent") =>
+                {
                     self.register().await;
                 }
                 Err(status) => panic!("{status}"),
@@ -128,7 +146,12 @@ impl Agent {
 
     async fn execute(&mut self, assignment: Assignment) {
         let key = (assignment.run, assignment.attempt);
-        let before = self.history.lock().unwrap().assigned.insert(key, self.id.clone());
+        let before = self
+            .history
+            .lock()
+            .unwrap()
+            .assigned
+            .insert(key, self.id.clone());
         assert_eq!(before, None, "attempt {key:?} was given away twice");
         // What is refused was lost meanwhile: nothing was acknowledged.
         let _ = self.report(assignment).await;
@@ -148,11 +171,17 @@ impl Agent {
             request_id: self.request_id(),
             ..StartAttemptRequest::default()
         };
-        self.call(async |mut client| client.start_attempt(start.clone()).await).await?;
+        self.call(async |mut client| client.start_attempt(start.clone()).await)
+            .await?;
         let mut points = 0;
         for part in 0..1 + self.random.below(3) {
             self.pause().await;
-            let point = |step| MetricPoint { name: "loss".to_owned(), step: Some(step), wall_ms: 0, value };
+            let point = |step| MetricPoint {
+                name: "loss".to_owned(),
+                step: Some(step),
+                wall_ms: 0,
+                value,
+            };
             let request = ReportMetricsRequest {
                 agent_id: self.id.clone(),
                 sweep_id: self.sweep.clone(),
@@ -162,7 +191,8 @@ impl Agent {
                 points: vec![point(2 * part as i64), point(2 * part as i64 + 1)],
                 incarnation: String::new(),
             };
-            self.call(async |mut client| client.report_metrics(request.clone()).await).await?;
+            self.call(async |mut client| client.report_metrics(request.clone()).await)
+                .await?;
             points += 2;
         }
         self.pause().await;
@@ -177,14 +207,27 @@ impl Agent {
             incarnation: String::new(),
             points: 0,
         };
-        let state = self.call(async |mut client| client.finish_attempt(finish.clone()).await).await?.run_state;
+        let state = self
+            .call(async |mut client| client.finish_attempt(finish.clone()).await)
+            .await?
+            .run_state;
         assert_eq!(state, "finished");
-        let before = self.history.lock().unwrap().finished.insert(run, (attempt, value, points));
+        let before = self
+            .history
+            .lock()
+            .unwrap()
+            .finished
+            .insert(run, (attempt, value, points));
         assert_eq!(before, None, "run {run} was finished twice");
         if self.random.below(10) == 0 {
             self.pause().await;
-            let again = self.call(async |mut client| client.finish_attempt(finish.clone()).await).await;
-            assert_eq!(again.expect("a repeat is answered as before").run_state, "finished");
+            let again = self
+                .call(async |mut client| client.finish_attempt(finish.clone()).await)
+                .await;
+            assert_eq!(
+                again.expect("a repeat is answered as before").run_state,
+                "finished"
+            );
         }
         Ok(())
     }
@@ -204,15 +247,24 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     let seed = 20_261_123;
     let history = Arc::new(Mutex::new(History::default()));
     let hurry = Arc::new(AtomicBool::new(false));
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let address = format!("http://127.0.0.1:{}", bench.port());
     let bearer = bench.bearer();
     let agents: Vec<_> = (0..AGENTS)
         .map(|number| {
-            let endpoint = Endpoint::from_shared(address.clone()).unwrap().timeout(Duration::from_secs(5));
+            let endpoint = Endpoint::from_shared(address.clone())
+                .unwrap()
+                .timeout(Duration::from_secs(5));
             let _inside = runtime.enter();
             let agent = Agent {
-                client: AgentServiceClient::with_interceptor(endpoint.connect_lazy(), bearer.clone()),
+                client: AgentServiceClient::with_interceptor(
+                    endpoint.connect_lazy(),
+                    bearer.clone(),
+                ),
                 id: format!("paper{number}"),
                 sweep: id.clone(),
                 random: Random(seed + number),
@@ -227,36 +279,61 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
     let mut random = Random(seed);
     for kill in 1..=KILLS {
         std::thread::sleep(Duration::from_millis(5 + random.below(100)));
-        assert!((history.lock().unwrap().finished.len() as u64) < SIDE * SIDE, "all is done after {kill} kills: the grid is too small");
+        assert!(
+            (history.lock().unwrap().finished.len() as u64) < SIDE * SIDE,
+            "all is done after {kill} kills: the grid is too small"
+        );
         controller.kill();
         controller = bench.controller();
     }
     hurry.store(true, Ordering::Relaxed);
     for agent in agents {
-        runtime.block_on(agent).expect("an agent has seen something that must not be");
+        runtime
+            .block_on(agent)
+            .expect("an agent has seen something that must not be");
     }
 
     let history = history.lock().unwrap();
     let runs = bench.json_lines(&["runs", &id, "--json"]);
     let points: BTreeSet<String> = runs.iter().map(|run| run["params"].to_string()).collect();
-    assert_eq!((runs.len() as u64, points.len() as u64), (SIDE * SIDE, SIDE * SIDE), "each point of the grid once");
+    assert_eq!(
+        (runs.len() as u64, points.len() as u64),
+        (SIDE * SIDE, SIDE * SIDE),
+        "each point of the grid once"
+    );
     assert_eq!(history.finished.len() as u64, SIDE * SIDE);
     for run in &runs {
         let number = run["run"].as_u64().unwrap();
         let (attempt, value, _) = history.finished[&number];
-        assert_eq!((&run["state"], run["value"].as_f64()), (&"finished".into(), Some(value)), "{run}");
-        assert_eq!(run["attempts"].as_u64(), Some(u64::from(attempt)), "nobody has begun it again after its end: {run}");
+        assert_eq!(
+            (&run["state"], run["value"].as_f64()),
+            (&"finished".into(), Some(value)),
+            "{run}"
+        );
+        assert_eq!(
+            run["attempts"].as_u64(),
+            Some(u64::from(attempt)),
+            "nobody has begun it again after its end: {run}"
+        );
     }
     runtime.block_on(async {
         let mut client = bench.client().await;
         for (run, (attempt, _, points)) in history.finished.iter().step_by(17) {
-            let request = GetMetricsRequest { sweep_id: id.clone(), run: *run, attempt: *attempt };
+            let request = GetMetricsRequest {
+                sweep_id: id.clone(),
+                run: *run,
+                attempt: *attempt,
+            };
             let mut pages = client.get_metrics(request).await.unwrap().into_inner();
             let mut steps = Vec::new();
             while let Some(page) = pages.message().await.unwrap() {
                 steps.extend(page.points.iter().filter_map(|point| point.step));
             }
-            assert_eq!(steps, (0..*points as i64).collect::<Vec<_>>(), "each acknowledged point of run {run} once");
+            assert_eq!(
+                steps,
+                (0..*points as i64).collect::<Vec<_>>(),
+                "each acknowledged point of run {run} once"
+            );
         }
     });
     drop(controller);

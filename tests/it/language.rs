@@ -11,34 +11,64 @@ use crate::docs::{files_below, read};
 const BANNED: [(&str, &str); 27] = [
     (r"\b(?:came|comes?|became|becomes?) of\b", "outcome, result"),
     (r"\b(?:came|comes?) out\b", "outcome, result, is worse"),
-    (r"\bwhom\b", "name the thing: attribution, holder, recipient"),
+    (
+        r"\bwhom\b",
+        "name the thing: attribution, holder, recipient",
+    ),
     (r"\bblam\w+ nobody\b", "attribution: external"),
     (r"\bnobody (?:knows|has said)\b", "unknown"),
     (r"\bheed", "use"),
     (r"\b(?:takes?|taken|took) note\b", "record"),
-    (r"\b(?:knows?|knew|known) of\b", "facts about, description of, see, use"),
+    (
+        r"\b(?:knows?|knew|known) of\b",
+        "facts about, description of, see, use",
+    ),
     (r"\b(?:lies?|lay) (?:ready|in)\b", "is ready, is stored in"),
     (r"\bsets? aside\b|\bsetting aside\b", "quarantine"),
     (r"\blets? back\b", "readmit"),
     (r"\b(?:looking on|going on)\b", "monitoring; name the state"),
     (r"\bthe one to go on with\b", "recommended run"),
-    (r"\b(?:by|from) a person\b|\ba person (?:said|says|asked|asks|wants|wanted|did|does)\b", "by user, manually, at the user's request"),
+    (
+        r"\b(?:by|from) a person\b|\ba person (?:said|says|asked|asks|wants|wanted|did|does)\b",
+        "by user, manually, at the user's request",
+    ),
     (r"\bsearch believes\b", "surrogate model"),
     (r"\bwhat if\b", "constraint explorer"),
     (r"\bwhat matters\b", "parameter importance"),
-    (r"\b(?:curious|curiosity|restless|shy)\b", "exploration weight, or the literature's term"),
+    (
+        r"\b(?:curious|curiosity|restless|shy)\b",
+        "exploration weight, or the literature's term",
+    ),
     (r"\bdoubt in the mean\b", "mean inflation"),
     (r"\banew\b", "again; rebuild, re-evaluate, restart"),
-    (r"\b(?:hungry|stirred|stirs|parked)\b", "needs suggestions, dirty, waiting"),
-    (r"\bof (?:its|their|your|our|my) own(?:$|[^\w\s])", "its own, separate"),
-    (r"\bso many\b|\bso much (?:more|of|nearer)\b", "n, a number of; name the limit"),
-    (r"\bst(?:ands?|ood|anding) (?:in|for)\b", "is in, means, represents"),
-    (r"\b(?:the course of|draws? courses|a course)\b", "history, curve"),
+    (
+        r"\b(?:hungry|stirred|stirs|parked)\b",
+        "needs suggestions, dirty, waiting",
+    ),
+    (
+        r"\bof (?:its|their|your|our|my) own(?:$|[^\w\s])",
+        "its own, separate",
+    ),
+    (
+        r"\bso many\b|\bso much (?:more|of|nearer)\b",
+        "n, a number of; name the limit",
+    ),
+    (
+        r"\bst(?:ands?|ood|anding) (?:in|for)\b",
+        "is in, means, represents",
+    ),
+    (
+        r"\b(?:the course of|draws? courses|a course)\b",
+        "history, curve",
+    ),
     (
         r"\b(?:whoever|whomever|thereby|thereof|beforehand|hence|thereafter|whence|wherein|whereof|thereupon|thence)\b",
         "name the thing; first, so",
     ),
-    (r"\bto be had\b|\b(?:if|that|what|where|which) one may\b|\bin vain\b|\bthat is no more\b", "is available, can be, has ended"),
+    (
+        r"\bto be had\b|\b(?:if|that|what|where|which) one may\b|\bin vain\b|\bthat is no more\b",
+        "is available, can be, has ended",
+    ),
 ];
 /// Beginnings of doc comments that name nothing.
 const RIDDLE: &str = r"^//[/!] (?:Whom?|Whose|Whoever|Until when|Of what|Of which)\b";
@@ -46,11 +76,34 @@ const RIDDLE: &str = r"^//[/!] (?:Whom?|Whose|Whoever|Until when|Of what|Of whic
 const WHAT: &str = r"^//[/!] What\b";
 const CLEAN_OF_WHAT: [&str; 5] = ["benches/", "code/", "controller/", "src/", "tests/"];
 /// Names of types that could mean anything.
-const VAGUE: [&str; 13] = ["Asked", "Basis", "Ended", "Found", "Known", "Look", "Place", "Said", "Seen", "Stay", "Told", "What", "Wish"];
+const VAGUE: [&str; 13] = [
+    "Asked", "Basis", "Ended", "Found", "Known", "Look", "Place", "Said", "Seen", "Stay", "Told",
+    "What", "Wish",
+];
 /// Folders with the workspace's Rust files.
-const RUST: [&str; 11] = ["agent", "benches", "code", "controller", "examples", "fuzz", "proto", "search", "src", "tests", "docs"];
+const RUST: [&str; 11] = [
+    "agent",
+    "benches",
+    "code",
+    "controller",
+    "examples",
+    "fuzz",
+    "proto",
+    "search",
+    "src",
+    "tests",
+    "docs",
+];
 /// The folders of the crates' modules.
-const MODULES: [&str; 7] = ["agent/src/", "code/src/", "controller/lifecycle/src/", "controller/src/", "proto/src/", "search/src/", "src/"];
+const MODULES: [&str; 7] = [
+    "agent/src/",
+    "code/src/",
+    "controller/lifecycle/src/",
+    "controller/src/",
+    "proto/src/",
+    "search/src/",
+    "src/",
+];
 /// The file with the list itself.
 const THIS: &str = "tests/it/language.rs";
 
@@ -69,54 +122,108 @@ fn banned_words_are_not_used() {
     for (pattern, instead) in BANNED {
         let banned = insensitive(pattern);
         let hits = lines.iter().filter(|line| banned.is_match(&line.text));
-        wrong.extend(hits.map(|line| format!("{}:{}: {}\n    write: {instead}", line.file, line.number, line.text.trim())));
+        wrong.extend(hits.map(|line| {
+            format!(
+                "{}:{}: {}\n    write: {instead}",
+                line.file,
+                line.number,
+                line.text.trim()
+            )
+        }));
     }
-    assert!(wrong.is_empty(), "{} lines use banned words:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} lines use banned words:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn doc_comments_begin_with_the_thing() {
-    let (riddle, what) = (Regex::new(RIDDLE).expect("it compiles"), Regex::new(WHAT).expect("it compiles"));
+    let (riddle, what) = (
+        Regex::new(RIDDLE).expect("it compiles"),
+        Regex::new(WHAT).expect("it compiles"),
+    );
     let wrong: Vec<String> = lines()
         .iter()
         .filter(|line| {
-            let is_clean = CLEAN_OF_WHAT.iter().any(|folder| line.file.starts_with(folder));
+            let is_clean = CLEAN_OF_WHAT
+                .iter()
+                .any(|folder| line.file.starts_with(folder));
             riddle.is_match(line.text.trim()) || (is_clean && what.is_match(line.text.trim()))
         })
         .map(|line| format!("{}:{}: {}", line.file, line.number, line.text.trim()))
         .collect();
-    assert!(wrong.is_empty(), "these do not name the thing:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "these do not name the thing:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn types_of_one_word_are_unique_and_specific() {
-    let declared = Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait) ([A-Z][a-z0-9]*)\b").expect("it compiles");
+    let declared =
+        Regex::new(r"(?m)^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait) ([A-Z][a-z0-9]*)\b")
+            .expect("it compiles");
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in rust_files() {
         let code = read(&file);
-        let tests = code.find("\n#[cfg(test)]\nmod tests {").unwrap_or(code.len());
-        let is_module = MODULES.iter().any(|folder| file.starts_with(folder)) && !file.ends_with("tests.rs") && !file.contains("/tests/");
+        let tests = code
+            .find("\n#[cfg(test)]\nmod tests {")
+            .unwrap_or(code.len());
+        let is_module = MODULES.iter().any(|folder| file.starts_with(folder))
+            && !file.ends_with("tests.rs")
+            && !file.contains("/tests/");
         for found in declared.captures_iter(&code) {
             let name = &found[1];
-            let number = code[..found.get(1).expect("it is in the pattern").start()].lines().count();
+            let number = code[..found.get(1).expect("it is in the pattern").start()]
+                .lines()
+                .count();
             if is_module && found.get(0).expect("it is the match").start() < tests {
-                places.entry(name.to_owned()).or_default().push(format!("{file}:{number}"));
+                places
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push(format!("{file}:{number}"));
             }
-            assert!(!VAGUE.contains(&name), "{file}:{number}: a type called {name} could mean anything");
+            assert!(
+                !VAGUE.contains(&name),
+                "{file}:{number}: a type called {name} could mean anything"
+            );
         }
     }
     assert!(places.len() > 100, "types are found");
-    let twice: Vec<String> =
-        places.into_iter().filter(|(_, at)| at.len() > 1).map(|(name, at)| format!("{name}: {}", at.join(", "))).collect();
-    assert!(twice.is_empty(), "several types have one name; give them specific names:\n{}", twice.join("\n"));
+    let twice: Vec<String> = places
+        .into_iter()
+        .filter(|(_, at)| at.len() > 1)
+        .map(|(name, at)| format!("{name}: {}", at.join(", ")))
+        .collect();
+    assert!(
+        twice.is_empty(),
+        "several types have one name; give them specific names:\n{}",
+        twice.join("\n")
+    );
 }
 
 #[test]
 fn prose_is_told_from_code() {
     let code = "let x = 'a'; // one\n/// two\nfn f<'a>(s: &'a str) -> char { '\"' }\nlet s = \"three \\\" four\";\nlet r = r#\"five\n\"six\"\"#;\n";
-    let found: Vec<(usize, String)> = prose(code).into_iter().map(|(number, text)| (number, text.trim().to_owned())).collect();
-    let expected = [(1, "// one"), (2, "/// two"), (4, "three \\\" four"), (5, "five"), (6, "\"six\"")];
-    assert_eq!(found, expected.map(|(number, text)| (number, text.to_owned())));
+    let found: Vec<(usize, String)> = prose(code)
+        .into_iter()
+        .map(|(number, text)| (number, text.trim().to_owned()))
+        .collect();
+    let expected = [
+        (1, "// one"),
+        (2, "/// two"),
+        (4, "three \\\" four"),
+        (5, "five"),
+        (6, "\"six\""),
+    ];
+    assert_eq!(
+        found,
+        expected.map(|(number, text)| (number, text.to_owned()))
+    );
 }
 
 #[test]
@@ -131,21 +238,34 @@ fn patterns_find_what_they_are_for() {
         ("as set by the user", false),
         ("`sweep gate` is unknown", false),
     ] {
-        assert_eq!(BANNED.iter().any(|(pattern, _)| insensitive(pattern).is_match(text)), is_banned, "{text}");
+        assert_eq!(
+            BANNED
+                .iter()
+                .any(|(pattern, _)| insensitive(pattern).is_match(text)),
+            is_banned,
+            "{text}"
+        );
     }
 }
 
 fn insensitive(pattern: &str) -> Regex {
-    RegexBuilder::new(pattern).case_insensitive(true).build().expect("it compiles")
+    RegexBuilder::new(pattern)
+        .case_insensitive(true)
+        .build()
+        .expect("it compiles")
 }
 
 fn has_extension(file: &str, extensions: &[&str]) -> bool {
-    Path::new(file).extension().and_then(|extension| extension.to_str()).is_some_and(|extension| extensions.contains(&extension))
+    Path::new(file)
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| extensions.contains(&extension))
 }
 
 fn rust_files() -> Vec<String> {
     let all = RUST.into_iter().flat_map(files_below);
-    let rust = all.filter(|file| has_extension(file, &["rs"]) && !file.contains("/target/") && file != THIS);
+    let rust = all
+        .filter(|file| has_extension(file, &["rs"]) && !file.contains("/target/") && file != THIS);
     rust.collect()
 }
 
@@ -154,15 +274,42 @@ fn lines() -> Vec<Line> {
     let mut lines = Vec::new();
     for file in rust_files() {
         let prose = prose(&read(&file));
-        lines.extend(prose.into_iter().map(|(number, text)| Line { file: file.clone(), number, text }));
+        lines.extend(prose.into_iter().map(|(number, text)| Line {
+            file: file.clone(),
+            number,
+            text,
+        }));
     }
-    let mut texts: Vec<String> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(str::to_owned).into();
-    texts.extend(files_below("docs").into_iter().filter(|file| has_extension(file, &["md"])));
-    texts.extend(files_below("proto").into_iter().filter(|file| has_extension(file, &["proto"])));
-    texts.extend(files_below("controller/src/web/assets").into_iter().filter(|file| has_extension(file, &["js", "html"])));
+    let mut texts: Vec<String> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "SECURITY.md",
+    ]
+    .map(str::to_owned)
+    .into();
+    texts.extend(
+        files_below("docs")
+            .into_iter()
+            .filter(|file| has_extension(file, &["md"])),
+    );
+    texts.extend(
+        files_below("proto")
+            .into_iter()
+            .filter(|file| has_extension(file, &["proto"])),
+    );
+    texts.extend(
+        files_below("controller/src/web/assets")
+            .into_iter()
+            .filter(|file| has_extension(file, &["js", "html"])),
+    );
     for file in texts {
         let text = read(&file);
-        lines.extend((1..).zip(text.lines()).map(|(number, text)| Line { file: file.clone(), number, text: text.to_owned() }));
+        lines.extend((1..).zip(text.lines()).map(|(number, text)| Line {
+            file: file.clone(),
+            number,
+            text: text.to_owned(),
+        }));
     }
     lines
 }
@@ -190,10 +337,16 @@ fn prose(code: &str) -> Vec<(usize, String)> {
                 is_escaped = *c == '\\' && !is_escaped;
                 ends
             };
-            let end = 1 + behind.char_indices().find(is_end).map_or(rest.len() - 1, |(end, _)| end);
+            let end = 1 + behind
+                .char_indices()
+                .find(is_end)
+                .map_or(rest.len() - 1, |(end, _)| end);
             (1, end, end + 1)
         } else {
-            let length = quoted.find(rest).map_or_else(|| rest.chars().next().map_or(1, char::len_utf8), |quoted| quoted.len());
+            let length = quoted.find(rest).map_or_else(
+                || rest.chars().next().map_or(1, char::len_utf8),
+                |quoted| quoted.len(),
+            );
             number += rest[..length].matches('\n').count();
             at += length;
             continue;

@@ -20,7 +20,10 @@ impl Group {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             let path = path.trim_start_matches('/');
             match controllers {
-                "memory" => Some((Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes")),
+                "memory" => Some((
+                    Path::new("/sys/fs/cgroup/memory").join(path),
+                    "memory.limit_in_bytes",
+                )),
                 "" => Some((Path::new("/sys/fs/cgroup").join(path), "memory.max")),
                 _ => None,
             }
@@ -43,7 +46,11 @@ impl Drop for Group {
 #[test]
 fn a_program_that_the_kernel_killed_is_the_configurations_fault() {
     let group = Group::new();
-    if !requires("cgroup", group.is_some(), "no control group can be made here") {
+    if !requires(
+        "cgroup",
+        group.is_some(),
+        "no control group can be made here",
+    ) {
         return;
     }
     let Some(group) = group else { return };
@@ -51,15 +58,30 @@ fn a_program_that_the_kernel_killed_is_the_configurations_fault() {
     let _controller = bench.controller();
     // `tail` keeps a line until it ends, and this one never does.
     let file = "method: grid\nretry: {crashed: 0}\nmetric: {name: loss}\ncommand: [tail, /dev/zero]\nparameters: {x: {values: [1]}}\n";
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", file)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", file)])
+        .trim()
+        .to_owned();
     let mut inside = Command::new("sh");
-    inside.args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""]).arg(&group.0);
-    let (code, said) = bench.start_command(by(inside, &bench.sweep(&["agent", &id]))).wait();
+    inside
+        .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])
+        .arg(&group.0);
+    let (code, said) = bench
+        .start_command(by(inside, &bench.sweep(&["agent", &id])))
+        .wait();
     assert_eq!(code, 3, "nothing succeeded: {said}");
     let run = &bench.json_lines(&["runs", &id, "--json"])[0];
     let failure = &run["executions"][0]["failure"];
-    assert_eq!((failure["kind"].as_str(), failure["blame"].as_str()), (Some("out_of_memory"), Some("configuration")), "{failure:#}");
+    assert_eq!(
+        (failure["kind"].as_str(), failure["blame"].as_str()),
+        (Some("out_of_memory"), Some("configuration")),
+        "{failure:#}"
+    );
     let evidence = failure["evidence"].as_str().unwrap_or_default();
-    assert!(evidence.starts_with("oom_kill in /sys/fs/cgroup/") && evidence.contains("rose from 0 to 1"), "{failure:#}");
+    assert!(
+        evidence.starts_with("oom_kill in /sys/fs/cgroup/")
+            && evidence.contains("rose from 0 to 1"),
+        "{failure:#}"
+    );
     assert_eq!(failure["signal"].as_i64(), Some(9), "{failure:#}");
 }

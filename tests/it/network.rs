@@ -28,8 +28,15 @@ fn runs(bench: &Bench, id: &str) -> Vec<Value> {
 /// Every point finished once, and nothing left.
 fn all_is_well(bench: &Bench, id: &str, points: usize) {
     let runs = runs(bench, id);
-    assert!(runs.len() == points && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
-    let left: Vec<_> = bench.processes().into_iter().filter(|process| process.command.contains("steps.sh")).collect();
+    assert!(
+        runs.len() == points && runs.iter().all(|run| run["state"] == "finished"),
+        "{runs:#?}"
+    );
+    let left: Vec<_> = bench
+        .processes()
+        .into_iter()
+        .filter(|process| process.command.contains("steps.sh"))
+        .collect();
     assert!(left.is_empty(), "{left:#?}");
 }
 
@@ -39,7 +46,9 @@ fn a_controller_that_stood_still_takes_nothing_away() {
     let controller = bench.controller();
     let id = create(&bench, 4, 25);
     let agents: Vec<_> = (0..2).map(|_| bench.start(&["agent", &id])).collect();
-    wait_for("two starts", || (bench.lines("starts").len() >= 2).then_some(()));
+    wait_for("two starts", || {
+        (bench.lines("starts").len() >= 2).then_some(())
+    });
     controller.signal(Signal::SIGSTOP);
     // Longer than a lease of three seconds.
     sleep(Duration::from_secs(5));
@@ -49,7 +58,10 @@ fn a_controller_that_stood_still_takes_nothing_away() {
         assert_eq!(code, 0, "{output}");
     }
     all_is_well(&bench, &id, 4);
-    assert!(runs(&bench, &id).iter().all(|run| run["attempts"] == 1), "the agents were there all the time");
+    assert!(
+        runs(&bench, &id).iter().all(|run| run["attempts"] == 1),
+        "the agents were there all the time"
+    );
 }
 
 #[test]
@@ -58,16 +70,31 @@ fn an_agent_that_stood_still_too_long_finds_its_run_taken_and_lets_go() {
     let _controller = bench.controller();
     let id = create(&bench, 1, 60);
     let sleeper = bench.start(&["agent", &id]);
-    wait_for("a start", || (!bench.lines("starts").is_empty()).then_some(()));
+    wait_for("a start", || {
+        (!bench.lines("starts").is_empty()).then_some(())
+    });
     // It trains: an agent that looks at the code of a folder keeps others of the same folder waiting.
-    wait_for("its first points", || (bench.steps_reported(&id, 1) > 15).then_some(()));
+    wait_for("its first points", || {
+        (bench.steps_reported(&id, 1) > 15).then_some(())
+    });
     sleeper.signal(Signal::SIGSTOP);
     let other = bench.start(&["agent", &id]);
-    wait_for("the second start", || (bench.lines("starts").len() == 2).then_some(()));
+    wait_for("the second start", || {
+        (bench.lines("starts").len() == 2).then_some(())
+    });
     sleeper.signal(Signal::SIGCONT);
-    let programs =
-        || bench.processes().iter().filter(|process| process.command.contains("steps.sh") && !process.command.contains("__shim")).count();
-    wait_for("the end of the first program", || (programs() == 1).then_some(()));
+    let programs = || {
+        bench
+            .processes()
+            .iter()
+            .filter(|process| {
+                process.command.contains("steps.sh") && !process.command.contains("__shim")
+            })
+            .count()
+    };
+    wait_for("the end of the first program", || {
+        (programs() == 1).then_some(())
+    });
     for agent in [sleeper, other] {
         let (code, output) = agent.wait();
         assert_eq!(code, 0, "{output}");
@@ -82,13 +109,23 @@ fn a_program_that_was_stopped_is_ended_all_the_same() {
     let _controller = bench.controller();
     let id = create(&bench, 1, 600);
     let agent = bench.start(&["agent", &id, "--grace", "1s"]);
-    wait_for("a start", || (!bench.lines("starts").is_empty()).then_some(()));
-    for process in bench.processes().iter().filter(|process| process.command.contains("steps.sh")) {
+    wait_for("a start", || {
+        (!bench.lines("starts").is_empty()).then_some(())
+    });
+    for process in bench
+        .processes()
+        .iter()
+        .filter(|process| process.command.contains("steps.sh"))
+    {
         kill(Pid::from_raw(process.pid), Signal::SIGSTOP).expect("it runs");
     }
     bench.ok(&["cancel", &id]);
     assert_eq!(agent.wait().0, 0);
-    let left: Vec<_> = bench.processes().into_iter().filter(|process| process.command.contains("steps.sh")).collect();
+    let left: Vec<_> = bench
+        .processes()
+        .into_iter()
+        .filter(|process| process.command.contains("steps.sh"))
+        .collect();
     assert!(left.is_empty(), "{left:#?}");
 }
 
@@ -102,7 +139,10 @@ impl Wire {
     /// `None`, said loudly, where nobody may make one.
     fn lay(number: u8) -> Option<Self> {
         let name = format!("swp{}{number}", std::process::id() % 100_000);
-        let (here, there) = (Ipv4Addr::new(10, 231, number, 1), Ipv4Addr::new(10, 231, number, 2));
+        let (here, there) = (
+            Ipv4Addr::new(10, 231, number, 1),
+            Ipv4Addr::new(10, 231, number, 2),
+        );
         let wire = Self { name, here };
         let name = &wire.name;
         let made = [
@@ -116,7 +156,12 @@ impl Wire {
         ]
         .iter()
         .all(|line| ip(line));
-        requires("netns", made, "only root may cut a network, and `ip` has to be here").then_some(wire)
+        requires(
+            "netns",
+            made,
+            "only root may cut a network, and `ip` has to be here",
+        )
+        .then_some(wire)
     }
 
     fn cut(&self) {
@@ -129,11 +174,17 @@ impl Wire {
 
     /// Drops packets from the other end; packets from this end arrive.
     fn cut_one_way(&self) -> bool {
-        ip(&format!("route add blackhole {}/32 metric 1", Ipv4Addr::from(u32::from(self.here) + 1)))
+        ip(&format!(
+            "route add blackhole {}/32 metric 1",
+            Ipv4Addr::from(u32::from(self.here) + 1)
+        ))
     }
 
     fn mend_one_way(&self) {
-        ip(&format!("route del blackhole {}/32 metric 1", Ipv4Addr::from(u32::from(self.here) + 1)));
+        ip(&format!(
+            "route del blackhole {}/32 metric 1",
+            Ipv4Addr::from(u32::from(self.here) + 1)
+        ));
     }
 }
 
@@ -145,7 +196,10 @@ impl Drop for Wire {
 }
 
 fn ip(line: &str) -> bool {
-    Command::new("ip").args(line.split(' ')).output().is_ok_and(|output| output.status.success())
+    Command::new("ip")
+        .args(line.split(' '))
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Runs six points with an agent at the far end of a wire that is damaged meanwhile.
@@ -154,11 +208,23 @@ fn with_a_wire(number: u8, damage: impl Fn(&Wire)) -> Option<Vec<Value>> {
     let bench = Bench::new();
     let address = format!("{}:{}", wire.here, bench.port());
     let data = bench.path("controller").display().to_string();
-    let controller = bench.start(&["controller", "--listen", &address, "--data-dir", &data, "--lease", "3s"]);
-    wait_for("the token", || bench.path("controller/token").exists().then_some(()));
+    let controller = bench.start(&[
+        "controller",
+        "--listen",
+        &address,
+        "--data-dir",
+        &data,
+        "--lease",
+        "3s",
+    ]);
+    wait_for("the token", || {
+        bench.path("controller/token").exists().then_some(())
+    });
     let token = bench.read("controller/token").trim().to_owned();
     let world = |mut command: Command| {
-        command.env("SWEEP_CONTROLLER", format!("http://{address}")).env("SWEEP_TOKEN", &token);
+        command
+            .env("SWEEP_CONTROLLER", format!("http://{address}"))
+            .env("SWEEP_TOKEN", &token);
         command
     };
     let text = format!(
@@ -175,13 +241,22 @@ fn with_a_wire(number: u8, damage: impl Fn(&Wire)) -> Option<Vec<Value>> {
     let mut far = Command::new("ip");
     far.args(["netns", "exec", &wire.name]);
     let agent = bench.start_command(by(far, &agent));
-    wait_for("two starts", || (bench.lines("starts").len() >= 2).then_some(()));
+    wait_for("two starts", || {
+        (bench.lines("starts").len() >= 2).then_some(())
+    });
     damage(&wire);
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
     let listed = crate::harness::finish(world(bench.sweep(&["runs", &id, "--json"])));
-    let runs: Vec<Value> = listed.stdout.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
-    assert!(runs.len() == 6 && runs.iter().all(|run| run["state"] == "finished"), "{runs:#?}");
+    let runs: Vec<Value> = listed
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("it is JSON"))
+        .collect();
+    assert!(
+        runs.len() == 6 && runs.iter().all(|run| run["state"] == "finished"),
+        "{runs:#?}"
+    );
     controller.signal(Signal::SIGTERM);
     controller.wait();
     bench.nothing_left();
@@ -208,7 +283,10 @@ fn a_network_that_is_cut_for_longer_than_a_lease_costs_no_result() {
         wire.mend();
     };
     if let Some(runs) = with_a_wire(2, cut) {
-        assert!(runs.iter().all(|run| run["attempts"] == 1), "nobody else had begun what the agent went on with: {runs:#?}");
+        assert!(
+            runs.iter().all(|run| run["attempts"] == 1),
+            "nobody else had begun what the agent went on with: {runs:#?}"
+        );
     }
 }
 

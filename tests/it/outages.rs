@@ -18,17 +18,30 @@ fn create(bench: &Bench, steps: u32) -> String {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, --steps={steps}]\nparameters:\n  x: {{values: [1]}}\n",
         trainer("steps.sh")
     );
-    bench.ok(&["create", &bench.write("sweep.yaml", &yaml)]).trim().to_owned()
+    bench
+        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
+        .trim()
+        .to_owned()
 }
 
 fn started(bench: &Bench) {
-    wait_for("a start", || (!bench.lines("starts").is_empty()).then_some(()));
+    wait_for("a start", || {
+        (!bench.lines("starts").is_empty()).then_some(())
+    });
 }
 
 /// Starts a controller on the bench's port with data in a folder.
 fn controller(bench: &Bench, data: &str) -> Running {
     let listen = format!("127.0.0.1:{}", bench.port());
-    let running = bench.start(&["controller", "--listen", &listen, "--data-dir", data, "--lease", "60s"]);
+    let running = bench.start(&[
+        "controller",
+        "--listen",
+        &listen,
+        "--data-dir",
+        data,
+        "--lease",
+        "60s",
+    ]);
     bench.listening(&running);
     running
 }
@@ -42,8 +55,16 @@ fn stop(controller: Running) {
 fn went_through(bench: &Bench, runs: &[Value], id: &str, steps: i64) {
     assert_eq!(bench.lines("starts"), ["1/1"], "it was started once");
     let [run] = runs else { panic!("{runs:#?}") };
-    assert_eq!((&run["state"], &run["attempts"], &run["value"]), (&"finished".into(), &1.into(), &0.0.into()), "{run}");
-    assert_eq!(bench.steps(id, 1, "loss"), (1..=steps).collect::<Vec<_>>(), "each point once");
+    assert_eq!(
+        (&run["state"], &run["attempts"], &run["value"]),
+        (&"finished".into(), &1.into(), &0.0.into()),
+        "{run}"
+    );
+    assert_eq!(
+        bench.steps(id, 1, "loss"),
+        (1..=steps).collect::<Vec<_>>(),
+        "each point once"
+    );
 }
 
 #[test]
@@ -56,19 +77,37 @@ fn whatever_a_proxy_answers_the_training_goes_on() {
     agent.env("SWEEP_TOKEN", bench.token());
     let agent = bench.start_command(agent);
     started(&bench);
-    let http = [404, 403, 401, 429, 502].into_iter().flat_map(|status| [true, false].map(|has_body| Answer::Http { status, has_body }));
+    let http = [404, 403, 401, 429, 502]
+        .into_iter()
+        .flat_map(|status| [true, false].map(|has_body| Answer::Http { status, has_body }));
     for answer in http.chain([5, 7, 12, 14, 16].map(Answer::Grpc)) {
         proxy.answer(Some(answer));
         sleep(A_WHILE);
-        let programs = bench.processes().into_iter().filter(|process| process.command.contains("steps.sh")).count();
-        assert!(programs > 0, "{answer:?} has ended the program: {}", agent.output());
+        let programs = bench
+            .processes()
+            .into_iter()
+            .filter(|process| process.command.contains("steps.sh"))
+            .count();
+        assert!(
+            programs > 0,
+            "{answer:?} has ended the program: {}",
+            agent.output()
+        );
     }
     proxy.answer(None);
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
-    assert!(output.contains("something else than the controller answers at its address"), "{output}");
+    assert!(
+        output.contains("something else than the controller answers at its address"),
+        "{output}"
+    );
     assert!(output.contains("Connected"), "{output}");
-    went_through(&bench, &bench.json_lines(&["runs", &id, "--json"]), &id, 300);
+    went_through(
+        &bench,
+        &bench.json_lines(&["runs", &id, "--json"]),
+        &id,
+        300,
+    );
     stop(controller);
     bench.nothing_left();
 }
@@ -82,18 +121,33 @@ fn a_controller_with_other_data_has_no_say() {
     started(&bench);
     stop(own);
     let other = controller(&bench, "other");
-    wait_for("what the agent says", || agent.output().contains("this is controller").then_some(()));
+    wait_for("what the agent says", || {
+        agent.output().contains("this is controller").then_some(())
+    });
     sleep(A_WHILE);
     let said = agent.output();
     assert!(said.contains("belong to controller"), "{said}");
     let asked = bench.run(&["show", &id]);
-    assert!(asked.code == 2 && asked.stderr.contains("no sweep"), "{asked:?}");
-    assert!(asked.stderr.contains(&format!("the runs of {id} on this machine belong to controller")), "{asked:?}");
+    assert!(
+        asked.code == 2 && asked.stderr.contains("no sweep"),
+        "{asked:?}"
+    );
+    assert!(
+        asked.stderr.contains(&format!(
+            "the runs of {id} on this machine belong to controller"
+        )),
+        "{asked:?}"
+    );
     stop(other);
     let own = controller(&bench, "controller");
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
-    went_through(&bench, &bench.json_lines(&["runs", &id, "--json"]), &id, 120);
+    went_through(
+        &bench,
+        &bench.json_lines(&["runs", &id, "--json"]),
+        &id,
+        120,
+    );
     stop(own);
     bench.nothing_left();
 }
@@ -104,16 +158,31 @@ fn an_agent_whose_sweep_is_gone_says_so_and_leaves_with_a_status_of_its_own() {
     let first = controller(&bench, "controller");
     // The port listens before the database is there.
     bench.ok(&["controller", "status"]);
-    bench.ok(&["controller", "backup", "empty.db", "--data-dir", "controller"]);
+    bench.ok(&[
+        "controller",
+        "backup",
+        "empty.db",
+        "--data-dir",
+        "controller",
+    ]);
     let id = create(&bench, 600);
     let agent = bench.start(&["agent", &id, "--grace", "1s"]);
     started(&bench);
     stop(first);
-    bench.ok(&["controller", "restore", "empty.db", "--data-dir", "restored"]);
+    bench.ok(&[
+        "controller",
+        "restore",
+        "empty.db",
+        "--data-dir",
+        "restored",
+    ]);
     let restored = controller(&bench, "restored");
     let (code, output) = agent.wait();
     assert_eq!(code, 4, "{output}");
-    assert!(output.contains("does not have the sweep any more"), "{output}");
+    assert!(
+        output.contains("does not have the sweep any more"),
+        "{output}"
+    );
     stop(restored);
     bench.nothing_left();
 }
@@ -123,7 +192,15 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
     let bench = Bench::new();
     let listen = format!("0.0.0.0:{}", bench.port());
     let serve = |data: &str| {
-        let running = bench.start(&["controller", "--listen", &listen, "--data-dir", data, "--lease", "60s"]);
+        let running = bench.start(&[
+            "controller",
+            "--listen",
+            &listen,
+            "--data-dir",
+            data,
+            "--lease",
+            "60s",
+        ]);
         bench.listening(&running);
         running
     };
@@ -134,30 +211,58 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
     };
     let first = serve("controller");
     // It listens before it has opened its data.
-    let token = wait_for("the token", || bench.lines("controller/token").first().map(|line| line.trim().to_owned()));
+    let token = wait_for("the token", || {
+        bench
+            .lines("controller/token")
+            .first()
+            .map(|line| line.trim().to_owned())
+    });
     let yaml = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, --steps=150]\nparameters:\n  x: {{values: [1]}}\n",
         trainer("steps.sh")
     );
-    let id = finish(with(&token, &["create", &bench.write("sweep.yaml", &yaml)])).stdout.trim().to_owned();
+    let id = finish(with(&token, &["create", &bench.write("sweep.yaml", &yaml)]))
+        .stdout
+        .trim()
+        .to_owned();
     // By name: the agent reads the token of its own machine's controller again by itself.
     let agent = bench.sweep(&["agent", &id, "--token", &token]);
     let agent = bench.start_command(agent);
     started(&bench);
-    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    bench.ok(&[
+        "controller",
+        "backup",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
     stop(first);
     // A restored controller takes the token that agents have.
-    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "restored"]);
+    bench.ok(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "restored",
+    ]);
     let restored = serve("restored");
     wait_for("the agent at the restored controller", || {
         let listed = finish(with(&token, &["agents", &id, "--json"]));
         (listed.code == 0 && listed.stdout.contains("\"alive\":true")).then_some(())
     });
     stop(restored);
-    let new = bench.ok(&["controller", "rotate-token", "--data-dir", "restored"]).trim().to_owned();
+    let new = bench
+        .ok(&["controller", "rotate-token", "--data-dir", "restored"])
+        .trim()
+        .to_owned();
     assert!(new.starts_with("swp_") && new != token);
     let rotated = serve("restored");
-    wait_for("what the agent says", || agent.output().contains("asks for a token that this agent does not have").then_some(()));
+    wait_for("what the agent says", || {
+        agent
+            .output()
+            .contains("asks for a token that this agent does not have")
+            .then_some(())
+    });
     sleep(A_WHILE);
     agent.kill();
     let (code, output) = bench.start_command(with(&new, &["agent", &id])).wait();
@@ -165,7 +270,11 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
     assert_eq!(bench.lines("starts"), ["1/1"], "it was started once");
     let runs = finish(with(&new, &["runs", &id, "--json"])).stdout;
     let run: Value = serde_json::from_str(runs.trim()).expect("it is one run");
-    assert_eq!((&run["state"], &run["attempts"], &run["value"]), (&"finished".into(), &1.into(), &0.0.into()), "{run}");
+    assert_eq!(
+        (&run["state"], &run["attempts"], &run["value"]),
+        (&"finished".into(), &1.into(), &0.0.into()),
+        "{run}"
+    );
     stop(rotated);
     bench.nothing_left();
 }

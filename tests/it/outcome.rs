@@ -6,7 +6,11 @@ use quick_junit::Report;
 use crate::harness::{Bench, finish, trainer, wait_for};
 
 fn random(bench: &Bench, program: &str, cap: u32, sleep: &str) -> String {
-    let arguments = if program == "quick.sh" { ", '${args}'" } else { "" };
+    let arguments = if program == "quick.sh" {
+        ", '${args}'"
+    } else {
+        ""
+    };
     let yaml = format!(
         "name: outcome
 method: random
@@ -29,7 +33,14 @@ parameters:
 fn a_sweep_that_is_done_exits_0() {
     let bench = Bench::new();
     let file = random(&bench, "quick.sh", 5, "0");
-    let ended = bench.run(&["run", &file, "--agents", "2", "--fail-if", "best.loss > 100 or failed > 0"]);
+    let ended = bench.run(&[
+        "run",
+        &file,
+        "--agents",
+        "2",
+        "--fail-if",
+        "best.loss > 100 or failed > 0",
+    ]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(bench.lines("starts").len(), 5);
     bench.nothing_left();
@@ -51,19 +62,43 @@ fn a_failing_gate_exits_1_and_writes_what_ci_reads() {
     let file = random(&bench, "quick.sh", 4, "0");
     let (junit, report) = (bench.path("junit.xml"), bench.path("report.md"));
     let mut command = bench.sweep(&["run", &file, "--agents", "2", "--fail-if", "best.loss > 0"]);
-    command.arg("--junit").arg(&junit).arg("--report").arg(&report).env("GITHUB_STEP_SUMMARY", bench.path("summary.md"));
+    command
+        .arg("--junit")
+        .arg(&junit)
+        .arg("--report")
+        .arg(&report)
+        .env("GITHUB_STEP_SUMMARY", bench.path("summary.md"));
     bench.write("summary.md", "earlier\n");
     let ended = finish(command);
     assert_eq!(ended.code, 1, "{ended:?}");
-    assert!(ended.stderr.contains("best.loss > 0") || ended.stdout.contains("best.loss > 0"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("best.loss > 0") || ended.stdout.contains("best.loss > 0"),
+        "{ended:?}"
+    );
     let xml = Report::deserialize_from_str(&bench.read("junit.xml")).expect("it is JUnit");
     let cases = &xml.test_suites[0].test_cases;
-    assert_eq!(cases.iter().filter(|case| case.name.as_str().starts_with("run ")).count(), 4);
-    assert_eq!((xml.failures, xml.errors), (1, 0), "the gate alone has failed");
+    assert_eq!(
+        cases
+            .iter()
+            .filter(|case| case.name.as_str().starts_with("run "))
+            .count(),
+        4
+    );
+    assert_eq!(
+        (xml.failures, xml.errors),
+        (1, 0),
+        "the gate alone has failed"
+    );
     let report = bench.read("report.md");
-    assert!(report.contains("the gate failed") && report.contains("best.loss = "), "{report}");
+    assert!(
+        report.contains("the gate failed") && report.contains("best.loss = "),
+        "{report}"
+    );
     let summary = bench.read("summary.md");
-    assert!(summary.starts_with("earlier\n") && summary.contains("the gate failed"), "{summary}");
+    assert!(
+        summary.starts_with("earlier\n") && summary.contains("the gate failed"),
+        "{summary}"
+    );
     bench.nothing_left();
 }
 
@@ -74,7 +109,10 @@ fn bad_input_exits_2_before_anything_runs() {
     let ended = bench.run(&["run", &file, "--fail-if", "failled > 0"]);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.stderr.contains("did you mean `failed`?"), "{ended:?}");
-    let bad = bench.write("bad.yaml", "method: random\nparameters: {x: {min: 3, max: 1}}\n");
+    let bad = bench.write(
+        "bad.yaml",
+        "method: random\nparameters: {x: {min: 3, max: 1}}\n",
+    );
     assert_eq!(bench.run(&["run", &bad]).code, 2);
     assert_eq!(bench.run(&["run", &file, "--timeout", "soon"]).code, 2);
     assert_eq!(bench.run(&["run", "missing.yaml"]).code, 2);
@@ -90,7 +128,10 @@ fn a_sweep_in_which_nothing_succeeds_exits_3() {
     let ended = bench.run(&["run", &file, "--junit", &junit]);
     assert_eq!(ended.code, 3, "{ended:?}");
     let xml = bench.read("junit.xml");
-    assert!(xml.contains("ValueError: no data at &lt;home&gt; &amp; |pipes|"), "{xml}");
+    assert!(
+        xml.contains("ValueError: no data at &lt;home&gt; &amp; |pipes|"),
+        "{xml}"
+    );
     bench.nothing_left();
 }
 
@@ -108,7 +149,9 @@ fn an_interrupted_sweep_exits_130() {
     let bench = Bench::new();
     let file = random(&bench, "quick.sh", 500, "0.3");
     let running = bench.start(&["run", &file]);
-    wait_for("2 starts", || (bench.lines("starts").len() >= 2).then_some(()));
+    wait_for("2 starts", || {
+        (bench.lines("starts").len() >= 2).then_some(())
+    });
     running.signal(Signal::SIGINT);
     let (code, output) = running.wait();
     assert_eq!(code, 130, "{output}");

@@ -7,11 +7,14 @@ use crate::harness::{Bench, has_python};
 const REQUIREMENTS: &str = "tests/it/requirements.txt";
 
 /// Runs a program twice with a learning rate, and returns the bench, the sweep, and its runs.
-fn execute(program: &str, objective: &str, environment: &[(&str, &str)]) -> (Bench, String, Vec<Value>) {
+fn execute(
+    program: &str,
+    objective: &str,
+    environment: &[(&str, &str)],
+) -> (Bench, String, Vec<Value>) {
     let bench = Bench::new();
     let controller = bench.controller();
-    let head =
-        "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--lr', type=float)\nlr = parser.parse_args().lr\n";
+    let head = "import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument('--lr', type=float)\nlr = parser.parse_args().lr\n";
     bench.write("train.py", &format!("{head}{program}"));
     let file = bench.write(
         "sweep.yaml",
@@ -25,7 +28,13 @@ fn execute(program: &str, objective: &str, environment: &[(&str, &str)]) -> (Ben
     let (code, output) = bench.start_command(agent).wait();
     assert_eq!(code, 0, "{output}");
     let runs = bench.json_lines(&["runs", &id, "--json"]);
-    assert!(runs.len() == 2 && runs.iter().all(|run| run["state"] == "finished" && run["value"].is_number()), "{runs:?}\n{output}");
+    assert!(
+        runs.len() == 2
+            && runs
+                .iter()
+                .all(|run| run["state"] == "finished" && run["value"].is_number()),
+        "{runs:?}\n{output}"
+    );
     assert!(!output.contains("not read"), "{output}");
     // Its metrics are read through it.
     std::mem::forget(controller);
@@ -33,7 +42,9 @@ fn execute(program: &str, objective: &str, environment: &[(&str, &str)]) -> (Ben
 }
 
 fn metric(run: &Value, name: &str) -> f64 {
-    run["metrics"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {}", run["metrics"]))
+    run["metrics"][name]
+        .as_f64()
+        .unwrap_or_else(|| panic!("no {name}: {}", run["metrics"]))
 }
 
 #[test]
@@ -47,8 +58,15 @@ fn torch_writes_event_files() {
     let (bench, id, runs) = execute(program, "Loss/test", &[]);
     for (run, lr) in runs.iter().zip([0.01, 0.1]) {
         assert_eq!(run["params"]["lr"].as_f64(), Some(lr));
-        assert_eq!(run["value"].as_f64(), Some(lr), "as the program has it, and not as its hyperparameters have it: {run}");
-        assert_eq!((metric(run, "both_a/both"), metric(run, "both_b/both")), (1.0, 2.0));
+        assert_eq!(
+            run["value"].as_f64(),
+            Some(lr),
+            "as the program has it, and not as its hyperparameters have it: {run}"
+        );
+        assert_eq!(
+            (metric(run, "both_a/both"), metric(run, "both_b/both")),
+            (1.0, 2.0)
+        );
     }
     assert_eq!(bench.steps(&id, 1, "Loss/test"), (0..6).collect::<Vec<_>>());
 }
@@ -61,11 +79,22 @@ fn keras_writes_event_files_and_tables() {
     let program = "import keras, numpy\nkeras.utils.set_random_seed(0)\nx = numpy.random.rand(64, 4); y = x.sum(1)\n\
                    model = keras.Sequential([keras.layers.Dense(1)])\nmodel.compile(keras.optimizers.SGD(lr), 'mse')\n";
     let board = "model.fit(x, y, validation_split=0.25, epochs=3, verbose=0, callbacks=[keras.callbacks.TensorBoard('logs')])\n";
-    let (bench, id, runs) = execute(&format!("{program}{board}"), "val_loss", &[("TF_CPP_MIN_LOG_LEVEL", "3")]);
+    let (bench, id, runs) = execute(
+        &format!("{program}{board}"),
+        "val_loss",
+        &[("TF_CPP_MIN_LOG_LEVEL", "3")],
+    );
     assert_eq!(bench.steps(&id, 1, "val_loss"), [0, 1, 2]);
-    assert!(metric(&runs[0], "validation/epoch_loss") == metric(&runs[0], "val_loss") && metric(&runs[0], "train/epoch_loss") > 0.0);
+    assert!(
+        metric(&runs[0], "validation/epoch_loss") == metric(&runs[0], "val_loss")
+            && metric(&runs[0], "train/epoch_loss") > 0.0
+    );
     let table = "model.fit(x, y, validation_split=0.25, epochs=3, verbose=0, callbacks=[keras.callbacks.CSVLogger('training.log')])\n";
-    let (bench, id, runs) = execute(&format!("{program}{table}"), "val_loss", &[("TF_CPP_MIN_LOG_LEVEL", "3")]);
+    let (bench, id, runs) = execute(
+        &format!("{program}{table}"),
+        "val_loss",
+        &[("TF_CPP_MIN_LOG_LEVEL", "3")],
+    );
     assert_eq!(bench.steps(&id, 2, "val_loss"), [0, 1, 2]);
     assert!(metric(&runs[1], "loss") > 0.0);
 }
@@ -88,14 +117,22 @@ fn lightning_writes_event_files_and_tables() {
         );
         let (bench, id, runs) = execute(&program, objective, &[]);
         assert_eq!(bench.steps(&id, 1, objective), [3, 7, 11], "{logger}");
-        assert_eq!(bench.steps(&id, 2, "train_loss"), (0..12).collect::<Vec<_>>(), "{logger}");
+        assert_eq!(
+            bench.steps(&id, 2, "train_loss"),
+            (0..12).collect::<Vec<_>>(),
+            "{logger}"
+        );
         assert_ne!(runs[0]["value"], runs[1]["value"]);
     }
 }
 
 #[test]
 fn transformers_write_their_state_and_event_files() {
-    if !has_python("transformers, torch, tensorboard, accelerate", "transformers", REQUIREMENTS) {
+    if !has_python(
+        "transformers, torch, tensorboard, accelerate",
+        "transformers",
+        REQUIREMENTS,
+    ) {
         return;
     }
     let program = |report_to: &str| {
@@ -111,8 +148,16 @@ fn transformers_write_their_state_and_event_files() {
         )
     };
     let (bench, id, _) = execute(&program("none"), "eval_loss", &[]);
-    assert_eq!(bench.steps(&id, 1, "eval_loss"), [2, 4], "from trainer_state.json");
-    assert_eq!(bench.steps(&id, 1, "loss"), [1, 2, 3, 4], "each point once, though each checkpoint has all");
+    assert_eq!(
+        bench.steps(&id, 1, "eval_loss"),
+        [2, 4],
+        "from trainer_state.json"
+    );
+    assert_eq!(
+        bench.steps(&id, 1, "loss"),
+        [1, 2, 3, 4],
+        "each point once, though each checkpoint has all"
+    );
     let (bench, id, _) = execute(&program("tensorboard"), "eval/loss", &[]);
     assert_eq!(bench.steps(&id, 2, "eval/loss"), [2, 4], "from event files");
 }
@@ -146,7 +191,11 @@ fn runs_of_wandb_are_read_wherever_the_library_puts_them() {
     ] {
         let (bench, id, _) = execute(&format!("{begin}{log}"), "val_loss", &[]);
         for run in [1, 2] {
-            assert_eq!(bench.steps(&id, run, "val_loss"), [0, 1, 2, 3, 4], "{begin}");
+            assert_eq!(
+                bench.steps(&id, run, "val_loss"),
+                [0, 1, 2, 3, 4],
+                "{begin}"
+            );
         }
     }
 }

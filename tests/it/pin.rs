@@ -34,7 +34,9 @@ parameters:
 
 /// Takes a while, writes into its folder, and comes to a loss that says which program it was.
 fn program(seconds: &str, shift: &str) -> String {
-    format!("sleep {seconds}\necho \"$@\" >> seen.log\necho \"{{\\\"loss\\\": {shift}.${{1#x=}}}}\" | sed 's/\\.0\\./.0/'\n")
+    format!(
+        "sleep {seconds}\necho \"$@\" >> seen.log\necho \"{{\\\"loss\\\": {shift}.${{1#x=}}}}\" | sed 's/\\.0\\./.0/'\n"
+    )
 }
 
 /// A repository with a program in a folder of it, a stash, and something that is staged.
@@ -54,10 +56,19 @@ fn project(bench: &Bench, text: &str) {
 
 fn git(bench: &Bench, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
-    git.current_dir(bench.path(PROJECT)).args(["-c", "user.name=a", "-c", "user.email=a@b"]).args(arguments);
+    git.current_dir(bench.path(PROJECT))
+        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
+        .args(arguments);
     let done = git.output().expect("git is there");
-    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).expect("it is text").trim().to_owned()
+    assert!(
+        done.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout)
+        .expect("it is text")
+        .trim()
+        .to_owned()
 }
 
 /// All files below a folder with what they hold.
@@ -70,7 +81,8 @@ fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             if path.is_dir() && !path.is_symlink() {
                 folders.push(path);
             } else {
-                let bytes = fs::read(&path).unwrap_or_else(|_| path.as_os_str().as_bytes().to_vec());
+                let bytes =
+                    fs::read(&path).unwrap_or_else(|_| path.as_os_str().as_bytes().to_vec());
                 found.insert(path, bytes);
             }
         }
@@ -104,15 +116,26 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
     let before = files(&bench.path(PROJECT));
-    let id = bench.ok(&["create", &file, "--workdir", "project/src"]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &file, "--workdir", "project/src"])
+        .trim()
+        .to_owned();
     // The folder is no longer needed, and agents may be anywhere.
     bench.write("project/src/train.sh", "exit 1\n");
     let agents = [(); 2].map(|()| bench.start(&["agent", &id, "--workdir", "elsewhere"]));
-    let finished = || runs(&bench, &id).iter().filter(|run| run["state"] == "finished").count();
+    let finished = || {
+        runs(&bench, &id)
+            .iter()
+            .filter(|run| run["state"] == "finished")
+            .count()
+    };
     wait_for("three runs", || (finished() >= 3).then_some(()));
     bench.write("project/src/train.sh", &program("0.3", "2"));
     let pushed = bench.ok(&["code", "push", &id, "--workdir", "project/src"]);
-    assert!(pushed.contains("is pinned to version 2") && pushed.contains("main at "), "{pushed}");
+    assert!(
+        pushed.contains("is pinned to version 2") && pushed.contains("main at "),
+        "{pushed}"
+    );
     let again = bench.ok(&["code", "push", &id, "--workdir", "project/src"]);
     assert!(again.contains("was at that already: version 2"), "{again}");
     for agent in agents {
@@ -121,42 +144,100 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
         assert!(output.contains("fetched from the controller"), "{output}");
     }
     let (all, known) = (runs(&bench, &id), versions(&bench, &id));
-    assert_eq!((all.len(), known.len(), finished()), (10, 2, 10), "{known:#?}");
+    assert_eq!(
+        (all.len(), known.len(), finished()),
+        (10, 2, 10),
+        "{known:#?}"
+    );
     for run in &all {
-        let version = if value(run) < 2.0 { &known[0] } else { &known[1] };
+        let version = if value(run) < 2.0 {
+            &known[0]
+        } else {
+            &known[1]
+        };
         assert_eq!(run["code_version"], version["version"], "{run}");
     }
-    assert!(known.iter().all(|version| version["runs"].as_u64() >= Some(1)), "{known:#?}");
-    assert_eq!((&known[0]["pinned"], &known[1]["pinned"]), (&false.into(), &true.into()));
-    assert_eq!(known[1]["changes"], serde_json::json!({"files": 1, "lines_added": 1, "lines_removed": 1}));
+    assert!(
+        known
+            .iter()
+            .all(|version| version["runs"].as_u64() >= Some(1)),
+        "{known:#?}"
+    );
+    assert_eq!(
+        (&known[0]["pinned"], &known[1]["pinned"]),
+        (&false.into(), &true.into())
+    );
+    assert_eq!(
+        known[1]["changes"],
+        serde_json::json!({"files": 1, "lines_added": 1, "lines_removed": 1})
+    );
     let text = bench.ok(&["code", &id]);
-    assert!(text.contains("pinned to version 2") && text.contains("1 file +1 -1"), "{text}");
+    assert!(
+        text.contains("pinned to version 2") && text.contains("1 file +1 -1"),
+        "{text}"
+    );
     // One folder a version, where programs have left what they write.
-    let trees: Vec<_> = fs::read_dir(bench.path("state/sweep/pinned/trees")).expect("it is there").flatten().collect();
+    let trees: Vec<_> = fs::read_dir(bench.path("state/sweep/pinned/trees"))
+        .expect("it is there")
+        .flatten()
+        .collect();
     assert_eq!(trees.len(), 2);
-    assert!(trees.iter().all(|tree| tree.path().join("src/seen.log").exists() && !tree.path().join("src/helper.tmp").exists()));
+    assert!(
+        trees
+            .iter()
+            .all(|tree| tree.path().join("src/seen.log").exists()
+                && !tree.path().join("src/helper.tmp").exists())
+    );
 
     // The best of the old code once more: the cap of ten does not count them.
     let rerun = bench.ok(&["code", "rerun", &id, "best", "2"]);
-    assert!(rerun.contains("2 points are tried again: runs 11, 12"), "{rerun}");
+    assert!(
+        rerun.contains("2 points are tried again: runs 11, 12"),
+        "{rerun}"
+    );
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     let all = runs(&bench, &id);
     let mut old: Vec<_> = all[..10].iter().filter(|run| value(run) < 2.0).collect();
     old.sort_by(|a, b| value(a).total_cmp(&value(b)));
     for (again, first) in all[10..].iter().zip(&old) {
-        assert_eq!((&again["params"], &again["code_version"]), (&first["params"], &known[1]["version"]));
-        assert!((value(again) - value(first) - 1.0).abs() < 1e-9, "{again} {first}");
+        assert_eq!(
+            (&again["params"], &again["code_version"]),
+            (&first["params"], &known[1]["version"])
+        );
+        assert!(
+            (value(again) - value(first) - 1.0).abs() < 1e-9,
+            "{again} {first}"
+        );
     }
     let idle = bench.ok(&["code", "rerun", &id, "best", "2"]);
     assert!(idle.contains("asked for with that code already"), "{idle}");
 
     // Runs are reproduced from it, and the user's repository is as it was.
-    let one = all.iter().find(|run| value(run) < 2.0).expect("there are some")["run"].clone();
-    let reproduced = bench.json_lines(&["reproduce", &format!("{id}/{one}"), "again", "--run", "--json"]).remove(0);
+    let one = all
+        .iter()
+        .find(|run| value(run) < 2.0)
+        .expect("there are some")["run"]
+        .clone();
+    let reproduced = bench
+        .json_lines(&[
+            "reproduce",
+            &format!("{id}/{one}"),
+            "again",
+            "--run",
+            "--json",
+        ])
+        .remove(0);
     assert_eq!(reproduced["reproduced"], true, "{reproduced}");
     let mut after = files(&bench.path(PROJECT));
-    after.insert(bench.path("project/src/train.sh"), program("0.3", "1").into_bytes());
-    let changed: Vec<_> = after.iter().filter(|(path, bytes)| before.get(*path) != Some(*bytes)).map(|(path, _)| path).collect();
+    after.insert(
+        bench.path("project/src/train.sh"),
+        program("0.3", "1").into_bytes(),
+    );
+    let changed: Vec<_> = after
+        .iter()
+        .filter(|(path, bytes)| before.get(*path) != Some(*bytes))
+        .map(|(path, _)| path)
+        .collect();
     assert!(before == after, "{changed:?}");
 }
 
@@ -171,16 +252,37 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     let finished = |count: usize| {
         let all = runs(&bench, &id);
-        assert_eq!(all.iter().filter(|run| run["state"] == "finished").count(), count, "{all:#?}");
-        assert_eq!(bench.json_lines(&["show", &id, "--json"])[0]["state"], "finished");
+        assert_eq!(
+            all.iter().filter(|run| run["state"] == "finished").count(),
+            count,
+            "{all:#?}"
+        );
+        assert_eq!(
+            bench.json_lines(&["show", &id, "--json"])[0]["state"],
+            "finished"
+        );
         all
     };
     finished(4);
     let nothing = refused(&bench, &["code", "rerun", &id, "all"], 1);
-    assert!(nothing.contains("pinned to") && nothing.contains("sweep code push"), "{nothing}");
+    assert!(
+        nothing.contains("pinned to") && nothing.contains("sweep code push"),
+        "{nothing}"
+    );
     bench.write("project/src/train.sh", &program("0.1", "2"));
-    let pushed = bench.ok(&["code", "push", &id, "--workdir", "project/src", "--rerun", "all"]);
-    assert!(pushed.contains("4 points are tried again: runs 5, 6, 7, 8"), "{pushed}");
+    let pushed = bench.ok(&[
+        "code",
+        "push",
+        &id,
+        "--workdir",
+        "project/src",
+        "--rerun",
+        "all",
+    ]);
+    assert!(
+        pushed.contains("4 points are tried again: runs 5, 6, 7, 8"),
+        "{pushed}"
+    );
     let show = bench.ok(&["show", &id]);
     assert!(show.contains("running") && show.contains('8'), "{show}");
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
@@ -193,7 +295,10 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     assert!(wrong.contains("does not name points to rerun"), "{wrong}");
 
     // Marks of versions.
-    assert_eq!(bench.json_lines(&["best", &id, "--json", "--by", "value"])[0]["run"], 1);
+    assert_eq!(
+        bench.json_lines(&["best", &id, "--json", "--by", "value"])[0]["run"],
+        1
+    );
     bench.ok(&["code", "mark", &id, "@1", "unusable"]);
     assert_eq!(bench.json_lines(&["show", &id, "--json"])[0]["best_run"], 5);
     assert_eq!(bench.json_lines(&["best", &id, "--json"])[0]["run"], 5);
@@ -201,18 +306,38 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     assert!(text.contains("Version 1 is marked as unusable"), "{text}");
     assert_eq!(runs(&bench, &id).len(), 8, "they are kept");
     let marked = versions(&bench, &id);
-    assert_eq!((&marked[0]["unusable"], &marked[0]["best_run"], &marked[0]["runs"]), (&true.into(), &Value::Null, &4.into()));
+    assert_eq!(
+        (
+            &marked[0]["unusable"],
+            &marked[0]["best_run"],
+            &marked[0]["runs"]
+        ),
+        (&true.into(), &Value::Null, &4.into())
+    );
     bench.ok(&["code", "mark", &id, "1", "clear"]);
     assert_eq!(bench.json_lines(&["show", &id, "--json"])[0]["best_run"], 1);
     let hash = marked[1]["version"].as_str().expect("it has one")[..8].to_owned();
     bench.ok(&["code", "mark", &id, &hash, "same-as", "@1"]);
-    assert!(bench.ok(&["code", &id]).contains("Version 2 is marked as the same as version 1"));
-    assert!(refused(&bench, &["code", "mark", &id, "@1", "same-as", "@2"], 1).contains("said to be the same as this"));
-    assert!(refused(&bench, &["code", "mark", &id, "@7", "unusable"], 2).contains("no code version"));
+    assert!(
+        bench
+            .ok(&["code", &id])
+            .contains("Version 2 is marked as the same as version 1")
+    );
+    assert!(
+        refused(&bench, &["code", "mark", &id, "@1", "same-as", "@2"], 1)
+            .contains("said to be the same as this")
+    );
+    assert!(
+        refused(&bench, &["code", "mark", &id, "@7", "unusable"], 2).contains("no code version")
+    );
     assert!(refused(&bench, &["code", "mark", &id, "@1", "great"], 2).contains("unusable"));
     bench.ok(&["code", "mark", &id, "@1", "unusable"]);
     let history = bench.ok(&["history", &id]);
-    let steps: Vec<_> = history.lines().filter_map(|line| Some(line.split_once("code: ")?.1)).filter(|step| !step.contains('(')).collect();
+    let steps: Vec<_> = history
+        .lines()
+        .filter_map(|line| Some(line.split_once("code: ")?.1))
+        .filter(|step| !step.contains('('))
+        .collect();
     let expected = [
         "pinned to version 1",
         "pinned to version 2",
@@ -222,26 +347,62 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         "version 1 marked unusable",
     ];
     assert_eq!(steps, expected, "{history}");
-    let steps = bench.json_lines(&["history", &id, "--json"]).into_iter().filter(|entry| entry["type"] == "code_step");
-    let acts: Vec<_> = steps.map(|step| step["act"].as_str().unwrap_or_default().to_owned()).collect();
-    assert_eq!(acts, ["pinned", "pinned", "unusable", "unmarked", "same-as", "unusable"]);
+    let steps = bench
+        .json_lines(&["history", &id, "--json"])
+        .into_iter()
+        .filter(|entry| entry["type"] == "code_step");
+    let acts: Vec<_> = steps
+        .map(|step| step["act"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(
+        acts,
+        [
+            "pinned", "pinned", "unusable", "unmarked", "same-as", "unusable"
+        ]
+    );
     let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     assert!(verified.contains("All is well"), "{verified}");
 
     // Elsewhere, from a backup: an agent that has never seen the code gets it there too.
     bench.ok(&["code", "mark", &id, "@1", "clear"]);
     bench.write("project/src/train.sh", &program("0.1", "3"));
-    let points = bench.ok(&["code", "push", &id, "--workdir", "project/src", "--rerun", "best", "1"]);
+    let points = bench.ok(&[
+        "code",
+        "push",
+        &id,
+        "--workdir",
+        "project/src",
+        "--rerun",
+        "best",
+        "1",
+    ]);
     assert!(points.contains("1 point is tried again: run 9"), "{points}");
-    bench.ok(&["controller", "backup", "backup.db", "--data-dir", "controller"]);
+    bench.ok(&[
+        "controller",
+        "backup",
+        "backup.db",
+        "--data-dir",
+        "controller",
+    ]);
     controller.kill();
     fs::remove_dir_all(bench.path("state/sweep/pinned")).expect("it is there");
-    bench.ok(&["controller", "restore", "backup.db", "--data-dir", "restored"]);
+    bench.ok(&[
+        "controller",
+        "restore",
+        "backup.db",
+        "--data-dir",
+        "restored",
+    ]);
     let listen = format!("127.0.0.1:{}", bench.port());
     let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "restored"]);
     bench.listening(&restored);
-    let (status, output) = bench.start(&["agent", &id, "--workdir", "elsewhere"]).wait();
-    assert!(status == 0 && output.contains("fetched from the controller") && output.contains("3.1"), "{status} {output}");
+    let (status, output) = bench
+        .start(&["agent", &id, "--workdir", "elsewhere"])
+        .wait();
+    assert!(
+        status == 0 && output.contains("fetched from the controller") && output.contains("3.1"),
+        "{status} {output}"
+    );
 }
 
 #[test]
@@ -250,23 +411,56 @@ fn running_runs_make_way_when_they_are_told_to() {
     project(&bench, &program("600", "1"));
     let file = bench.write("sweep.yaml", GRID);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file, "--workdir", "project/src"]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &file, "--workdir", "project/src"])
+        .trim()
+        .to_owned();
     let agent = bench.start(&["agent", &id, "--workdir", "elsewhere", "--slots", "2"]);
-    let running = || runs(&bench, &id).iter().filter(|run| run["state"] == "running").count();
+    let running = || {
+        runs(&bench, &id)
+            .iter()
+            .filter(|run| run["state"] == "running")
+            .count()
+    };
     wait_for("two runs", || (running() == 2).then_some(()));
     bench.write("project/src/train.sh", &program("0.1", "2"));
-    let pushed = bench.ok(&["code", "push", &id, "--workdir", "project/src", "--stop-running"]);
-    assert!(pushed.contains("2 running runs are ended and begin again with it"), "{pushed}");
+    let pushed = bench.ok(&[
+        "code",
+        "push",
+        &id,
+        "--workdir",
+        "project/src",
+        "--stop-running",
+    ]);
+    assert!(
+        pushed.contains("2 running runs are ended and begin again with it"),
+        "{pushed}"
+    );
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
     let all = runs(&bench, &id);
     assert_eq!(all.len(), 4);
     let newest = versions(&bench, &id)[1]["version"].clone();
     for run in &all {
-        assert_eq!((&run["state"], &run["code_version"]), (&"finished".into(), &newest), "{run}");
-        assert_eq!(run["attempts"], if run["run"].as_u64() <= Some(2) { 2 } else { 1 }, "{run}");
+        assert_eq!(
+            (&run["state"], &run["code_version"]),
+            (&"finished".into(), &newest),
+            "{run}"
+        );
+        assert_eq!(
+            run["attempts"],
+            if run["run"].as_u64() <= Some(2) { 2 } else { 1 },
+            "{run}"
+        );
     }
-    assert!(!bench.processes().iter().any(|process| process.command.contains("sleep")), "{:?}", bench.processes());
+    assert!(
+        !bench
+            .processes()
+            .iter()
+            .any(|process| process.command.contains("sleep")),
+        "{:?}",
+        bench.processes()
+    );
 }
 
 #[test]
@@ -276,21 +470,54 @@ fn a_snapshot_with_secrets_is_refused_and_nothing_is_created() {
     let file = bench.write("sweep.yaml", &GRID.replace("[1, 2, 3, 4]", "[1]"));
     let _controller = bench.controller();
     let key = format!("AKIA{}", "ABCD1234".repeat(2));
-    bench.write("project/src/upload.py", &format!("import boto\nkey = '{key}'\n"));
+    bench.write(
+        "project/src/upload.py",
+        &format!("import boto\nkey = '{key}'\n"),
+    );
     bench.write("project/server.pem", "x\n");
     git(&bench, &["add", "server.pem"]);
     let said = refused(&bench, &["create", &file, "--workdir", "project/src"], 2);
-    for line in ["server.pem: a file of that name", "src/upload.py:2: an AWS access key", "--allow-secrets"] {
+    for line in [
+        "server.pem: a file of that name",
+        "src/upload.py:2: an AWS access key",
+        "--allow-secrets",
+    ] {
         assert!(said.contains(line), "{said}");
     }
     assert!(!said.contains(&key), "{said}");
-    assert!(bench.ok(&["ls", "--json"]).is_empty(), "nothing was created");
-    let id = bench.ok(&["create", &file, "--workdir", "project/src", "--allow-secrets"]).trim().to_owned();
-    let said = refused(&bench, &["code", "push", &id, "--workdir", "project/src"], 2);
+    assert!(
+        bench.ok(&["ls", "--json"]).is_empty(),
+        "nothing was created"
+    );
+    let id = bench
+        .ok(&[
+            "create",
+            &file,
+            "--workdir",
+            "project/src",
+            "--allow-secrets",
+        ])
+        .trim()
+        .to_owned();
+    let said = refused(
+        &bench,
+        &["code", "push", &id, "--workdir", "project/src"],
+        2,
+    );
     assert!(said.contains("an AWS access key"), "{said}");
     // A program that changes its own code does so for nobody else.
-    bench.write("project/src/train.sh", &format!("echo 'exit 1' > train.sh\n{}", program("0", "1")));
-    bench.ok(&["code", "push", &id, "--workdir", "project/src", "--allow-secrets"]);
+    bench.write(
+        "project/src/train.sh",
+        &format!("echo 'exit 1' > train.sh\n{}", program("0", "1")),
+    );
+    bench.ok(&[
+        "code",
+        "push",
+        &id,
+        "--workdir",
+        "project/src",
+        "--allow-secrets",
+    ]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     bench.ok(&["retry", &format!("{id}/1")]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
@@ -308,19 +535,50 @@ fn a_sweep_that_tracks_is_pinned_only_if_a_person_says_so() {
     let id = bench.ok(&["create", &file]).trim().to_owned();
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "2"]);
     bench.write("project/src/train.sh", &program("0.1", "2"));
-    let said = refused(&bench, &["code", "push", &id, "--workdir", "project/src"], 1);
-    assert!(said.contains("nothing to push") && said.contains("--pin"), "{said}");
-    bench.ok(&["code", "push", &id, "--workdir", "project/src", "--pin", "--rerun", "best", "1"]);
+    let said = refused(
+        &bench,
+        &["code", "push", &id, "--workdir", "project/src"],
+        1,
+    );
+    assert!(
+        said.contains("nothing to push") && said.contains("--pin"),
+        "{said}"
+    );
+    bench.ok(&[
+        "code",
+        "push",
+        &id,
+        "--workdir",
+        "project/src",
+        "--pin",
+        "--rerun",
+        "best",
+        "1",
+    ]);
     bench.write("project/src/train.sh", "exit 1\n");
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
     let all = runs(&bench, &id);
-    assert!(all.len() == 5 && all.iter().all(|run| run["state"] == "finished"), "{all:#?}");
-    assert_eq!(versions(&bench, &id).len(), 2, "what the agent has is of no concern any more");
+    assert!(
+        all.len() == 5 && all.iter().all(|run| run["state"] == "finished"),
+        "{all:#?}"
+    );
+    assert_eq!(
+        versions(&bench, &id).len(),
+        2,
+        "what the agent has is of no concern any more"
+    );
     assert_eq!(all[2]["params"], all[0]["params"]);
     // In one process.
     let pinned = bench.write("project/src/pinned.yaml", GRID);
     bench.write("project/src/train.sh", &program("0.1", "3"));
-    let outcome = bench.json_lines(&["run", &pinned, "--workdir", "project/src", "--json"]).remove(0);
+    let outcome = bench
+        .json_lines(&["run", &pinned, "--workdir", "project/src", "--json"])
+        .remove(0);
     assert_eq!(outcome["finished"], 4, "{outcome}");
-    assert!(outcome["runs"][0]["code_version"].as_str().is_some_and(|version| !version.is_empty()), "{outcome}");
+    assert!(
+        outcome["runs"][0]["code_version"]
+            .as_str()
+            .is_some_and(|version| !version.is_empty()),
+        "{outcome}"
+    );
 }

@@ -49,7 +49,11 @@ fn versions(bench: &Bench, id: &str) -> Vec<Value> {
 }
 
 fn stopped(bench: &Bench, id: &str) -> usize {
-    bench.json_lines(&["runs", id, "--json"]).iter().filter(|run| run["state"] == "stopped").count()
+    bench
+        .json_lines(&["runs", id, "--json"])
+        .iter()
+        .filter(|run| run["state"] == "stopped")
+        .count()
 }
 
 #[test]
@@ -61,39 +65,102 @@ fn what_programs_write_beside_themselves_is_no_code_and_early_stopping_compares(
     let file = bench.write("project/sweep.yaml", SWEEP);
     let _controller = bench.controller();
     let id = bench.ok(&["create", &file]).trim().to_owned();
-    let first = bench.start(&["agent", &id, "--workdir", "project", "--slots", "2", "--count", "6"]);
+    let first = bench.start(&[
+        "agent",
+        &id,
+        "--workdir",
+        "project",
+        "--slots",
+        "2",
+        "--count",
+        "6",
+    ]);
     let (code, output) = first.wait();
     assert_eq!(code, 0, "{output}");
     assert_eq!(output.matches("out.ipynb").count(), 1, "{output}");
     // An edit of the sweep file, and what sweep itself writes.
-    bench.write("project/sweep.yaml", &SWEEP.replace("run_cap: 16", "run_cap: 17"));
-    bench.ok(&["report", &id, "--out", &bench.path("project/report.html").display().to_string()]);
-    bench.ok(&["plot", &id, "history", "--out", &bench.path("project/history.svg").display().to_string()]);
-    bench.ok(&["reproduce", &format!("{id}/1"), &bench.path("project/again").display().to_string()]);
-    let (code, output) = bench.start(&["agent", &id, "--workdir", "project", "--slots", "2"]).wait();
+    bench.write(
+        "project/sweep.yaml",
+        &SWEEP.replace("run_cap: 16", "run_cap: 17"),
+    );
+    bench.ok(&[
+        "report",
+        &id,
+        "--out",
+        &bench.path("project/report.html").display().to_string(),
+    ]);
+    bench.ok(&[
+        "plot",
+        &id,
+        "history",
+        "--out",
+        &bench.path("project/history.svg").display().to_string(),
+    ]);
+    bench.ok(&[
+        "reproduce",
+        &format!("{id}/1"),
+        &bench.path("project/again").display().to_string(),
+    ]);
+    let (code, output) = bench
+        .start(&["agent", &id, "--workdir", "project", "--slots", "2"])
+        .wait();
     assert_eq!(code, 0, "{output}");
     let versions = versions(&bench, &id);
     assert_eq!(versions.len(), 1, "{output}\n{versions:#?}");
-    for name in ["exp/", "mlruns/", "out.ipynb", "outputs/", "results.csv (as it was before the runs)"] {
+    for name in [
+        "exp/",
+        "mlruns/",
+        "out.ipynb",
+        "outputs/",
+        "results.csv (as it was before the runs)",
+    ] {
         assert!(
-            versions[0]["outputs"].as_array().is_some_and(|outputs| outputs.iter().any(|output| output == name)),
+            versions[0]["outputs"]
+                .as_array()
+                .is_some_and(|outputs| outputs.iter().any(|output| output == name)),
             "{name}: {versions:#?}"
         );
     }
-    assert!(bench.ok(&["code", &id]).contains("Outputs of programs, part of no version: "));
-    assert!(page(&bench, &format!("/sweeps/{id}")).contains("Outputs of programs, part of no version: exp/, "));
-    assert!(stopped(&bench, &id) >= 3, "{} of 16 were stopped: {output}", stopped(&bench, &id));
+    assert!(
+        bench
+            .ok(&["code", &id])
+            .contains("Outputs of programs, part of no version: ")
+    );
+    assert!(
+        page(&bench, &format!("/sweeps/{id}"))
+            .contains("Outputs of programs, part of no version: exp/, ")
+    );
+    assert!(
+        stopped(&bench, &id) >= 3,
+        "{} of 16 were stopped: {output}",
+        stopped(&bench, &id)
+    );
     assert!(!bench.ok(&["show", &id]).contains("nothing to compare with"));
     // What it was started from, without what it wrote; and no more is taken for its code.
-    let again: Vec<_> = fs::read_dir(bench.path("project/again")).expect("it is there").flatten().map(|entry| entry.file_name()).collect();
-    assert!(again.contains(&"train.sh".into()) && again.contains(&"results.csv".into()) && !again.contains(&"exp".into()), "{again:?}");
+    let again: Vec<_> = fs::read_dir(bench.path("project/again"))
+        .expect("it is there")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert!(
+        again.contains(&"train.sh".into())
+            && again.contains(&"results.csv".into())
+            && !again.contains(&"exp".into()),
+        "{again:?}"
+    );
 }
 
 #[test]
 fn the_sweep_file_includes_what_would_be_left_out() {
     let bench = Bench::new();
-    project(&bench, "echo \"$SWEEP_RUN\" >state.txt\necho '{\"loss\": 1}'\n");
-    let file = bench.write("sweep.yaml", &SWEEP.replace("run_cap: 16", "run_cap: 3\ncode: {include: [state.txt]}"));
+    project(
+        &bench,
+        "echo \"$SWEEP_RUN\" >state.txt\necho '{\"loss\": 1}'\n",
+    );
+    let file = bench.write(
+        "sweep.yaml",
+        &SWEEP.replace("run_cap: 16", "run_cap: 3\ncode: {include: [state.txt]}"),
+    );
     let _controller = bench.controller();
     let id = bench.ok(&["create", &file]).trim().to_owned();
     bench.ok(&["agent", &id, "--workdir", "project"]);
@@ -106,7 +173,10 @@ fn the_sweep_file_includes_what_would_be_left_out() {
 fn why_early_stopping_compares_nothing_is_said() {
     let bench = Bench::new();
     // A program that changes its own code, and so each of its runs has a version.
-    project(&bench, "echo \"# $SWEEP_RUN\" >>train.sh\nfor step in 0 1 2 3; do echo '{\"loss\": 1}'; sleep 0.05; done\n");
+    project(
+        &bench,
+        "echo \"# $SWEEP_RUN\" >>train.sh\nfor step in 0 1 2 3; do echo '{\"loss\": 1}'; sleep 0.05; done\n",
+    );
     let file = bench.write("sweep.yaml", &SWEEP.replace("run_cap: 16", "run_cap: 5"));
     let _controller = bench.controller();
     let id = bench.ok(&["create", &file]).trim().to_owned();
@@ -128,9 +198,12 @@ fn why_early_stopping_compares_nothing_is_said() {
 
 /// Returns a page of the controller.
 fn page(bench: &Bench, path: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", bench.port())).expect("the controller listens");
+    let mut stream =
+        TcpStream::connect(("127.0.0.1", bench.port())).expect("the controller listens");
     let token = bench.token();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("it answers");
@@ -164,11 +237,18 @@ fn a_sweep_of_a_hydra_program_has_one_version() {
     fs::create_dir_all(bench.path("project/conf")).expect("the temporary folder can be written");
     bench.write("project/train.py", HYDRA);
     bench.write("project/conf/config.yaml", "x: 0.5\n");
-    let text = SWEEP.replace("train.sh", "train.py").replace("[sh, '${program}'", "['${interpreter}', '${program}'");
-    let file = bench.write("project/sweep.yaml", &text.replace("run_cap: 16", "run_cap: 12"));
+    let text = SWEEP
+        .replace("train.sh", "train.py")
+        .replace("[sh, '${program}'", "['${interpreter}', '${program}'");
+    let file = bench.write(
+        "project/sweep.yaml",
+        &text.replace("run_cap: 16", "run_cap: 12"),
+    );
     let _controller = bench.controller();
     let id = bench.ok(&["create", &file]).trim().to_owned();
-    let (code, output) = bench.start(&["agent", &id, "--workdir", "project", "--slots", "2"]).wait();
+    let (code, output) = bench
+        .start(&["agent", &id, "--workdir", "project", "--slots", "2"])
+        .wait();
     assert_eq!(code, 0, "{output}");
     let versions = versions(&bench, &id);
     assert_eq!(versions.len(), 1, "{output}\n{versions:#?}");

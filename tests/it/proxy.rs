@@ -23,9 +23,16 @@ impl Answer {
     fn response(self) -> Response<Body> {
         let response = match self {
             Self::Http { status, has_body } => {
-                let page = if has_body { Body::from("<html>an error page</html>") } else { Body::empty() };
+                let page = if has_body {
+                    Body::from("<html>an error page</html>")
+                } else {
+                    Body::empty()
+                };
                 let status = StatusCode::from_u16(status).expect("it is a status");
-                Response::builder().status(status).header("content-type", "text/html").body(page)
+                Response::builder()
+                    .status(status)
+                    .header("content-type", "text/html")
+                    .body(page)
             }
             Self::Grpc(code) => Response::builder()
                 .header("content-type", "application/grpc")
@@ -50,11 +57,20 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Starts one before the controller on a port.
     pub(crate) fn before(controller: u16) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads can be had");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("threads can be had");
         let (listener, address) = runtime.block_on(listen());
         let target = watch::Sender::new(controller);
         runtime.spawn(serve(listener, target.subscribe()));
-        Self { address, controller, target, runtime }
+        Self {
+            address,
+            controller,
+            target,
+            runtime,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -68,8 +84,11 @@ impl Proxy {
             Some(answer) => {
                 let (listener, address) = self.runtime.block_on(listen());
                 let router = axum::Router::new().fallback(move || async move { answer.response() });
-                let server = Server::builder().accept_http1(true).add_routes(Routes::from(router));
-                self.runtime.spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+                let server = Server::builder()
+                    .accept_http1(true)
+                    .add_routes(Routes::from(router));
+                self.runtime
+                    .spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
                 address.port()
             }
         };
@@ -78,7 +97,9 @@ impl Proxy {
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("there are free ports");
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("there are free ports");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
@@ -89,7 +110,9 @@ async fn serve(listener: TcpListener, target: watch::Receiver<u16>) {
         let port = *target.borrow_and_update();
         tokio::spawn(async move {
             let pass_on = async {
-                let Ok(mut other) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+                let Ok(mut other) = TcpStream::connect(("127.0.0.1", port)).await else {
+                    return;
+                };
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut other).await;
             };
             tokio::select! {

@@ -30,16 +30,27 @@ parameters:
     for run in &runs {
         if run["params"]["way"] == "silence" {
             assert_eq!(run["state"], "failed", "{run}");
-            assert!(run.to_string().contains("lost"), "a hint which metrics were seen: {run}");
+            assert!(
+                run.to_string().contains("lost"),
+                "a hint which metrics were seen: {run}"
+            );
         } else {
-            assert_eq!((&run["state"], run["value"].as_f64()), (&"finished".into(), Some(1.5)), "{run}");
+            assert_eq!(
+                (&run["state"], run["value"].as_f64()),
+                (&"finished".into(), Some(1.5)),
+                "{run}"
+            );
         }
     }
 }
 
 /// Starts a command whose output nobody reads, as behind a `tee` or `head` that has ended.
 fn unread(mut command: Command) -> Child {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary was built");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
     drop((child.stdout.take(), child.stderr.take()));
     child
 }
@@ -49,17 +60,43 @@ fn an_agent_and_a_controller_go_on_when_nobody_reads_what_they_say() {
     let bench = Bench::new();
     let listen = format!("127.0.0.1:{}", bench.port());
     let data = bench.path("controller").display().to_string();
-    let mut controller = unread(bench.sweep(&["controller", "--listen", &listen, "--data-dir", &data]));
-    wait_for("the controller", || bench.run(&["ls"]).stderr.contains("No sweeps yet").then_some(()));
+    let mut controller =
+        unread(bench.sweep(&["controller", "--listen", &listen, "--data-dir", &data]));
+    wait_for("the controller", || {
+        bench
+            .run(&["ls"])
+            .stderr
+            .contains("No sweeps yet")
+            .then_some(())
+    });
     let yaml = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2]}}\n  y: {{value: 1}}\n  sleep: {{value: 0}}\n",
         trainer("quick.sh")
     );
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &yaml)]).trim().to_owned();
-    assert_eq!(unread(bench.sweep(&["agent", &id])).wait().expect("it was started").code(), Some(0));
-    let states = bench.json_lines(&["runs", &id, "--json"]).iter().map(|run| run["state"].clone()).collect::<Vec<_>>();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
+        .trim()
+        .to_owned();
+    assert_eq!(
+        unread(bench.sweep(&["agent", &id]))
+            .wait()
+            .expect("it was started")
+            .code(),
+        Some(0)
+    );
+    let states = bench
+        .json_lines(&["runs", &id, "--json"])
+        .iter()
+        .map(|run| run["state"].clone())
+        .collect::<Vec<_>>();
     assert_eq!(states, ["finished", "finished"]);
-    assert_eq!(unread(bench.sweep(&["prune", "--older-than", "30d"])).wait().expect("it was started").code(), Some(0));
+    assert_eq!(
+        unread(bench.sweep(&["prune", "--older-than", "30d"]))
+            .wait()
+            .expect("it was started")
+            .code(),
+        Some(0)
+    );
     bench.ok(&["controller", "stop"]);
     assert_eq!(controller.wait().expect("it was started").code(), Some(0));
 }

@@ -22,26 +22,43 @@ fn with_daemon(bench: &Bench, wrapper: Option<Command>) -> (Running, i32, String
             )
         ),
     );
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned();
     let agent = bench.sweep(&["agent", &id, "--count", "1"]);
     let agent = match wrapper {
         Some(wrapper) => bench.start_command(by(wrapper, &agent)),
         None => bench.start_command(agent),
     };
-    let pid = wait_for("the daemon", || bench.lines("pid").first().and_then(|line| line.trim().parse().ok()));
+    let pid = wait_for("the daemon", || {
+        bench
+            .lines("pid")
+            .first()
+            .and_then(|line| line.trim().parse().ok())
+    });
     wait_for("the end of its parents", || {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let parent: i32 = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())?;
+        let parent: i32 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())?;
         let name = fs::read_to_string(format!("/proc/{parent}/comm")).ok()?;
         (name.trim() == "sweep-shim").then_some(())
     });
     let environment = fs::read(format!("/proc/{pid}/environ")).expect("it runs");
-    assert!(!String::from_utf8_lossy(&environment).contains("SWEEP"), "the daemon has a marker");
+    assert!(
+        !String::from_utf8_lossy(&environment).contains("SWEEP"),
+        "the daemon has a marker"
+    );
     (agent, pid, id)
 }
 
 fn kill_shim(bench: &Bench) {
-    let shim = bench.processes().into_iter().find(|process| process.name == "sweep-shim").expect("it looks after the attempt");
+    let shim = bench
+        .processes()
+        .into_iter()
+        .find(|process| process.name == "sweep-shim")
+        .expect("it looks after the attempt");
     kill(Pid::from_raw(shim.pid), Signal::SIGKILL).expect("it runs");
 }
 
@@ -57,7 +74,11 @@ fn a_daemon_is_found_after_its_shim_was_killed() {
     kill_shim(&bench);
     let (_, output) = agent.wait();
     assert!(is_gone(daemon), "{output}");
-    assert!(output.contains("(sweep-shim) was killed: the program is ended, and all that it has started"), "{output}");
+    assert!(
+        output
+            .contains("(sweep-shim) was killed: the program is ended, and all that it has started"),
+        "{output}"
+    );
     let runs = bench.json_lines(&["runs", &id, "--json"]);
     assert_ne!(runs[0]["state"], "running", "{runs:?}");
 }
@@ -70,8 +91,15 @@ fn a_daemon_is_found_after_its_shim_was_killed_where_no_cgroup_can_be_made() {
         unshare.args(["--mount", "sh", "-c", script, "sh"]);
         unshare
     };
-    let works = unshare().arg("true").output().is_ok_and(|output| output.status.success());
-    if !requires("root", works, "only root may take the cgroups away from a process") {
+    let works = unshare()
+        .arg("true")
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !requires(
+        "root",
+        works,
+        "only root may take the cgroups away from a process",
+    ) {
         return;
     }
     let bench = Bench::new();
@@ -90,16 +118,25 @@ fn nothing_of_a_cgroup_is_left_behind() {
     let (agent, daemon, id) = with_daemon(&bench, None);
     let recorded = bench.path("state/sweep").join(&id).join("1/1/cgroup");
     let cgroup = fs::read_to_string(recorded).ok();
-    if !requires("cgroup2", cgroup.is_some(), "no cgroup of version 2 can be made here") {
+    if !requires(
+        "cgroup2",
+        cgroup.is_some(),
+        "no cgroup of version 2 can be made here",
+    ) {
         kill(Pid::from_raw(daemon), Signal::SIGKILL).expect("it runs");
         return;
     }
     let cgroup = cgroup.expect("it was looked at");
     let inside = fs::read_to_string(format!("{cgroup}/cgroup.procs")).expect("it exists");
-    assert!(inside.lines().any(|line| line == daemon.to_string()), "{inside}");
+    assert!(
+        inside.lines().any(|line| line == daemon.to_string()),
+        "{inside}"
+    );
     bench.ok(&["cancel", &id]);
     agent.wait();
-    wait_for("the end of the cgroup", || (!std::path::Path::new(&cgroup).exists()).then_some(()));
+    wait_for("the end of the cgroup", || {
+        (!std::path::Path::new(&cgroup).exists()).then_some(())
+    });
     assert!(is_gone(daemon));
 }
 
@@ -113,10 +150,21 @@ fn an_agent_that_took_over_says_when_it_may_not_find_everything() {
     let has_cgroup = bench.path("state/sweep").join(&id).join("1/1/cgroup");
     let _ = fs::remove_file(has_cgroup);
     let second = bench.start(&["agent", &id, "--count", "1"]);
-    wait_for("the takeover", || second.output().contains("taken over").then_some(()));
+    wait_for("the takeover", || {
+        second.output().contains("taken over").then_some(())
+    });
     kill_shim(&bench);
-    wait_for("a word", || second.output().contains("this agent did not start it").then_some(()));
-    assert!(second.output().contains("look for one with `ps`"), "{}", second.output());
+    wait_for("a word", || {
+        second
+            .output()
+            .contains("this agent did not start it")
+            .then_some(())
+    });
+    assert!(
+        second.output().contains("look for one with `ps`"),
+        "{}",
+        second.output()
+    );
     if !is_gone(daemon) {
         kill(Pid::from_raw(daemon), Signal::SIGKILL).expect("it runs");
     }

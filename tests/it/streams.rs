@@ -29,11 +29,20 @@ fn sweep(bench: &Bench, program: &str) -> String {
         "method: grid\nmetric: {{name: val_loss, goal: minimize}}\ncommand: [bash, {program}, {folder}]\nparameters:\n  x: {{values: [1]}}\n\
          metric_patterns: {{val_loss: 'val_loss:\\s*(\\S+)'}}\n"
     );
-    bench.ok(&["create", &bench.write("sweep.yaml", &text)]).trim().to_owned()
+    bench
+        .ok(&["create", &bench.write("sweep.yaml", &text)])
+        .trim()
+        .to_owned()
 }
 
 fn wait_for_start(bench: &Bench, id: &str) {
-    wait_for("the start", || bench.json_lines(&["runs", id, "--json"]).iter().any(|run| run["state"] == "running").then_some(()));
+    wait_for("the start", || {
+        bench
+            .json_lines(&["runs", id, "--json"])
+            .iter()
+            .any(|run| run["state"] == "running")
+            .then_some(())
+    });
 }
 
 fn log_of(runs: PathBuf, id: &str) -> String {
@@ -50,26 +59,56 @@ fn streams_are_read_apart_over_agents_that_are_killed() {
     for points in [4, 9, 14] {
         let agent = start();
         wait_for_start(&bench, &id);
-        wait_for("points", || (bench.values(&id, 1, "val_loss").len() >= points).then_some(()));
+        wait_for("points", || {
+            (bench.values(&id, 1, "val_loss").len() >= points).then_some(())
+        });
         agent.signal(Signal::SIGKILL);
         agent.wait();
     }
     bench.write("go", "");
     let (code, output) = start().wait();
     assert_eq!(code, 0, "{output}");
-    let expected = |first: i32, step: i32| (1..=20).map(|i| f64::from(first + step * i) / 100.0).collect::<Vec<_>>();
-    assert_eq!(bench.values(&id, 1, "val_loss"), expected(100, -1), "{output}");
+    let expected = |first: i32, step: i32| {
+        (1..=20)
+            .map(|i| f64::from(first + step * i) / 100.0)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bench.values(&id, 1, "val_loss"),
+        expected(100, -1),
+        "{output}"
+    );
     assert_eq!(bench.values(&id, 1, "acc"), expected(10, 1), "{output}");
     let log = log_of(runs, &id);
-    assert_eq!(log.lines().filter(|line| line.starts_with("val_loss: 0.")).count(), 20, "{log}");
-    assert_eq!(log.lines().filter(|line| line.ends_with(" evaluating") && line.starts_with("20")).count(), 20, "{log}");
-    assert!(log.ends_with("last words") && bench.ok(&["logs", &format!("{id}/1")]).contains("last words"), "{log}");
+    assert_eq!(
+        log.lines()
+            .filter(|line| line.starts_with("val_loss: 0."))
+            .count(),
+        20,
+        "{log}"
+    );
+    assert_eq!(
+        log.lines()
+            .filter(|line| line.ends_with(" evaluating") && line.starts_with("20"))
+            .count(),
+        20,
+        "{log}"
+    );
+    assert!(
+        log.ends_with("last words")
+            && bench
+                .ok(&["logs", &format!("{id}/1")])
+                .contains("last words"),
+        "{log}"
+    );
 }
 
 #[test]
 fn what_is_printed_while_the_disk_is_full_is_written_later() {
     let bench = Bench::new();
-    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else { return };
+    let Some(disk) = SmallDisk::mount(bench.path("runs"), "4m") else {
+        return;
+    };
     let _controller = bench.controller();
     let program = r#"echo 'val_loss: 1.5'; touch "$1/begun"; until test -e "$1/full"; do sleep 0.05; done
 for i in $(seq 1000); do echo "the last page of a file is kept separately,"; done
@@ -79,18 +118,28 @@ for i in 1 2 3; do echo "val_loss: 0.0$i"; done"#;
     let runs = bench.path("runs");
     let agent = bench.start(&["agent", &id, "--runs-dir", &runs.display().to_string()]);
     wait_for_start(&bench, &id);
-    wait_for("the first value", || (bench.values(&id, 1, "val_loss") == [1.5]).then_some(()));
+    wait_for("the first value", || {
+        (bench.values(&id, 1, "val_loss") == [1.5]).then_some(())
+    });
     let ballast = disk.fill();
     bench.write("full", "");
-    wait_for("a program that goes on", || bench.path("printed").exists().then_some(()));
+    wait_for("a program that goes on", || {
+        bench.path("printed").exists().then_some(())
+    });
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(bench.values(&id, 1, "val_loss"), [1.5], "the disk is full");
     bench.write("go", "");
     std::thread::sleep(Duration::from_secs(2));
     fs::remove_file(ballast).expect("it is there");
     let (_, output) = agent.wait();
-    let expected = [1.5, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.01, 0.02, 0.03];
+    let expected = [
+        1.5, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.01, 0.02, 0.03,
+    ];
     assert_eq!(bench.values(&id, 1, "val_loss"), expected, "{output}");
     let run = &bench.json_lines(&["runs", &id, "--json"])[0];
-    assert_eq!((run["state"].as_str(), run["last"].as_f64()), (Some("finished"), Some(0.03)), "{run}");
+    assert_eq!(
+        (run["state"].as_str(), run["last"].as_f64()),
+        (Some("finished"), Some(0.03)),
+        "{run}"
+    );
 }

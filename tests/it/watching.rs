@@ -60,13 +60,23 @@ impl Screen {
         let mut command = by(terminal, &bench.sweep(arguments));
         let output = bench.path("screen");
         let file = std::fs::File::create(&output).expect("the temporary folder can be written");
-        let command = command.env("TERM", "xterm").stdin(Stdio::piped()).stdout(file).stderr(Stdio::inherit());
-        Self { child: command.spawn().expect("Python is here"), output }
+        let command = command
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(file)
+            .stderr(Stdio::inherit());
+        Self {
+            child: command.spawn().expect("Python is here"),
+            output,
+        }
     }
 
     fn press(&mut self, keys: &str) {
         let input = self.child.stdin.as_mut().expect("it is piped");
-        input.write_all(keys.as_bytes()).and_then(|()| input.flush()).expect("it reads");
+        input
+            .write_all(keys.as_bytes())
+            .and_then(|()| input.flush())
+            .expect("it reads");
     }
 
     fn written(&self) -> String {
@@ -75,7 +85,9 @@ impl Screen {
 
     /// Waits until something stands on the screen.
     fn shows(&self, text: &str) {
-        wait_for(text, || picture(&self.written()).contains(text).then_some(()));
+        wait_for(text, || {
+            picture(&self.written()).contains(text).then_some(())
+        });
     }
 }
 
@@ -88,7 +100,9 @@ fn picture(written: &str) -> String {
         match char {
             '\x1b' if rest.as_str().starts_with('[') => {
                 let text = &rest.as_str()[1..];
-                let Some(end) = text.find(|char: char| char.is_ascii_alphabetic()) else { break };
+                let Some(end) = text.find(|char: char| char.is_ascii_alphabetic()) else {
+                    break;
+                };
                 match &text[end..=end] {
                     "H" => (row, column) = place(&text[..end]),
                     "J" => cells = vec![vec![' '; 80]; 24],
@@ -106,7 +120,10 @@ fn picture(written: &str) -> String {
             }
         }
     }
-    cells.iter().map(|row| row.iter().collect::<String>() + "\n").collect()
+    cells
+        .iter()
+        .map(|row| row.iter().collect::<String>() + "\n")
+        .collect()
 }
 
 /// Returns the row and column, from 0, of a movement of the cursor.
@@ -150,8 +167,13 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     screen.press("q?");
     screen.shows("any key closes this");
     screen.press("\x03");
-    wait_for("its end", || screen.written().contains("status=130").then_some(()));
-    assert!(screen.written().contains("\x1b[?1049l"), "the screen before is back");
+    wait_for("its end", || {
+        screen.written().contains("status=130").then_some(())
+    });
+    assert!(
+        screen.written().contains("\x1b[?1049l"),
+        "the screen before is back"
+    );
 }
 
 #[test]
@@ -162,7 +184,10 @@ fn courses_are_drawn_in_a_terminal_and_nowhere_else() {
     let bench = Bench::new();
     let _controller = bench.controller();
     let file = "method: grid\nmetric: {name: loss, goal: minimize}\ncommand: [sh, -c, 'for l in 4 3 1; do echo \"{\\\"loss\\\": $l}\"; done']\nparameters: {x: {values: [1]}}\n";
-    let id = bench.ok(&["create", &bench.write("sweep.yaml", file)]).trim().to_owned();
+    let id = bench
+        .ok(&["create", &bench.write("sweep.yaml", file)])
+        .trim()
+        .to_owned();
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert_eq!(code, 0, "{said}");
     let screen = Screen::open(&bench, &["runs", &id]);

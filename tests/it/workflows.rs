@@ -13,12 +13,16 @@ metric: {name: loss, goal: minimize}
 command: [sh, train.sh]
 parameters: {x: {values: [1]}}
 "#;
-const TRAIN: &str = r#"awk -v r=$SWEEP_REPEAT 'BEGIN { printf "{\"loss\": %f}\n", MEAN + (r % 3) / 1000 }'"#;
+const TRAIN: &str =
+    r#"awk -v r=$SWEEP_REPEAT 'BEGIN { printf "{\"loss\": %f}\n", MEAN + (r % 3) / 1000 }'"#;
 
 /// Returns the block of a Markdown file that begins with a comment.
 fn block(name: &str) -> String {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/ci.md")).expect("it is there");
-    let begin = text.find(&format!("```yaml\n# {name}\n")).unwrap_or_else(|| panic!("docs/guides/ci.md has {name}"));
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guides/ci.md"))
+        .expect("it is there");
+    let begin = text
+        .find(&format!("```yaml\n# {name}\n"))
+        .unwrap_or_else(|| panic!("docs/guides/ci.md has {name}"));
     let rest = &text[begin + "```yaml\n".len()..];
     rest[..rest.find("\n```").expect("the block ends")].to_owned()
 }
@@ -36,9 +40,20 @@ fn steps(workflow: &str) -> Vec<(String, String)> {
         if let Some(found) = line.trim().strip_prefix("- name: ") {
             name = found.to_owned();
         }
-        let Some(script) = line.trim().strip_prefix("run: ") else { continue };
-        let inner = lines[index + 1..].iter().take_while(|inner| indent(inner) > indent(line));
-        let script = if script == "|" { inner.map(|inner| inner.trim()).collect::<Vec<_>>().join("\n") } else { script.to_owned() };
+        let Some(script) = line.trim().strip_prefix("run: ") else {
+            continue;
+        };
+        let inner = lines[index + 1..]
+            .iter()
+            .take_while(|inner| indent(inner) > indent(line));
+        let script = if script == "|" {
+            inner
+                .map(|inner| inner.trim())
+                .collect::<Vec<_>>()
+                .join("\n")
+        } else {
+            script.to_owned()
+        };
         steps.push((name.clone(), script));
     }
     steps
@@ -49,7 +64,14 @@ fn script(workflow: &str) -> String {
     let mut lines = workflow.lines().skip_while(|line| line.trim() != "script:");
     let depth = indent(lines.next().expect("there is a script"));
     let lines = lines.take_while(|line| indent(line) > depth);
-    lines.map(|line| line.trim().strip_prefix("- ").expect("a line of the script")).collect::<Vec<_>>().join("\n")
+    lines
+        .map(|line| {
+            line.trim()
+                .strip_prefix("- ")
+                .expect("a line of the script")
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A project with a sweep whose results lie about a mean.
@@ -61,7 +83,8 @@ fn project(bench: &Bench, mean: &str) {
     bench.write("project/train.sh", &TRAIN.replace("MEAN", mean));
     let binary = Path::new(env!("CARGO_BIN_EXE_sweep"));
     if !bench.path("bin/sweep").exists() {
-        std::os::unix::fs::symlink(binary, bench.path("bin/sweep")).expect("the temporary folder can be written");
+        std::os::unix::fs::symlink(binary, bench.path("bin/sweep"))
+            .expect("the temporary folder can be written");
     }
 }
 
@@ -71,8 +94,15 @@ fn execute(bench: &Bench, script: &str, variables: &[(&str, &str)]) -> CommandRe
     shell.args(["-e", "-o", "pipefail", "-c", script]);
     let mut shell = by(shell, &bench.sweep(&[]));
     shell.current_dir(bench.path("project"));
-    let path = format!("{}:{}", bench.path("bin").display(), std::env::var("PATH").expect("there is a path"));
-    shell.env("PATH", path).env("RUNNER_TEMP", bench.path("tmp")).env("GITHUB_STEP_SUMMARY", bench.path("summary.md"));
+    let path = format!(
+        "{}:{}",
+        bench.path("bin").display(),
+        std::env::var("PATH").expect("there is a path")
+    );
+    shell
+        .env("PATH", path)
+        .env("RUNNER_TEMP", bench.path("tmp"))
+        .env("GITHUB_STEP_SUMMARY", bench.path("summary.md"));
     shell.env("SWEEP_LISTEN", format!("127.0.0.1:{}", bench.port()));
     shell.envs(variables.iter().copied());
     finish(shell)
@@ -84,36 +114,84 @@ fn the_github_workflow_compares_a_pull_request_with_main() {
     let steps = steps(&workflow);
     let bench = Bench::new();
     let step = |name: &str, branch: &str| {
-        let (_, script) = steps.iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no step `{name}` in {steps:?}"));
-        execute(&bench, script, &[("GITHUB_REF_NAME", branch), ("GITHUB_REPOSITORY", "team/project"), ("NUMBER", "7")])
+        let (_, script) = steps
+            .iter()
+            .find(|(found, _)| found == name)
+            .unwrap_or_else(|| panic!("no step `{name}` in {steps:?}"));
+        execute(
+            &bench,
+            script,
+            &[
+                ("GITHUB_REF_NAME", branch),
+                ("GITHUB_REPOSITORY", "team/project"),
+                ("NUMBER", "7"),
+            ],
+        )
     };
     let passes = |name: &str, branch: &str| {
         let ended = step(name, branch);
         assert_eq!(ended.code, 0, "{name}: {ended:?}");
     };
     let names: Vec<&str> = steps.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["Search", "Report", "Gate", "Keep as the baseline", "Leave nothing running"], "each step is executed below");
+    assert_eq!(
+        names,
+        [
+            "Search",
+            "Report",
+            "Gate",
+            "Keep as the baseline",
+            "Leave nothing running"
+        ],
+        "each step is executed below"
+    );
 
     project(&bench, "0.3");
-    bench.write("bin/gh", "#!/bin/sh\nprintf '%s\\n' \"$*\" > \"$RUNNER_TEMP/comment\"\n");
-    fs::set_permissions(bench.path("bin/gh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("it was written");
+    bench.write(
+        "bin/gh",
+        "#!/bin/sh\nprintf '%s\\n' \"$*\" > \"$RUNNER_TEMP/comment\"\n",
+    );
+    fs::set_permissions(
+        bench.path("bin/gh"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .expect("it was written");
     for name in ["Search", "Keep as the baseline", "Leave nothing running"] {
         passes(name, "main");
     }
     bench.nothing_left();
-    assert!(bench.read("tmp/baseline.json").contains("\"values\":["), "{}", bench.read("tmp/baseline.json"));
+    assert!(
+        bench.read("tmp/baseline.json").contains("\"values\":["),
+        "{}",
+        bench.read("tmp/baseline.json")
+    );
     project(&bench, "0.35");
     for name in ["Search", "Report"] {
         passes(name, "worse");
     }
     let failed = step("Gate", "worse");
-    assert!(failed.code == 1 && failed.stdout.starts_with("fail: loss 0.05 worse than baseline"), "{failed:?}");
+    assert!(
+        failed.code == 1
+            && failed
+                .stdout
+                .starts_with("fail: loss 0.05 worse than baseline"),
+        "{failed:?}"
+    );
     passes("Leave nothing running", "worse");
     bench.nothing_left();
     assert!(bench.read("tmp/gate.xml").contains("<failure"));
-    assert!(bench.read("tmp/comment").starts_with("pr comment 7 --repo team/project --body-file report.md"));
+    assert!(
+        bench
+            .read("tmp/comment")
+            .starts_with("pr comment 7 --repo team/project --body-file report.md")
+    );
     for file in ["summary.md", "tmp/report.md", "tmp/report.html"] {
-        assert!(bench.read(file).contains("fail: loss 0.05 worse than baseline"), "{file}: {}", bench.read(file));
+        assert!(
+            bench
+                .read(file)
+                .contains("fail: loss 0.05 worse than baseline"),
+            "{file}: {}",
+            bench.read(file)
+        );
     }
 }
 
@@ -125,10 +203,26 @@ fn the_gitlab_job_compares_a_merge_request_with_its_base() {
     project(&bench, "0.3");
     let named = |sha: &'static str| [("CI_PROJECT_NAME", "wine"), ("CI_COMMIT_SHA", sha)];
     let main = execute(&bench, &script, &named("aaa"));
-    assert!(main.code == 0 && main.stdout.contains("pass: loss 0 better than baseline"), "{main:?}");
+    assert!(
+        main.code == 0 && main.stdout.contains("pass: loss 0 better than baseline"),
+        "{main:?}"
+    );
     project(&bench, "0.35");
-    let worse = [named("bbb").as_slice(), &[("CI_MERGE_REQUEST_DIFF_BASE_SHA", "aaa")]].concat();
+    let worse = [
+        named("bbb").as_slice(),
+        &[("CI_MERGE_REQUEST_DIFF_BASE_SHA", "aaa")],
+    ]
+    .concat();
     let failed = execute(&bench, &script, &worse);
-    assert!(failed.code == 1 && failed.stdout.contains("fail: loss 0.05 worse than baseline"), "{failed:?}");
-    assert!(bench.read("project/gate.xml").contains("<failure") && bench.read("project/report.html").contains("wine-bbb"));
+    assert!(
+        failed.code == 1
+            && failed
+                .stdout
+                .contains("fail: loss 0.05 worse than baseline"),
+        "{failed:?}"
+    );
+    assert!(
+        bench.read("project/gate.xml").contains("<failure")
+            && bench.read("project/report.html").contains("wine-bbb")
+    );
 }

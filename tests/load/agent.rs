@@ -9,7 +9,8 @@ use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Outcome;
 use sweep_proto::v1::{
-    AcquireRequest, Assignment, FinishAttemptRequest, MetricPoint, RegisterAgentRequest, ReportMetricsRequest, StartAttemptRequest,
+    AcquireRequest, Assignment, FinishAttemptRequest, MetricPoint, RegisterAgentRequest,
+    ReportMetricsRequest, StartAttemptRequest,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tonic::transport::Channel;
@@ -42,7 +43,10 @@ const CODE: &str = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 pub(crate) fn configuration(number: usize) -> String {
     let at = |prime: f64| (0.5 + number as f64 * prime.sqrt()).fract();
     let rate = 1e-5 * 1e4_f64.powf(at(2.0));
-    format!(r#"{{"learning_rate": {rate:e}, "dropout": {}, "units": 128, "optimizer": "adam"}}"#, at(3.0))
+    format!(
+        r#"{{"learning_rate": {rate:e}, "dropout": {}, "units": 128, "optimizer": "adam"}}"#,
+        at(3.0)
+    )
 }
 
 /// When an agent begins its runs.
@@ -61,7 +65,10 @@ pub(crate) struct Beat {
 
 impl Rhythm {
     pub(crate) fn place(self, number: usize, of: usize) -> Beat {
-        Beat { rhythm: self, offset: self.period.mul_f64(number as f64 / of as f64) }
+        Beat {
+            rhythm: self,
+            offset: self.period.mul_f64(number as f64 / of as f64),
+        }
     }
 }
 
@@ -79,9 +86,25 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(number: usize, sweep: &str, channel: Channel, figures: Arc<Figures>, reports: u32, points: u32) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        sweep: &str,
+        channel: Channel,
+        figures: Arc<Figures>,
+        reports: u32,
+        points: u32,
+    ) -> Self {
         let client = AgentServiceClient::new(channel);
-        Self { id: format!("load-{number:05}"), sweep: sweep.to_owned(), client, figures, reports, points, calls: 0, turn: 0 }
+        Self {
+            id: format!("load-{number:05}"),
+            sweep: sweep.to_owned(),
+            client,
+            figures,
+            reports,
+            points,
+            calls: 0,
+            turn: 0,
+        }
     }
 
     /// Executes runs until told to stop; the run at hand is brought to its end.
@@ -108,7 +131,8 @@ impl Agent {
             self.report(assignment, report).await?;
         }
         self.finish(assignment).await?;
-        self.figures.ended(u64::from(self.reports) * u64::from(self.points));
+        self.figures
+            .ended(u64::from(self.reports) * u64::from(self.points));
         Ok(())
     }
 
@@ -121,7 +145,10 @@ impl Agent {
             request_id: self.request_id(),
             ..RegisterAgentRequest::default()
         };
-        self.call("RegisterAgent", async |mut client| client.register_agent(request.clone()).await).await?;
+        self.call("RegisterAgent", async |mut client| {
+            client.register_agent(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -134,7 +161,11 @@ impl Agent {
             code_version: CODE.to_owned(),
             ..AcquireRequest::default()
         };
-        let answer = self.call("Acquire", async |mut client| client.acquire(request.clone()).await).await?;
+        let answer = self
+            .call("Acquire", async |mut client| {
+                client.acquire(request.clone()).await
+            })
+            .await?;
         match answer.next.context("an empty answer")? {
             Next::Assignment(assignment) => Ok(Some(assignment)),
             Next::Wait(_) => Ok(None),
@@ -148,12 +179,19 @@ impl Agent {
             sweep_id: self.sweep.clone(),
             run: assignment.run,
             attempt: assignment.attempt,
-            command: vec!["python".to_owned(), "train.py".to_owned(), format!("--params={}", assignment.params_json)],
+            command: vec![
+                "python".to_owned(),
+                "train.py".to_owned(),
+                format!("--params={}", assignment.params_json),
+            ],
             request_id: self.request_id(),
             code_version: CODE.to_owned(),
             incarnation: String::new(),
         };
-        self.call("StartAttempt", async |mut client| client.start_attempt(request.clone()).await).await?;
+        self.call("StartAttempt", async |mut client| {
+            client.start_attempt(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -175,7 +213,10 @@ impl Agent {
             points: (0..self.points).map(point).collect(),
             incarnation: String::new(),
         };
-        self.call("ReportMetrics", async |mut client| client.report_metrics(request.clone()).await).await?;
+        self.call("ReportMetrics", async |mut client| {
+            client.report_metrics(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
@@ -189,14 +230,20 @@ impl Agent {
             request_id: self.request_id(),
             ..FinishAttemptRequest::default()
         };
-        self.call("FinishAttempt", async |mut client| client.finish_attempt(request.clone()).await).await?;
+        self.call("FinishAttempt", async |mut client| {
+            client.finish_attempt(request.clone()).await
+        })
+        .await?;
         Ok(())
     }
 
     /// Returns a new request id. It begins with the time, as those of real agents do: what is recorded together lies together.
     fn request_id(&mut self) -> String {
         self.calls += 1;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis();
         format!("{now:012x}-{}-{}", self.id, self.calls)
     }
 
@@ -226,7 +273,11 @@ impl Agent {
             self.figures.failed(name, status.code());
             let is_open = matches!(
                 status.code(),
-                Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::ResourceExhausted
+                Code::Unavailable
+                    | Code::Cancelled
+                    | Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::ResourceExhausted
             );
             if !is_open {
                 bail!("{name} of {}: {status}", self.id);
@@ -238,7 +289,9 @@ impl Agent {
 
     /// Returns something from 0 to 1 that differs between agents and calls.
     fn chance(&self) -> f64 {
-        let mixed = self.id.bytes().fold(self.calls + 1, |mixed, byte| (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let mixed = self.id.bytes().fold(self.calls + 1, |mixed, byte| {
+            (mixed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
         (mixed % 1000) as f64 / 1000.0
     }
 }

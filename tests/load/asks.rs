@@ -41,7 +41,10 @@ impl Asks {
     pub(crate) async fn run(&self) -> Result<String> {
         let server = Server::start(None).await?;
         let mut sweeps = SweepServiceClient::new(server.channel()?);
-        let file = CreateSweepRequest { yaml: SWEEP_FILE.to_owned(), ..CreateSweepRequest::default() };
+        let file = CreateSweepRequest {
+            yaml: SWEEP_FILE.to_owned(),
+            ..CreateSweepRequest::default()
+        };
         let sweep = sweeps.create_sweep(file).await?.into_inner().sweep_id;
         for number in 0..self.told {
             let asked = ask(sweeps.clone(), sweep.clone(), String::new()).await?;
@@ -64,16 +67,35 @@ impl Asks {
         let mut runs = BTreeSet::new();
         while let Some(answered) = asking.join_next().await {
             let run = answered??.run;
-            ensure!(run > 0 && runs.insert(run), "run {run} was given out twice, or is none");
+            ensure!(
+                run > 0 && runs.insert(run),
+                "run {run} was given out twice, or is none"
+            );
         }
         let (took, used) = (begin.elapsed(), server.processor_time()? - processor_time);
         let each = used.as_secs_f64() / self.askers as f64;
-        Ok(format!("{} askers, all answered within {:.1} s; {each:.3} s of processor time each", self.askers, took.as_secs_f64()))
+        Ok(format!(
+            "{} askers, all answered within {:.1} s; {each:.3} s of processor time each",
+            self.askers,
+            took.as_secs_f64()
+        ))
     }
 }
 
-async fn ask(mut sweeps: SweepServiceClient<Channel>, sweep_id: String, worker: String) -> Result<AskResponse> {
-    let mut request = tonic::Request::new(AskRequest { sweep_id, worker, ..AskRequest::default() });
+async fn ask(
+    mut sweeps: SweepServiceClient<Channel>,
+    sweep_id: String,
+    worker: String,
+) -> Result<AskResponse> {
+    let mut request = tonic::Request::new(AskRequest {
+        sweep_id,
+        worker,
+        ..AskRequest::default()
+    });
     request.set_timeout(ANSWER_MAX);
-    Ok(sweeps.ask(request).await.context("an asker was not answered")?.into_inner())
+    Ok(sweeps
+        .ask(request)
+        .await
+        .context("an asker was not answered")?
+        .into_inner())
 }

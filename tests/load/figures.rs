@@ -63,7 +63,15 @@ impl Figures {
         counted.calls.clear();
         let used = [server.processor_time()?, server::own_processor_time()?];
         let memory = vec![server.memory()?];
-        counted.measured = Some(Measured { begun: Instant::now(), lasted: None, runs: 0, points: 0, used, memory, disk: server.disk()? });
+        counted.measured = Some(Measured {
+            begun: Instant::now(),
+            lasted: None,
+            runs: 0,
+            points: 0,
+            used,
+            memory,
+            disk: server.disk()?,
+        });
         Ok(())
     }
 
@@ -89,13 +97,21 @@ impl Figures {
     }
 
     pub(crate) fn failed(&self, call: &'static str, code: Code) {
-        *self.counted().failures.entry((call, format!("{code:?}"))).or_default() += 1;
+        *self
+            .counted()
+            .failures
+            .entry((call, format!("{code:?}")))
+            .or_default() += 1;
     }
 
     pub(crate) fn ended(&self, points: u64) {
         let mut counted = self.counted();
         counted.runs += 1;
-        if let Some(measured) = counted.measured.as_mut().filter(|measured| measured.lasted.is_none()) {
+        if let Some(measured) = counted
+            .measured
+            .as_mut()
+            .filter(|measured| measured.lasted.is_none())
+        {
             measured.runs += 1;
             measured.points += points;
         }
@@ -118,7 +134,9 @@ impl Figures {
 impl Display for Figures {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let counted = self.counted();
-        let Some(measured) = &counted.measured else { return Ok(()) };
+        let Some(measured) = &counted.measured else {
+            return Ok(());
+        };
         let seconds = measured.lasted.unwrap_or_default().as_secs_f64();
         writeln!(
             f,
@@ -128,13 +146,31 @@ impl Display for Figures {
             measured.points as f64 / seconds
         )?;
         let [controller, own] = measured.used.map(|used| used.as_secs_f64() / seconds);
-        writeln!(f, "processors: controller {controller:.2}, this program {own:.2}")?;
-        let (first, last) = (measured.memory.first().copied().unwrap_or_default(), measured.memory.last().copied().unwrap_or_default());
-        writeln!(f, "controller's memory: {first:.0} MB, then {last:.0} MB; {:.0} MB more on disk", measured.disk)?;
-        writeln!(f, "\n| call | count | p50 | p99 | longest |\n|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "processors: controller {controller:.2}, this program {own:.2}"
+        )?;
+        let (first, last) = (
+            measured.memory.first().copied().unwrap_or_default(),
+            measured.memory.last().copied().unwrap_or_default(),
+        );
+        writeln!(
+            f,
+            "controller's memory: {first:.0} MB, then {last:.0} MB; {:.0} MB more on disk",
+            measured.disk
+        )?;
+        writeln!(
+            f,
+            "\n| call | count | p50 | p99 | longest |\n|---|---|---|---|---|"
+        )?;
         for (name, calls) in &counted.calls {
-            let [p50, p99, longest] = [calls.quantile(0.5), calls.quantile(0.99), calls.longest].map(|time| time.as_secs_f64() * 1e3);
-            writeln!(f, "| `{name}` | {} | {p50:.1} ms | {p99:.1} ms | {longest:.1} ms |", calls.count)?;
+            let [p50, p99, longest] = [calls.quantile(0.5), calls.quantile(0.99), calls.longest]
+                .map(|time| time.as_secs_f64() * 1e3);
+            writeln!(
+                f,
+                "| `{name}` | {} | {p50:.1} ms | {p99:.1} ms | {longest:.1} ms |",
+                calls.count
+            )?;
         }
         for ((call, code), count) in &counted.failures {
             writeln!(f, "{count} × {call}: {code}")?;
@@ -145,7 +181,9 @@ impl Display for Figures {
 
 impl Histogram {
     fn add(&mut self, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(PARTS);
+        let micros = u64::try_from(time.as_micros())
+            .unwrap_or(u64::MAX)
+            .max(PARTS);
         let doublings = u64::from(micros.ilog2());
         let bucket = doublings * PARTS + (micros >> (doublings - u64::from(PARTS.ilog2()))) % PARTS;
         *self.buckets.entry(bucket).or_default() += 1;
@@ -160,7 +198,8 @@ impl Histogram {
             left = left.saturating_sub(*count);
             if left == 0 {
                 let (doublings, part) = (bucket / PARTS, bucket % PARTS);
-                return Duration::from_micros(((PARTS + part + 1) << doublings) / PARTS).min(self.longest);
+                return Duration::from_micros(((PARTS + part + 1) << doublings) / PARTS)
+                    .min(self.longest);
             }
         }
         self.longest

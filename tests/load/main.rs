@@ -123,7 +123,12 @@ async fn smoke() -> Result<()> {
     };
     let figures = load.run().await?;
     ensure!(figures.runs() > 0, "no run has ended");
-    Asks { askers: 20, told: 3 }.run().await?;
+    Asks {
+        askers: 20,
+        told: 3,
+    }
+    .run()
+    .await?;
     Ok(())
 }
 
@@ -133,15 +138,27 @@ impl Load {
         let figures = Arc::new(Figures::default());
         let channels = self.channels(&server)?;
         let mut sweeps = SweepServiceClient::new(server.channel()?);
-        let file = CreateSweepRequest { yaml: agent::SWEEP_FILE.to_owned(), ..CreateSweepRequest::default() };
+        let file = CreateSweepRequest {
+            yaml: agent::SWEEP_FILE.to_owned(),
+            ..CreateSweepRequest::default()
+        };
         let sweep = sweeps.create_sweep(file).await?.into_inner().sweep_id;
         import(&mut sweeps, &sweep, self.history).await?;
 
-        let rhythm = self.rate.map(|rate| Rhythm { period: Duration::from_secs_f64(self.agents as f64 / rate) });
+        let rhythm = self.rate.map(|rate| Rhythm {
+            period: Duration::from_secs_f64(self.agents as f64 / rate),
+        });
         let mut working = JoinSet::new();
         for number in 0..self.agents {
             let channel = channels[number % channels.len()].clone();
-            let agent = Agent::new(number, &sweep, channel, Arc::clone(&figures), self.reports, self.points);
+            let agent = Agent::new(
+                number,
+                &sweep,
+                channel,
+                Arc::clone(&figures),
+                self.reports,
+                self.points,
+            );
             working.spawn_local(agent.work(rhythm.map(|rhythm| rhythm.place(number, self.agents))));
         }
         tokio::time::sleep(Duration::from_secs(self.warm_up)).await;
@@ -166,7 +183,11 @@ impl Load {
 
     /// Returns the connections, made when they are first used, and made again when they break.
     fn channels(&self, server: &Server) -> Result<Vec<Channel>> {
-        let count = if self.connections == 0 { self.agents } else { self.connections.min(self.agents) };
+        let count = if self.connections == 0 {
+            self.agents
+        } else {
+            self.connections.min(self.agents)
+        };
         (0..count).map(|_| server.channel()).collect()
     }
 
@@ -177,7 +198,12 @@ impl Load {
         let turn = figures.turn.fetch_add(1, Ordering::Relaxed) + 1;
         // Acknowledged by the new process, for every agent: nobody was forgotten.
         while figures.back(turn) < self.agents {
-            ensure!(before.elapsed() < Duration::from_secs(120), "{} of {} agents are back", figures.back(turn), self.agents);
+            ensure!(
+                before.elapsed() < Duration::from_secs(120),
+                "{} of {} agents are back",
+                figures.back(turn),
+                self.agents
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         println!(
@@ -191,10 +217,21 @@ impl Load {
 
     async fn check(&self, server: &Server, sweep: &str, figures: &Figures) -> Result<()> {
         let mut sweeps = SweepServiceClient::new(server.channel()?);
-        let request = GetSweepRequest { sweep_id: sweep.to_owned() };
-        let found = sweeps.get_sweep(request).await?.into_inner().sweep.context("the sweep is gone")?;
+        let request = GetSweepRequest {
+            sweep_id: sweep.to_owned(),
+        };
+        let found = sweeps
+            .get_sweep(request)
+            .await?
+            .into_inner()
+            .sweep
+            .context("the sweep is gone")?;
         let told = figures.runs() + self.history as u64;
-        ensure!(found.finished == told, "the agents were told of {told} finished runs, the controller has {}", found.finished);
+        ensure!(
+            found.finished == told,
+            "the agents were told of {told} finished runs, the controller has {}",
+            found.finished
+        );
         Ok(())
     }
 }
@@ -204,11 +241,23 @@ async fn import(sweeps: &mut SweepServiceClient<Channel>, sweep: &str, count: us
     let mut from = 0;
     while from < count {
         let until = (from + IMPORTED_AT_ONCE).min(count);
-        let run = |number: usize| ImportedRun { params_json: agent::configuration(number), value: 1.0, ..ImportedRun::default() };
+        let run = |number: usize| ImportedRun {
+            params_json: agent::configuration(number),
+            value: 1.0,
+            ..ImportedRun::default()
+        };
         let runs = (from..until).map(run).collect();
-        let request = ImportRunsRequest { sweep_id: sweep.to_owned(), request_id: String::new(), runs };
+        let request = ImportRunsRequest {
+            sweep_id: sweep.to_owned(),
+            request_id: String::new(),
+            runs,
+        };
         let imported = sweeps.import_runs(request).await?.into_inner();
-        ensure!(imported.imported == (until - from) as u64, "left out: {:?}", imported.skipped.first());
+        ensure!(
+            imported.imported == (until - from) as u64,
+            "left out: {:?}",
+            imported.skipped.first()
+        );
         from = until;
     }
     Ok(())

@@ -33,7 +33,13 @@ impl Server {
         let data = data.map_or_else(|| folder.path().join("data"), Path::to_owned);
         let said = folder.path().join("said");
         let child = spawn(&data, "127.0.0.1:0", &said)?;
-        let mut server = Self { child, _folder: folder, data, said, address: String::new() };
+        let mut server = Self {
+            child,
+            _folder: folder,
+            data,
+            said,
+            address: String::new(),
+        };
         server.address = server.listening().await?;
         Ok(server)
     }
@@ -52,20 +58,32 @@ impl Server {
         let deadline = Instant::now() + START_MAX;
         while Instant::now() < deadline {
             let text = fs::read_to_string(&self.said)?;
-            let address = text.lines().find_map(|line| line.strip_prefix("Listening on ")?.split(',').next());
+            let address = text
+                .lines()
+                .find_map(|line| line.strip_prefix("Listening on ")?.split(',').next());
             if let Some(address) = address.filter(|_| text.ends_with('\n')) {
                 return Ok(address.to_owned());
             }
-            ensure!(self.child.try_wait()?.is_none(), "the controller has ended: {text}");
+            ensure!(
+                self.child.try_wait()?.is_none(),
+                "the controller has ended: {text}"
+            );
             tokio::time::sleep(LOOK).await;
         }
-        bail!("the controller does not listen: {}", fs::read_to_string(&self.said)?)
+        bail!(
+            "the controller does not listen: {}",
+            fs::read_to_string(&self.said)?
+        )
     }
 
     /// Returns a connection that is made when it is first used.
     pub(crate) fn channel(&self) -> Result<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
-        Ok(endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE).tcp_nodelay(true).connect_lazy())
+        Ok(endpoint
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .tcp_nodelay(true)
+            .connect_lazy())
     }
 
     pub(crate) fn processor_time(&self) -> Result<Duration> {
@@ -75,14 +93,19 @@ impl Server {
     /// Returns how much of its memory is resident, in megabytes (10⁶ bytes).
     pub(crate) fn memory(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS in /proc/…/status")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS in /proc/…/status")?;
         Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
     }
 
     /// Returns the size of all it has written, in megabytes.
     pub(crate) fn disk(&self) -> Result<f64> {
         let files = fs::read_dir(&self.data)?;
-        let bytes = files.map(|file| Ok(file?.metadata()?.len())).sum::<Result<u64>>()?;
+        let bytes = files
+            .map(|file| Ok(file?.metadata()?.len()))
+            .sum::<Result<u64>>()?;
         Ok(bytes as f64 / 1e6)
     }
 }
@@ -93,17 +116,32 @@ pub(crate) fn own_processor_time() -> Result<Duration> {
 }
 
 fn processor_time(process: &str) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("only Linux tells what a process has used")?;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))
+        .context("only Linux tells what a process has used")?;
     // The second field is the name, in brackets, and may hold anything; user and system time are fields 14 and 15.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else { bail!("/proc/…/stat has too few fields: {stat}") };
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else {
+        bail!("/proc/…/stat has too few fields: {stat}")
+    };
     Ok(TICK * (user.parse::<u32>()? + system.parse::<u32>()?))
 }
 
 fn spawn(data: &Path, listen: &str, said: &Path) -> Result<Child> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
-    command.args(["controller", "--no-token", "--listen", listen, "--data-dir"]).arg(data);
-    command.env_remove("SWEEP_TOKEN").env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(said)?);
+    command
+        .args(["controller", "--no-token", "--listen", listen, "--data-dir"])
+        .arg(data);
+    command
+        .env_remove("SWEEP_TOKEN")
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(said)?);
     command.spawn().context("the binary cannot be started")
 }
 

@@ -11,9 +11,22 @@ use super::python;
 const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Programs that start several processes which train together.
-const LAUNCHERS: [&str; 8] = ["torchrun", "accelerate", "deepspeed", "mpirun", "mpiexec", "srun", "horovodrun", "composer"];
+const LAUNCHERS: [&str; 8] = [
+    "torchrun",
+    "accelerate",
+    "deepspeed",
+    "mpirun",
+    "mpiexec",
+    "srun",
+    "horovodrun",
+    "composer",
+];
 /// The same as modules of Python: `python -m …`.
-const LAUNCHER_MODULES: [&str; 3] = ["torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch"];
+const LAUNCHER_MODULES: [&str; 3] = [
+    "torch.distributed.run",
+    "torch.distributed.launch",
+    "accelerate.commands.launch",
+];
 
 /// The folders and files of one attempt, as absolute paths.
 #[derive(Clone, Debug)]
@@ -60,7 +73,11 @@ pub(crate) fn variables(
 ) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for (name, value) in params {
-        let text = if matches!(value, Value::Array(_) | Value::Object(_)) { env_text(value) } else { python::str(value) };
+        let text = if matches!(value, Value::Array(_) | Value::Object(_)) {
+            env_text(value)
+        } else {
+            python::str(value)
+        };
         if text.len() <= VALUE_BYTES_MAX {
             variables.insert(format!("SWEEP_PARAM_{}", variable_name(name)), text);
         }
@@ -80,7 +97,10 @@ pub(crate) fn variables(
         set("PYTHONUNBUFFERED", "1");
     }
     // The user's own choice stays: what goes online is read as well.
-    for (name, value) in [("WANDB_MODE", "offline"), ("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1")] {
+    for (name, value) in [
+        ("WANDB_MODE", "offline"),
+        ("WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "1"),
+    ] {
         if machine.variable(name).is_none() {
             set(name, value);
         }
@@ -89,7 +109,10 @@ pub(crate) fn variables(
     set("WANDB_RUN_ID", &format!("{}-{}", place.sweep, place.run));
     set("WANDB_SWEEP_ID", &place.sweep);
     set("WANDB_SWEEP_PARAM_PATH", &place.wandb_file);
-    for (name, value) in [("WANDB_PROJECT", project.project), ("WANDB_ENTITY", project.entity)] {
+    for (name, value) in [
+        ("WANDB_PROJECT", project.project),
+        ("WANDB_ENTITY", project.entity),
+    ] {
         if !value.is_empty() {
             set(name, value);
         }
@@ -134,7 +157,16 @@ fn env_text(value: &Value) -> String {
 }
 
 fn variable_name(parameter: &str) -> String {
-    parameter.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+    parameter
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() {
+                c.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 /// Returns a place below a folder, as in a command that is shown and not executed.
@@ -173,8 +205,7 @@ mod tests {
     }
 
     fn params() -> Map<String, Value> {
-        let Value::Object(map) =
-            json!({"lr": 1e-5, "optimizer.name": "adam", "flag": true, "opt": {"b": [1, null]}, "x": {"$float": "inf"}})
+        let Value::Object(map) = json!({"lr": 1e-5, "optimizer.name": "adam", "flag": true, "opt": {"b": [1, null]}, "x": {"$float": "inf"}})
         else {
             panic!("an object")
         };
@@ -199,8 +230,19 @@ mod tests {
 
     #[test]
     fn parameters_and_places_are_in_the_environment() {
-        let found = variables(&place(), &params(), Project { project: "wine", entity: "" }, &Bare);
-        let text: String = found.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let found = variables(
+            &place(),
+            &params(),
+            Project {
+                project: "wine",
+                entity: "",
+            },
+            &Bare,
+        );
+        let text: String = found
+            .iter()
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
         assert_eq!(
             text,
             "SWEEP_ATTEMPT=2\nSWEEP_CHECKPOINT_DIR=/runs/abc/7/checkpoint\nSWEEP_ID=abc\n\
@@ -213,7 +255,10 @@ mod tests {
 
     #[test]
     fn a_value_too_long_for_a_variable_is_left_to_the_file() {
-        let params = Map::from_iter([("a".to_owned(), json!("x".repeat(VALUE_BYTES_MAX + 1))), ("b".to_owned(), json!("x\0y"))]);
+        let params = Map::from_iter([
+            ("a".to_owned(), json!("x".repeat(VALUE_BYTES_MAX + 1))),
+            ("b".to_owned(), json!("x\0y")),
+        ]);
         let found = variables(&place(), &params, Project::default(), &Bare);
         assert!(!found.contains_key("SWEEP_PARAM_A"));
         assert_eq!(found["SWEEP_PARAM_B"], "xy");
@@ -221,13 +266,21 @@ mod tests {
 
     #[test]
     fn launchers_are_known_by_their_names() {
-        let starts = |command: &str| starts_ranks(&command.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        for command in
-            ["/usr/bin/env torchrun --standalone train.py", "/opt/bin/srun python train.py", "python -m torch.distributed.run train.py"]
-        {
+        let starts = |command: &str| {
+            starts_ranks(&command.split(' ').map(str::to_owned).collect::<Vec<_>>())
+        };
+        for command in [
+            "/usr/bin/env torchrun --standalone train.py",
+            "/opt/bin/srun python train.py",
+            "python -m torch.distributed.run train.py",
+        ] {
             assert!(starts(command), "{command}");
         }
-        for command in ["python train.py --launcher=torchrun", "python torchrun.py", "python -m train"] {
+        for command in [
+            "python train.py --launcher=torchrun",
+            "python torchrun.py",
+            "python -m train",
+        ] {
             assert!(!starts(command), "{command}");
         }
     }

@@ -17,7 +17,9 @@ pub(super) fn overrides(params: &Map<String, Value>) -> Vec<String> {
 fn flatten(prefix: &str, params: &Map<String, Value>, found: &mut Vec<String>) {
     for (name, value) in params {
         match value {
-            Value::Object(map) if !map.is_empty() && !python::is_float(value) => flatten(&format!("{prefix}{name}."), map, found),
+            Value::Object(map) if !map.is_empty() && !python::is_float(value) => {
+                flatten(&format!("{prefix}{name}."), map, found);
+            }
             other => found.push(format!("{prefix}{name}={}", text(other))),
         }
     }
@@ -29,10 +31,14 @@ fn text(value: &Value) -> String {
         Value::Bool(bool) => bool.to_string(),
         Value::Number(_) => python::str(value),
         Value::String(plain) => string(plain),
-        Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(",")),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(","))
+        }
         Value::Object(_) if python::is_float(value) => python::str(value),
         Value::Object(map) => {
-            let entries = map.iter().map(|(name, value)| format!("{}:{}", string(name), text(value)));
+            let entries = map
+                .iter()
+                .map(|(name, value)| format!("{}:{}", string(name), text(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(","))
         }
     }
@@ -40,9 +46,13 @@ fn text(value: &Value) -> String {
 
 /// Quotes a text where Hydra would read something else: a list of choices, a number, a boolean, null.
 fn string(text: &str) -> String {
-    let is_other = matches!(text.to_lowercase().as_str(), "null" | "true" | "false" | "nan" | "inf" | "")
-        || text.replace('_', "").parse::<f64>().is_ok();
-    let is_plain = text.chars().all(|char| char.is_ascii_alphanumeric() || PLAIN.contains(char));
+    let is_other = matches!(
+        text.to_lowercase().as_str(),
+        "null" | "true" | "false" | "nan" | "inf" | ""
+    ) || text.replace('_', "").parse::<f64>().is_ok();
+    let is_plain = text
+        .chars()
+        .all(|char| char.is_ascii_alphanumeric() || PLAIN.contains(char));
     if is_plain && !is_other && !text.ends_with('\\') && !text.contains('$') {
         return text.to_owned();
     }

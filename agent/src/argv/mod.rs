@@ -7,7 +7,9 @@ mod python;
 
 use serde_json::{Map, Value};
 
-pub(crate) use self::environment::{AttemptPaths, Project, example, params_json, starts_ranks, variables, wandb_config};
+pub(crate) use self::environment::{
+    AttemptPaths, Project, example, params_json, starts_ranks, variables, wandb_config,
+};
 pub(crate) use self::machine::Machine;
 
 /// What a command is built from.
@@ -45,11 +47,17 @@ pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     for item in template.command {
         let item = substitute(item, template.place, machine, &mut argv.warnings);
         let Some(name) = macro_name(&item) else {
-            match item.strip_suffix(PREFIXED).filter(|prefix| is_prefix(prefix)) {
+            match item
+                .strip_suffix(PREFIXED)
+                .filter(|prefix| is_prefix(prefix))
+            {
                 // As gin, Helm and others want assignments: `--set=lr=0.1 --set=layers=2`.
                 Some(prefix) => {
                     let each = expand("args_no_hyphens", template, machine).unwrap_or_default();
-                    argv.items.extend(each.into_iter().map(|assignment| format!("{prefix}{assignment}")));
+                    argv.items.extend(
+                        each.into_iter()
+                            .map(|assignment| format!("{prefix}{assignment}")),
+                    );
                 }
                 None => argv.items.push(item),
             }
@@ -82,14 +90,20 @@ fn is_prefix(text: &str) -> bool {
 
 /// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
 /// with a warning.
-fn substitute(item: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> String {
+fn substitute(
+    item: &str,
+    place: &AttemptPaths,
+    machine: &impl Machine,
+    warnings: &mut Vec<String>,
+) -> String {
     let mut out = String::new();
     let mut rest = item;
     while let Some(position) = rest.find("${") {
         let (before, tail) = rest.split_at(position);
         out.push_str(before);
         let inside = tail.find('}').map(|end| &tail[2..end]);
-        let replaced = inside.and_then(|name| Some((name, value_of(name, place, machine, warnings)?)));
+        let replaced =
+            inside.and_then(|name| Some((name, value_of(name, place, machine, warnings)?)));
         let Some((name, value)) = replaced else {
             out.push_str("${");
             rest = &tail[2..];
@@ -103,9 +117,16 @@ fn substitute(item: &str, place: &AttemptPaths, machine: &impl Machine, warnings
 }
 
 /// Returns the text of a macro inside an item, `None` where it is none.
-fn value_of(name: &str, place: &AttemptPaths, machine: &impl Machine, warnings: &mut Vec<String>) -> Option<String> {
+fn value_of(
+    name: &str,
+    place: &AttemptPaths,
+    machine: &impl Machine,
+    warnings: &mut Vec<String>,
+) -> Option<String> {
     if let Some(variable) = name.strip_prefix("envvar:") {
-        let is_name = variable.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        let is_name = variable
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         return is_name.then(|| {
             machine.variable(variable).unwrap_or_else(|| {
                 warnings.push(format!(
@@ -134,7 +155,10 @@ fn without_nulls(value: &Value) -> Value {
     match value {
         Value::Object(entries) => {
             let left = entries.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(left.map(|(name, value)| (name.clone(), without_nulls(value))).collect())
+            Value::Object(
+                left.map(|(name, value)| (name.clone(), without_nulls(value)))
+                    .collect(),
+            )
         }
         other => other.clone(),
     }
@@ -146,9 +170,23 @@ fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<
         .params
         .iter()
         .filter(|(_, value)| !(template.omits_none && value.is_null()))
-        .map(|(name, value)| (name.clone(), if template.omits_none { without_nulls(value) } else { value.clone() }))
+        .map(|(name, value)| {
+            (
+                name.clone(),
+                if template.omits_none {
+                    without_nulls(value)
+                } else {
+                    value.clone()
+                },
+            )
+        })
         .collect();
-    let each = |write: fn(&str, &Value) -> Vec<String>| given.iter().flat_map(|(name, value)| write(name, value)).collect();
+    let each = |write: fn(&str, &Value) -> Vec<String>| {
+        given
+            .iter()
+            .flat_map(|(name, value)| write(name, value))
+            .collect()
+    };
     Some(match name {
         "env" => vec!["/usr/bin/env".to_owned()],
         "interpreter" => vec![interpreter(machine).to_owned()],
@@ -158,7 +196,9 @@ fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<
         "args_no_hyphens" => each(|name, value| vec![format!("{name}={}", python::str(value))]),
         "args_no_equals" => each(|name, value| vec![format!("--{name}"), python::str(value)]),
         "args_append_hydra" => each(|name, value| vec![format!("+{name}={}", python::str(value))]),
-        "args_override_hydra" => each(|name, value| vec![format!("++{name}={}", python::str(value))]),
+        "args_override_hydra" => {
+            each(|name, value| vec![format!("++{name}={}", python::str(value))])
+        }
         "args_no_boolean_flags" => each(|name, value| match value {
             Value::Bool(true) => vec![format!("--{name}")],
             Value::Bool(false) => Vec::new(),
@@ -184,7 +224,11 @@ fn expand(name: &str, template: Template<'_>, machine: &impl Machine) -> Option<
 }
 
 fn interpreter(machine: &impl Machine) -> &'static str {
-    if !machine.has_program("python") && machine.has_program("python3") { "python3" } else { "python" }
+    if !machine.has_program("python") && machine.has_program("python3") {
+        "python3"
+    } else {
+        "python"
+    }
 }
 
 #[cfg(test)]
@@ -208,21 +252,46 @@ mod tests {
     }
 
     fn expanded(command: &[&str], params: Value) -> Vec<String> {
-        build_on(&Box { programs: &["python", "python3"] }, command, params).items
+        build_on(
+            &Box {
+                programs: &["python", "python3"],
+            },
+            command,
+            params,
+        )
+        .items
     }
 
     fn build_on(machine: &Box, command: &[&str], params: Value) -> Argv {
-        let Value::Object(params) = params else { panic!("params are an object") };
+        let Value::Object(params) = params else {
+            panic!("params are an object")
+        };
         let command: Vec<String> = command.iter().map(|item| (*item).to_owned()).collect();
         let place = example("/runs");
-        build(Template { command: &command, program: "train.py", params: &params, omits_none: false, place: &place }, machine)
+        build(
+            Template {
+                command: &command,
+                program: "train.py",
+                params: &params,
+                omits_none: false,
+                place: &place,
+            },
+            machine,
+        )
     }
 
     #[test]
     fn a_prefix_stands_before_each_assignment() {
         let params = json!({"train.lr": 0.5, "train.n": 2});
-        assert_eq!(expanded(&["--gin=${args_no_hyphens}"], params.clone()), ["--gin=train.lr=0.5", "--gin=train.n=2"]);
-        assert_eq!(expanded(&["a ${args_no_hyphens}"], params), ["a ${args_no_hyphens}"], "a script");
+        assert_eq!(
+            expanded(&["--gin=${args_no_hyphens}"], params.clone()),
+            ["--gin=train.lr=0.5", "--gin=train.n=2"]
+        );
+        assert_eq!(
+            expanded(&["a ${args_no_hyphens}"], params),
+            ["a ${args_no_hyphens}"],
+            "a script"
+        );
     }
 
     #[test]
@@ -234,14 +303,32 @@ mod tests {
             ("${program}", &["train.py"]),
             ("${args}", &["--a=True", "--b=False", "--c=1", "--d=None"]),
             ("${args_no_boolean_flags}", &["--a", "--c=1", "--d=None"]),
-            ("${args_no_hyphens}", &["a=True", "b=False", "c=1", "d=None"]),
-            ("${args_no_equals}", &["--a", "True", "--b", "False", "--c", "1", "--d", "None"]),
-            ("${args_append_hydra}", &["+a=True", "+b=False", "+c=1", "+d=None"]),
-            ("${args_override_hydra}", &["++a=True", "++b=False", "++c=1", "++d=None"]),
+            (
+                "${args_no_hyphens}",
+                &["a=True", "b=False", "c=1", "d=None"],
+            ),
+            (
+                "${args_no_equals}",
+                &["--a", "True", "--b", "False", "--c", "1", "--d", "None"],
+            ),
+            (
+                "${args_append_hydra}",
+                &["+a=True", "+b=False", "+c=1", "+d=None"],
+            ),
+            (
+                "${args_override_hydra}",
+                &["++a=True", "++b=False", "++c=1", "++d=None"],
+            ),
             ("${args_flags}", &["--a", "--no-b", "--c=1", "--d=None"]),
-            ("${args_spread}", &["--a", "True", "--b", "False", "--c", "1", "--d", "None"]),
+            (
+                "${args_spread}",
+                &["--a", "True", "--b", "False", "--c", "1", "--d", "None"],
+            ),
             ("${args_hydra}", &["a=true", "b=false", "c=1", "d=null"]),
-            ("${args_json}", &[r#"{"a": true, "b": false, "c": 1, "d": null}"#]),
+            (
+                "${args_json}",
+                &[r#"{"a": true, "b": false, "c": 1, "d": null}"#],
+            ),
             ("${args_json_file}", &["/runs/params.json"]),
         ];
         for (item, expected) in cases {
@@ -252,59 +339,148 @@ mod tests {
     #[test]
     fn an_item_is_a_macro_only_as_a_whole() {
         assert_eq!(
-            expanded(&["--cfg=${args_json_file}", "${args", "$args}", "a b;rm -rf /"], json!({"x": 1})),
-            ["--cfg=${args_json_file}", "${args", "$args}", "a b;rm -rf /"]
+            expanded(
+                &[
+                    "--cfg=${args_json_file}",
+                    "${args",
+                    "$args}",
+                    "a b;rm -rf /"
+                ],
+                json!({"x": 1})
+            ),
+            [
+                "--cfg=${args_json_file}",
+                "${args",
+                "$args}",
+                "a b;rm -rf /"
+            ]
         );
     }
 
     #[test]
     fn macros_of_the_attempt_count_inside_an_item_too() {
         assert_eq!(
-            expanded(&["--out=${run_dir}/x", "${checkpoint_dir}", "${sweep_id}-${run}-${seed}", "${run_dir"], json!({})),
-            ["--out=/runs/x", "/runs/checkpoint", "abcd1234-7-3", "${run_dir"]
+            expanded(
+                &[
+                    "--out=${run_dir}/x",
+                    "${checkpoint_dir}",
+                    "${sweep_id}-${run}-${seed}",
+                    "${run_dir"
+                ],
+                json!({})
+            ),
+            [
+                "--out=/runs/x",
+                "/runs/checkpoint",
+                "abcd1234-7-3",
+                "${run_dir"
+            ]
         );
-        assert_eq!(expanded(&["${args_spread}"], json!({"layers": [500, 500]})), ["--layers", "500", "500"]);
+        assert_eq!(
+            expanded(&["${args_spread}"], json!({"layers": [500, 500]})),
+            ["--layers", "500", "500"]
+        );
     }
 
     #[test]
     fn parameters_without_a_value_can_be_left_out() {
         let params = json!({"a": null, "b": 1, "o": {"x": 2, "inner": {"z": null, "y": 3}}});
-        let Value::Object(params) = params else { panic!("params are an object") };
+        let Value::Object(params) = params else {
+            panic!("params are an object")
+        };
         let (command, place) = (["${args_hydra}".to_owned()], example("/runs"));
-        let template = Template { command: &command, program: "", params: &params, omits_none: true, place: &place };
-        assert_eq!(build(template, &Box { programs: &[] }).items, ["b=1", "o.x=2", "o.inner.y=3"]);
+        let template = Template {
+            command: &command,
+            program: "",
+            params: &params,
+            omits_none: true,
+            place: &place,
+        };
+        assert_eq!(
+            build(template, &Box { programs: &[] }).items,
+            ["b=1", "o.x=2", "o.inner.y=3"]
+        );
     }
 
     #[test]
     fn variables_are_replaced_anywhere_and_become_their_name_when_unset() {
-        let command =
-            ["${envvar:HOME}/x/${envvar:A_1}", "${envvar:NO_SUCH}", "${envvar:lower}", "${envvar:HOME", "x${envvar:lower}${envvar:HOME}"];
-        assert_eq!(expanded(&command, json!({})), ["/HOME/x//A_1", "NO_SUCH", "${envvar:HOME", "x${envvar:lower}/HOME"]);
+        let command = [
+            "${envvar:HOME}/x/${envvar:A_1}",
+            "${envvar:NO_SUCH}",
+            "${envvar:lower}",
+            "${envvar:HOME",
+            "x${envvar:lower}${envvar:HOME}",
+        ];
+        assert_eq!(
+            expanded(&command, json!({})),
+            [
+                "/HOME/x//A_1",
+                "NO_SUCH",
+                "${envvar:HOME",
+                "x${envvar:lower}/HOME"
+            ]
+        );
         let argv = build_on(&Box { programs: &[] }, &["${envvar:NO_SUCH}"], json!({}));
-        assert!(argv.warnings[0].contains("the variable NO_SUCH"), "{:?}", argv.warnings);
+        assert!(
+            argv.warnings[0].contains("the variable NO_SUCH"),
+            "{:?}",
+            argv.warnings
+        );
     }
 
     #[test]
     fn values_arrive_as_single_arguments_whatever_is_in_them() {
-        let params = json!({"lr": 1e-5, "note": "two words; $(x)", "opt": {"lr": 0.1, "names": ["a'b"]}});
-        assert_eq!(expanded(&["${args}"], params), ["--lr=1e-05", "--note=two words; $(x)", r#"--opt={'lr': 0.1, 'names': ["a'b"]}"#]);
+        let params =
+            json!({"lr": 1e-5, "note": "two words; $(x)", "opt": {"lr": 0.1, "names": ["a'b"]}});
+        assert_eq!(
+            expanded(&["${args}"], params),
+            [
+                "--lr=1e-05",
+                "--note=two words; $(x)",
+                r#"--opt={'lr': 0.1, 'names': ["a'b"]}"#
+            ]
+        );
     }
 
     #[test]
     fn an_unknown_macro_is_left_out_with_a_warning() {
-        let argv = build_on(&Box { programs: &["python"] }, &["run", "${arg}", "${args_dict}"], json!({"a": 1}));
+        let argv = build_on(
+            &Box {
+                programs: &["python"],
+            },
+            &["run", "${arg}", "${args_dict}"],
+            json!({"a": 1}),
+        );
         assert_eq!(argv.items, ["run"]);
         assert_eq!(argv.warnings.len(), 2);
-        assert!(argv.warnings[0].starts_with("the command's macro `${arg}` is unknown"), "{}", argv.warnings[0]);
+        assert!(
+            argv.warnings[0].starts_with("the command's macro `${arg}` is unknown"),
+            "{}",
+            argv.warnings[0]
+        );
     }
 
     #[test]
     fn python3_stands_in_where_there_is_no_python() {
-        let of = |programs| build_on(&Box { programs }, &["${env}", "${interpreter}", "${program}"], json!({}));
+        let of = |programs| {
+            build_on(
+                &Box { programs },
+                &["${env}", "${interpreter}", "${program}"],
+                json!({}),
+            )
+        };
         assert_eq!(of(&["python3"]).items[1], "python3");
         assert_eq!(of(&["python", "python3"]).items[1], "python");
         assert_eq!(of(&[]).items[1], "python");
         assert_eq!(of(&[]).script, Some(2));
-        assert_eq!(build_on(&Box { programs: &[] }, &["python", "-m", "${program}"], json!({})).script, None);
+        assert_eq!(
+            build_on(
+                &Box { programs: &[] },
+                &["python", "-m", "${program}"],
+                json!({})
+            )
+            .script,
+            None
+        );
     }
 }

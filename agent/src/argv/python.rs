@@ -56,7 +56,11 @@ impl Notation for Repr {
     }
 
     fn string(&self, out: &mut String, text: &str) {
-        let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+        let quote = if text.contains('\'') && !text.contains('"') {
+            '"'
+        } else {
+            '\''
+        };
         out.push(quote);
         for character in text.chars() {
             match character {
@@ -116,7 +120,9 @@ impl Notation for Yaml {
     fn float(&self, value: f64) -> String {
         let text = float_repr(value, [".nan", ".inf", "-.inf"]);
         match text.split_once('e') {
-            Some((mantissa, exponent)) if !mantissa.contains('.') => format!("{mantissa}.0e{exponent}"),
+            Some((mantissa, exponent)) if !mantissa.contains('.') => {
+                format!("{mantissa}.0e{exponent}")
+            }
             _ => text,
         }
     }
@@ -211,7 +217,9 @@ fn number_text(number: &Number, notation: &impl Notation) -> String {
 }
 
 fn tagged_float(map: &Map<String, Value>) -> Option<f64> {
-    let Some(Value::String(text)) = map.get(FLOAT_TAG).filter(|_| map.len() == 1) else { return None };
+    let Some(Value::String(text)) = map.get(FLOAT_TAG).filter(|_| map.len() == 1) else {
+        return None;
+    };
     match text.as_str() {
         "inf" => Some(f64::INFINITY),
         "-inf" => Some(f64::NEG_INFINITY),
@@ -233,7 +241,11 @@ fn float_repr(value: f64, [nan, inf, minus_inf]: [&str; 3]) -> String {
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..16).contains(&exponent) {
         let plain = value.to_string();
-        return if plain.contains('.') { plain } else { format!("{plain}.0") };
+        return if plain.contains('.') {
+            plain
+        } else {
+            format!("{plain}.0")
+        };
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
@@ -280,10 +292,19 @@ mod tests {
     #[test]
     fn strings_are_bare_alone_and_quoted_inside() {
         assert_eq!(str(&value!("it's")), "it's");
-        assert_eq!(str(&value!(["it's", "say \"x\"", "both ' and \"", "a\\b\n\u{7f}\u{202e}é😀"])), {
-            r#"["it's", 'say "x"', 'both \' and "', 'a\\b\n\x7f\u202eé😀']"#
-        });
-        assert_eq!(str(&value!({"lr": 0.1, "layers": [1, null, true]})), "{'lr': 0.1, 'layers': [1, None, True]}");
+        assert_eq!(
+            str(&value!([
+                "it's",
+                "say \"x\"",
+                "both ' and \"",
+                "a\\b\n\u{7f}\u{202e}é😀"
+            ])),
+            { r#"["it's", 'say "x"', 'both \' and "', 'a\\b\n\x7f\u202eé😀']"# }
+        );
+        assert_eq!(
+            str(&value!({"lr": 0.1, "layers": [1, null, true]})),
+            "{'lr': 0.1, 'layers': [1, None, True]}"
+        );
     }
 
     #[test]
@@ -297,7 +318,10 @@ mod tests {
     fn yaml_floats_have_a_point_because_pyyaml_asks_for_one() {
         assert_eq!(yaml(&value!(1e-5)), "1.0e-05");
         assert_eq!(yaml(&value!(1.5e-7)), "1.5e-07");
-        assert_eq!(yaml(&value!([{"$float": "inf"}, {"$float": "nan"}, "no", null])), r#"[.inf, .nan, "no", null]"#);
+        assert_eq!(
+            yaml(&value!([{"$float": "inf"}, {"$float": "nan"}, "no", null])),
+            r#"[.inf, .nan, "no", null]"#
+        );
         assert_eq!(yaml(&value!("é😀")), "\"é\\U0001f600\"");
     }
 }

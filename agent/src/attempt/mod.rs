@@ -243,12 +243,23 @@ impl AttemptState {
                     Obstacle::Configuration(message) => ("configuration", message),
                     Obstacle::Machine(message) => ("machine", message),
                 };
-                self.failure = Some(AttemptFailure { kind: "could_not_start", blame, message, ..AttemptFailure::default() });
+                self.failure = Some(AttemptFailure {
+                    kind: "could_not_start",
+                    blame,
+                    message,
+                    ..AttemptFailure::default()
+                });
                 self.end()
             }
             Input::NotReady { how, output } => {
                 let message = format!("the preflight command failed on this machine: {how}");
-                let evidence = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned();
+                let evidence = output
+                    .lines()
+                    .rev()
+                    .find(|line| !line.trim().is_empty())
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned();
                 self.exited = Some(now);
                 self.conclude(
                     Some(AttemptFailure {
@@ -295,12 +306,20 @@ impl AttemptState {
 
     /// Whether it matters if processes of the attempt are left.
     pub(crate) fn awaits_empty(&self) -> bool {
-        self.exit.is_some() && matches!(self.phase, Phase::Terminating { .. } | Phase::Killing { .. })
+        self.exit.is_some()
+            && matches!(
+                self.phase,
+                Phase::Terminating { .. } | Phase::Killing { .. }
+            )
     }
 
     fn handle_want(&mut self, want: Want, now: Now) -> Vec<Action> {
         if let Want::PassOn(signal) = want {
-            return if self.phase == Phase::Running { vec![Action::PassOn(signal)] } else { Vec::new() };
+            return if self.phase == Phase::Running {
+                vec![Action::PassOn(signal)]
+            } else {
+                Vec::new()
+            };
         }
         if self.phase == Phase::Ended {
             return Vec::new();
@@ -313,10 +332,14 @@ impl AttemptState {
         match self.phase {
             Phase::Running | Phase::Terminating { .. } if at_once => self.kill(now),
             Phase::Running => {
-                self.phase = Phase::Terminating { kill_at: now + self.limits.grace };
+                self.phase = Phase::Terminating {
+                    kill_at: now + self.limits.grace,
+                };
                 vec![Action::Terminate]
             }
-            Phase::Settling { .. } if self.wanted.is_some() || self.preempted.is_some() => self.end(),
+            Phase::Settling { .. } if self.wanted.is_some() || self.preempted.is_some() => {
+                self.end()
+            }
             _ => Vec::new(),
         }
     }
@@ -330,7 +353,9 @@ impl AttemptState {
             (Some(_), Want::Cancel { .. }) => true,
             (Some(_), _) => false,
             // A run that timed out must not be restarted as if it had been interrupted.
-            (None, Want::Stop { .. } | Want::Preempt | Want::Kill) if self.overdue.is_some() => false,
+            (None, Want::Stop { .. } | Want::Preempt | Want::Kill) if self.overdue.is_some() => {
+                false
+            }
             (None, _) => !by_itself,
         };
         if replaces {
@@ -369,14 +394,18 @@ impl AttemptState {
             && let Some(failure) = self.overdue_at(now)
         {
             self.overdue = Some(failure);
-            self.phase = Phase::Terminating { kill_at: now + self.limits.grace };
+            self.phase = Phase::Terminating {
+                kill_at: now + self.limits.grace,
+            };
             return vec![Action::Terminate];
         }
         match self.phase {
             Phase::Terminating { kill_at } if now >= kill_at => self.kill(now),
             Phase::Killing { give_up_at } if now >= give_up_at => {
                 self.phase = Phase::Draining;
-                let note = "processes of the attempt do not die even by SIGKILL; they are left behind".to_owned();
+                let note =
+                    "processes of the attempt do not die even by SIGKILL; they are left behind"
+                        .to_owned();
                 vec![Action::Note(note), Action::Drain]
             }
             Phase::Killing { .. } => vec![Action::Kill],
@@ -387,7 +416,11 @@ impl AttemptState {
 
     /// Returns why a program is to be ended that has not ended by itself.
     fn overdue_at(&self, now: Now) -> Option<AttemptFailure> {
-        let last_line = self.output.last_line().map(|line| format!("the last line: {}", line.trim())).unwrap_or_default();
+        let last_line = self
+            .output
+            .last_line()
+            .map(|line| format!("the last line: {}", line.trim()))
+            .unwrap_or_default();
         let overdue = |kind, message| AttemptFailure {
             evidence: last_line.clone(),
             ..blame::failure(kind, "configuration", message, None, &self.output)
@@ -396,18 +429,27 @@ impl AttemptState {
         if let Some(limit) = self.limits.runtime.filter(|limit| taken >= *limit) {
             return Some(overdue(
                 "max_runtime",
-                format!("it has taken {} s, and max_runtime is {} s", taken.as_secs(), limit.as_secs_f64()),
+                format!(
+                    "it has taken {} s, and max_runtime is {} s",
+                    taken.as_secs(),
+                    limit.as_secs_f64()
+                ),
             ));
         }
         let silent = now.saturating_sub(self.heard);
         let limit = self.limits.silence.filter(|limit| silent >= *limit)?;
-        let message =
-            format!("neither a metric nor a line of output for {} s, and max_silence is {} s", silent.as_secs(), limit.as_secs_f64());
+        let message = format!(
+            "neither a metric nor a line of output for {} s, and max_silence is {} s",
+            silent.as_secs(),
+            limit.as_secs_f64()
+        );
         Some(overdue("max_silence", message))
     }
 
     fn kill(&mut self, now: Now) -> Vec<Action> {
-        self.phase = Phase::Killing { give_up_at: now + KILL_TIME_MAX };
+        self.phase = Phase::Killing {
+            give_up_at: now + KILL_TIME_MAX,
+        };
         vec![Action::Kill]
     }
 
@@ -415,8 +457,14 @@ impl AttemptState {
         if self.phase != Phase::Draining {
             return Vec::new();
         }
-        let failure =
-            self.overdue.clone().or_else(|| self.is_unwritten.then(|| blame::unwritten(self.exit, &self.output))).or_else(|| self.judge());
+        let failure = self
+            .overdue
+            .clone()
+            .or_else(|| {
+                self.is_unwritten
+                    .then(|| blame::unwritten(self.exit, &self.output))
+            })
+            .or_else(|| self.judge());
         self.conclude(failure, now)
     }
 
@@ -426,7 +474,10 @@ impl AttemptState {
             return Vec::new();
         }
         self.failure = failure;
-        let is_explained = self.wanted.is_some() || self.preempted.is_some() || self.overdue.is_some() || self.crashed_by_itself();
+        let is_explained = self.wanted.is_some()
+            || self.preempted.is_some()
+            || self.overdue.is_some()
+            || self.crashed_by_itself();
         match self.exited.map(|exited| exited + self.limits.settle) {
             Some(until) if self.failure.is_some() && !is_explained && now < until => {
                 self.phase = Phase::Settling { until };
@@ -456,24 +507,41 @@ impl AttemptState {
 
     /// Returns whether a failure is put down to a preemption.
     fn is_preemption(&self) -> bool {
-        let Some(preempted) = self.preempted else { return false };
-        let in_time = self.exited.is_none_or(|exited| preempted <= exited + self.limits.settle);
+        let Some(preempted) = self.preempted else {
+            return false;
+        };
+        let in_time = self
+            .exited
+            .is_none_or(|exited| preempted <= exited + self.limits.settle);
         in_time && self.overdue.is_none() && !self.crashed_by_itself()
     }
 
     /// Returns whether the program crashed for an internal reason: it named an error that is older than the preemption, if there is one, and
     /// then ended. An error that it got over, or that a signal caused, does not count.
     fn crashed_by_itself(&self) -> bool {
-        let Some(exited) = self.exited else { return false };
-        let killed = matches!(self.exit, Some(Exit::Signal(blame::SIGKILL) | Exit::Code(blame::SHELL_SIGKILL)));
+        let Some(exited) = self.exited else {
+            return false;
+        };
+        let killed = matches!(
+            self.exit,
+            Some(Exit::Signal(blame::SIGKILL) | Exit::Code(blame::SHELL_SIGKILL))
+        );
         if killed && self.memory.is_some() {
             return self.preempted.is_none_or(|preempted| preempted > exited);
         }
-        if self.exit.is_none_or(|exit| exit == Exit::Code(0) || blame::is_sent_by_others(exit)) {
+        if self
+            .exit
+            .is_none_or(|exit| exit == Exit::Code(0) || blame::is_sent_by_others(exit))
+        {
             return false;
         }
-        let Some(named) = self.output.crash_named() else { return false };
-        exited.saturating_sub(named) <= self.limits.settle && self.preempted.is_none_or(|preempted| named + CRASH_MARGIN <= preempted)
+        let Some(named) = self.output.crash_named() else {
+            return false;
+        };
+        exited.saturating_sub(named) <= self.limits.settle
+            && self
+                .preempted
+                .is_none_or(|preempted| named + CRASH_MARGIN <= preempted)
     }
 
     /// Returns why a program that ended by itself has failed, `None` if it has not.

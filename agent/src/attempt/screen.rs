@@ -18,7 +18,10 @@ const NOISE: [&str; 9] = [
 /// Returns a line without escape codes, and without what a carriage return has replaced.
 pub(super) fn plain(line: &str) -> String {
     let line = line.trim_end_matches('\r');
-    let line = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or(line);
+    let line = line
+        .rsplit('\r')
+        .find(|part| !part.trim().is_empty())
+        .unwrap_or(line);
     if !line.contains('\u{1b}') {
         return line.to_owned();
     }
@@ -55,7 +58,9 @@ pub(super) fn is_box_border(line: &str) -> bool {
     let text = line.trim();
     // A border may have a title.
     text.starts_with(['╭', '╰', '┌', '└', '┏', '┗'])
-        || text.chars().all(|char| ('\u{2500}'..='\u{257f}').contains(&char) || char == '-' || char == '=')
+        || text
+            .chars()
+            .all(|char| ('\u{2500}'..='\u{257f}').contains(&char) || char == '-' || char == '=')
 }
 
 /// Returns whether a line never names the cause of a failure.
@@ -70,12 +75,27 @@ mod tests {
 
     #[test]
     fn escape_codes_boxes_and_closing_lines_are_no_cause() {
-        assert_eq!(plain("\u{1b}[1;31mValueError\u{1b}[0m: x\r"), "ValueError: x");
+        assert_eq!(
+            plain("\u{1b}[1;31mValueError\u{1b}[0m: x\r"),
+            "ValueError: x"
+        );
         assert_eq!(plain("50%|###\r100%|####\r"), "100%|####");
-        assert_eq!(plain("see \u{1b}]8;;http://a\u{7}here\u{1b}]8;;\u{1b}\\ now"), "see here now");
-        assert_eq!(without_box("│ No such option: --x   │"), "No such option: --x");
-        for line in ["", "╭─ Error ─╮", "│          │", "wandb: 🚀 View run at", "────────", "Try 'train.py --help' for help."]
-        {
+        assert_eq!(
+            plain("see \u{1b}]8;;http://a\u{7}here\u{1b}]8;;\u{1b}\\ now"),
+            "see here now"
+        );
+        assert_eq!(
+            without_box("│ No such option: --x   │"),
+            "No such option: --x"
+        );
+        for line in [
+            "",
+            "╭─ Error ─╮",
+            "│          │",
+            "wandb: 🚀 View run at",
+            "────────",
+            "Try 'train.py --help' for help.",
+        ] {
             assert!(is_noise(line), "{line}");
         }
         assert!(!is_noise("│ No such option │") && !is_noise("ValueError: x"));

@@ -4,7 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: Limits = Limits { grace: Duration::from_secs(30), runtime: None, silence: None, settle: Duration::from_secs(2) };
+const LIMITS: Limits = Limits {
+    grace: Duration::from_secs(30),
+    runtime: None,
+    silence: None,
+    settle: Duration::from_secs(2),
+};
 /// When a program exits that `outcome` ends, and when its failure has settled.
 const EXIT: u64 = 2;
 const SETTLED: u64 = 4;
@@ -23,7 +28,10 @@ fn started(mut attempt: AttemptState) -> AttemptState {
 }
 
 fn metric(name: &str, value: f64) -> Input {
-    Input::Metric { name: name.to_owned(), value }
+    Input::Metric {
+        name: name.to_owned(),
+        value,
+    }
 }
 
 /// Lets a program end by itself after `inputs` and returns the outcome.
@@ -32,7 +40,11 @@ fn outcome(inputs: Vec<Input>, exit: Exit) -> AttemptOutcome {
     for input in inputs {
         assert_eq!(attempt.handle(input, at(1)), []);
     }
-    assert_eq!(attempt.handle(Input::Exited(exit), at(EXIT)), [Action::Terminate], "children must not outlive their program");
+    assert_eq!(
+        attempt.handle(Input::Exited(exit), at(EXIT)),
+        [Action::Terminate],
+        "children must not outlive their program"
+    );
     finish(&mut attempt)
 }
 
@@ -40,7 +52,10 @@ fn finish(attempt: &mut AttemptState) -> AttemptOutcome {
     assert_eq!(attempt.handle(Input::Empty, at(3)), [Action::Drain]);
     let mut actions = attempt.handle(Input::Drained, at(3));
     if actions.is_empty() {
-        assert_eq!(attempt.handle(Input::Tick, at(SETTLED) - Duration::from_millis(1)), []);
+        assert_eq!(
+            attempt.handle(Input::Tick, at(SETTLED) - Duration::from_millis(1)),
+            []
+        );
         actions = attempt.handle(Input::Tick, at(SETTLED));
     }
     match actions.as_slice() {
@@ -58,15 +73,33 @@ fn failure(inputs: Vec<Input>, exit: Exit) -> AttemptFailure {
 
 #[test]
 fn status_0_with_the_objective_is_success() {
-    assert_eq!(outcome(vec![metric("loss", 0.5)], Exit::Code(0)), AttemptOutcome::Succeeded);
-    assert_eq!(outcome(vec![metric("loss", 0.5), metric("loss", f64::NAN)], Exit::Code(0)), AttemptOutcome::Succeeded);
+    assert_eq!(
+        outcome(vec![metric("loss", 0.5)], Exit::Code(0)),
+        AttemptOutcome::Succeeded
+    );
+    assert_eq!(
+        outcome(
+            vec![metric("loss", 0.5), metric("loss", f64::NAN)],
+            Exit::Code(0)
+        ),
+        AttemptOutcome::Succeeded
+    );
 }
 
 #[test]
 fn output_that_cannot_be_written_fails_even_a_good_end_and_blames_the_machine() {
     let failure = failure(vec![metric("loss", 0.5), Input::Unwritten], Exit::Code(0));
-    assert_eq!((failure.kind, failure.blame, failure.exit_code), ("output", "machine", Some(0)));
-    assert!(failure.message.contains("is the disk with its folder full?"), "{}", failure.message);
+    assert_eq!(
+        (failure.kind, failure.blame, failure.exit_code),
+        ("output", "machine", Some(0))
+    );
+    assert!(
+        failure
+            .message
+            .contains("is the disk with its folder full?"),
+        "{}",
+        failure.message
+    );
 }
 
 #[test]
@@ -78,14 +111,30 @@ fn each_bad_end_has_its_kind() {
         (vec![metric("loss", 0.5)], Exit::Signal(9), "signal"),
         (vec![], Exit::Code(0), "no_metric"),
         (vec![metric("acc", 0.5)], Exit::Code(0), "no_metric"),
-        (vec![metric("loss", f64::NAN)], Exit::Code(0), "nan_objective"),
-        (vec![metric("loss", 0.1), metric("loss", f64::INFINITY)], Exit::Code(1), "nan_objective"),
-        (vec![out_of_memory(), line("  at train.py")], Exit::Code(1), "cuda_out_of_memory"),
+        (
+            vec![metric("loss", f64::NAN)],
+            Exit::Code(0),
+            "nan_objective",
+        ),
+        (
+            vec![metric("loss", 0.1), metric("loss", f64::INFINITY)],
+            Exit::Code(1),
+            "nan_objective",
+        ),
+        (
+            vec![out_of_memory(), line("  at train.py")],
+            Exit::Code(1),
+            "cuda_out_of_memory",
+        ),
     ];
     for (inputs, exit, kind) in cases {
         assert_eq!(failure(inputs.clone(), exit).kind, kind, "{inputs:?}");
     }
-    assert_eq!(outcome(vec![out_of_memory(), metric("loss", 1.0)], Exit::Code(0)), AttemptOutcome::Succeeded, "it got over it");
+    assert_eq!(
+        outcome(vec![out_of_memory(), metric("loss", 1.0)], Exit::Code(0)),
+        AttemptOutcome::Succeeded,
+        "it got over it"
+    );
     let mut long_ago = vec![out_of_memory()];
     long_ago.extend((0..300).map(|index| line(&format!("epoch {index}"))));
     assert_eq!(failure(long_ago, Exit::Code(1)).kind, "crashed");
@@ -97,7 +146,11 @@ fn a_failure_says_what_a_person_needs() {
     let failure = failure(lines.to_vec(), Exit::Code(1));
     assert_eq!(
         (failure.message.as_str(), failure.exit_code, failure.blame),
-        ("exit status 1: ValueError: bad lr", Some(1), "configuration")
+        (
+            "exit status 1: ValueError: bad lr",
+            Some(1),
+            "configuration"
+        )
     );
     assert_eq!(failure.output_tail, "Traceback:\nValueError: bad lr\n");
 }
@@ -111,50 +164,119 @@ fn a_sweep_without_objective_needs_no_metric() {
 
 #[test]
 fn a_program_that_cannot_start_blames_the_machine() {
-    let actions = running().handle(Input::CouldNotStart(Obstacle::Machine("no `train`".to_owned())), at(0));
+    let actions = running().handle(
+        Input::CouldNotStart(Obstacle::Machine("no `train`".to_owned())),
+        at(0),
+    );
     assert!(
-        matches!(&actions[..], [Action::Finish(AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", .. }))]),
+        matches!(
+            &actions[..],
+            [Action::Finish(AttemptOutcome::Failed(AttemptFailure {
+                kind: "could_not_start",
+                blame: "machine",
+                ..
+            }))]
+        ),
         "{actions:?}"
     );
 }
 
 #[test]
 fn a_machine_that_is_not_ready_is_blamed_for_it() {
-    let mut attempt = AttemptState::new("loss", Limits { silence: Some(Duration::from_secs(1)), ..LIMITS });
-    assert_eq!(attempt.handle(Input::Tick, at(30)), [], "time counts from the program's start");
+    let mut attempt = AttemptState::new(
+        "loss",
+        Limits {
+            silence: Some(Duration::from_secs(1)),
+            ..LIMITS
+        },
+    );
+    assert_eq!(
+        attempt.handle(Input::Tick, at(30)),
+        [],
+        "time counts from the program's start"
+    );
     let output = "looking\nno /data\n\n".to_owned();
-    assert_eq!(attempt.handle(Input::NotReady { how: "it ended with exit status 1".to_owned(), output }, at(30)), []);
+    assert_eq!(
+        attempt.handle(
+            Input::NotReady {
+                how: "it ended with exit status 1".to_owned(),
+                output
+            },
+            at(30)
+        ),
+        []
+    );
     let actions = attempt.handle(Input::Tick, at(32));
-    let [Action::Finish(AttemptOutcome::Failed(failure))] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("preflight", "machine", "no /data"));
-    assert_eq!(failure.message, "the preflight command failed on this machine: it ended with exit status 1");
+    let [Action::Finish(AttemptOutcome::Failed(failure))] = &actions[..] else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(
+        (failure.kind, failure.blame, failure.evidence.as_str()),
+        ("preflight", "machine", "no /data")
+    );
+    assert_eq!(
+        failure.message,
+        "the preflight command failed on this machine: it ended with exit status 1"
+    );
 }
 
 #[test]
 fn what_was_wanted_before_the_start_explains_why_there_was_none() {
     let mut attempt = AttemptState::new("loss", LIMITS);
-    assert_eq!(attempt.handle(Input::Want(Want::Preempt), at(1)), [Action::Terminate]);
-    let actions = attempt.handle(Input::NotReady { how: "it was ended by SIGTERM".to_owned(), output: String::new() }, at(1));
+    assert_eq!(
+        attempt.handle(Input::Want(Want::Preempt), at(1)),
+        [Action::Terminate]
+    );
+    let actions = attempt.handle(
+        Input::NotReady {
+            how: "it was ended by SIGTERM".to_owned(),
+            output: String::new(),
+        },
+        at(1),
+    );
     assert_eq!(actions, [Action::Finish(AttemptOutcome::Preempted)]);
 }
 
 #[test]
 fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
     let mut attempt = running();
-    let stop = Want::Stop { reason: "band 1".to_owned() };
-    assert_eq!(attempt.handle(Input::Want(stop.clone()), at(10)), [Action::Terminate]);
-    assert_eq!(attempt.handle(Input::Want(stop), at(11)), [], "a repeated want starts no second grace");
+    let stop = Want::Stop {
+        reason: "band 1".to_owned(),
+    };
+    assert_eq!(
+        attempt.handle(Input::Want(stop.clone()), at(10)),
+        [Action::Terminate]
+    );
+    assert_eq!(
+        attempt.handle(Input::Want(stop), at(11)),
+        [],
+        "a repeated want starts no second grace"
+    );
     assert_eq!(attempt.handle(Input::Tick, at(39)), []);
     assert_eq!(attempt.handle(Input::Tick, at(40)), [Action::Kill]);
     assert_eq!(attempt.handle(Input::Tick, at(41)), [Action::Kill]);
-    assert_eq!(attempt.handle(Input::Empty, at(41)), [], "its own process has not been waited for");
+    assert_eq!(
+        attempt.handle(Input::Empty, at(41)),
+        [],
+        "its own process has not been waited for"
+    );
     assert_eq!(attempt.handle(Input::Exited(Exit::Signal(9)), at(41)), []);
-    assert_eq!(finish(&mut attempt), AttemptOutcome::Stopped("band 1".to_owned()));
+    assert_eq!(
+        finish(&mut attempt),
+        AttemptOutcome::Stopped("band 1".to_owned())
+    );
 }
 
 fn limited(runtime: Option<u64>, silence: Option<u64>) -> AttemptState {
     let seconds = |limit: Option<u64>| limit.map(Duration::from_secs);
-    started(AttemptState::new("loss", Limits { runtime: seconds(runtime), silence: seconds(silence), ..LIMITS }))
+    started(AttemptState::new(
+        "loss",
+        Limits {
+            runtime: seconds(runtime),
+            silence: seconds(silence),
+            ..LIMITS
+        },
+    ))
 }
 
 /// Ends a program that was told to.
@@ -166,14 +288,25 @@ fn ended(mut attempt: AttemptState) -> AttemptOutcome {
 #[test]
 fn what_takes_too_long_is_ended_and_blamed() {
     let mut attempt = limited(Some(100), None);
-    assert_eq!(attempt.handle(Input::Line("epoch 7".to_owned()), at(99)), []);
+    assert_eq!(
+        attempt.handle(Input::Line("epoch 7".to_owned()), at(99)),
+        []
+    );
     assert_eq!(attempt.handle(Input::Tick, at(99)), []);
     assert_eq!(attempt.handle(Input::Tick, at(100)), [Action::Terminate]);
     assert_eq!(attempt.handle(Input::Tick, at(101)), [], "it is told once");
     assert_eq!(attempt.handle(Input::Tick, at(130)), [Action::Kill]);
-    let AttemptOutcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
-    assert_eq!((failure.kind, failure.blame, failure.evidence.as_str()), ("max_runtime", "configuration", "the last line: epoch 7"));
-    assert_eq!(failure.message, "it has taken 100 s, and max_runtime is 100 s");
+    let AttemptOutcome::Failed(failure) = ended(attempt) else {
+        panic!("it did not fail")
+    };
+    assert_eq!(
+        (failure.kind, failure.blame, failure.evidence.as_str()),
+        ("max_runtime", "configuration", "the last line: epoch 7")
+    );
+    assert_eq!(
+        failure.message,
+        "it has taken 100 s, and max_runtime is 100 s"
+    );
 }
 
 #[test]
@@ -185,8 +318,13 @@ fn a_metric_or_a_line_breaks_the_silence() {
     attempt.handle(Input::Line("epoch 1".to_owned()), at(118));
     assert_eq!(attempt.handle(Input::Tick, at(177)), []);
     assert_eq!(attempt.handle(Input::Tick, at(178)), [Action::Terminate]);
-    let AttemptOutcome::Failed(failure) = ended(attempt) else { panic!("it did not fail") };
-    assert_eq!((failure.kind, failure.blame), ("max_silence", "configuration"));
+    let AttemptOutcome::Failed(failure) = ended(attempt) else {
+        panic!("it did not fail")
+    };
+    assert_eq!(
+        (failure.kind, failure.blame),
+        ("max_silence", "configuration")
+    );
 }
 
 #[test]
@@ -197,9 +335,25 @@ fn what_took_too_long_is_not_restarted_as_interrupted_but_may_be_cancelled() {
         attempt.handle(Input::Want(want), at(101));
         ended(attempt)
     };
-    assert!(matches!(overdue(Want::Preempt), AttemptOutcome::Failed(AttemptFailure { kind: "max_runtime", .. })));
-    assert_eq!(overdue(Want::Cancel { reason: "c".to_owned() }), AttemptOutcome::Cancelled("c".to_owned()));
-    assert_eq!(overdue(Want::Abandon { reason: "a".to_owned() }), AttemptOutcome::Abandoned("a".to_owned()));
+    assert!(matches!(
+        overdue(Want::Preempt),
+        AttemptOutcome::Failed(AttemptFailure {
+            kind: "max_runtime",
+            ..
+        })
+    ));
+    assert_eq!(
+        overdue(Want::Cancel {
+            reason: "c".to_owned()
+        }),
+        AttemptOutcome::Cancelled("c".to_owned())
+    );
+    assert_eq!(
+        overdue(Want::Abandon {
+            reason: "a".to_owned()
+        }),
+        AttemptOutcome::Abandoned("a".to_owned())
+    );
 }
 
 #[test]
@@ -207,10 +361,21 @@ fn what_was_killed_while_memory_ran_out_names_the_counter() {
     let memory = || Input::OutOfMemory("oom_kill in /proc/vmstat rose from 3 to 4".to_owned());
     for exit in [Exit::Signal(9), Exit::Code(137)] {
         let failure = failure(vec![memory()], exit);
-        assert_eq!((failure.kind, failure.blame), ("out_of_memory", "configuration"), "{exit:?}");
-        assert_eq!(failure.evidence, "oom_kill in /proc/vmstat rose from 3 to 4");
+        assert_eq!(
+            (failure.kind, failure.blame),
+            ("out_of_memory", "configuration"),
+            "{exit:?}"
+        );
+        assert_eq!(
+            failure.evidence,
+            "oom_kill in /proc/vmstat rose from 3 to 4"
+        );
     }
-    assert_eq!(failure(vec![memory()], Exit::Code(1)).kind, "crashed", "something else was killed");
+    assert_eq!(
+        failure(vec![memory()], Exit::Code(1)).kind,
+        "crashed",
+        "something else was killed"
+    );
     assert_eq!(failure(vec![], Exit::Signal(9)).blame, "external");
     assert_eq!(failure(vec![], Exit::Signal(11)).blame, "configuration");
 }
@@ -218,22 +383,49 @@ fn what_was_killed_while_memory_ran_out_names_the_counter() {
 #[test]
 fn what_cannot_be_killed_is_given_up() {
     let mut attempt = running();
-    assert_eq!(attempt.handle(Input::Want(Want::Kill), at(0)), [Action::Kill]);
-    assert!(matches!(attempt.handle(Input::Tick, at(60)).as_slice(), [Action::Note(_), Action::Drain]));
-    assert_eq!(attempt.handle(Input::Drained, at(60)), [Action::Finish(AttemptOutcome::Preempted)]);
+    assert_eq!(
+        attempt.handle(Input::Want(Want::Kill), at(0)),
+        [Action::Kill]
+    );
+    assert!(matches!(
+        attempt.handle(Input::Tick, at(60)).as_slice(),
+        [Action::Note(_), Action::Drain]
+    ));
+    assert_eq!(
+        attempt.handle(Input::Drained, at(60)),
+        [Action::Finish(AttemptOutcome::Preempted)]
+    );
 }
 
 #[test]
 fn the_end_is_called_after_who_wanted_it() {
-    let stop = || Want::Stop { reason: "s".to_owned() };
-    let cancel = || Want::Cancel { reason: "c".to_owned() };
-    let abandon = || Want::Abandon { reason: "a".to_owned() };
+    let stop = || Want::Stop {
+        reason: "s".to_owned(),
+    };
+    let cancel = || Want::Cancel {
+        reason: "c".to_owned(),
+    };
+    let abandon = || Want::Abandon {
+        reason: "a".to_owned(),
+    };
     let cases = [
-        (vec![stop(), Want::Preempt], AttemptOutcome::Stopped("s".to_owned())),
-        (vec![stop(), cancel()], AttemptOutcome::Cancelled("c".to_owned())),
-        (vec![cancel(), stop(), Want::Kill], AttemptOutcome::Cancelled("c".to_owned())),
+        (
+            vec![stop(), Want::Preempt],
+            AttemptOutcome::Stopped("s".to_owned()),
+        ),
+        (
+            vec![stop(), cancel()],
+            AttemptOutcome::Cancelled("c".to_owned()),
+        ),
+        (
+            vec![cancel(), stop(), Want::Kill],
+            AttemptOutcome::Cancelled("c".to_owned()),
+        ),
         (vec![Want::Preempt, stop()], AttemptOutcome::Preempted),
-        (vec![cancel(), abandon(), cancel()], AttemptOutcome::Abandoned("a".to_owned())),
+        (
+            vec![cancel(), abandon(), cancel()],
+            AttemptOutcome::Abandoned("a".to_owned()),
+        ),
     ];
     for (wants, expected) in cases {
         let mut attempt = running();
@@ -254,18 +446,37 @@ fn a_want_after_the_end_changes_nothing_but_ownership() {
         attempt
     };
     let mut attempt = ended();
-    attempt.handle(Input::Want(Want::Stop { reason: "late".to_owned() }), at(1));
+    attempt.handle(
+        Input::Want(Want::Stop {
+            reason: "late".to_owned(),
+        }),
+        at(1),
+    );
     assert_eq!(finish(&mut attempt), AttemptOutcome::Succeeded);
     let mut attempt = ended();
-    attempt.handle(Input::Want(Want::Abandon { reason: "lost".to_owned() }), at(1));
-    assert_eq!(finish(&mut attempt), AttemptOutcome::Abandoned("lost".to_owned()));
+    attempt.handle(
+        Input::Want(Want::Abandon {
+            reason: "lost".to_owned(),
+        }),
+        at(1),
+    );
+    assert_eq!(
+        finish(&mut attempt),
+        AttemptOutcome::Abandoned("lost".to_owned())
+    );
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
     prop_oneof![
-        Just(Input::Want(Want::Stop { reason: "s".to_owned() })),
-        Just(Input::Want(Want::Cancel { reason: "c".to_owned() })),
-        Just(Input::Want(Want::Abandon { reason: "a".to_owned() })),
+        Just(Input::Want(Want::Stop {
+            reason: "s".to_owned()
+        })),
+        Just(Input::Want(Want::Cancel {
+            reason: "c".to_owned()
+        })),
+        Just(Input::Want(Want::Abandon {
+            reason: "a".to_owned()
+        })),
         Just(Input::Want(Want::Preempt)),
         Just(Input::Want(Want::Kill)),
         Just(Input::Want(Want::PassOn(UserSignal::Usr1))),

@@ -31,7 +31,14 @@ const HYDRA_HEADS: [&str; 17] = [
     "token recognition error",
 ];
 /// Titles of rich's boxes that hold a usage error.
-const BOX_TITLES: [&str; 6] = ["error", "invalid", "missing", "parsing", "required", "unrecognized"];
+const BOX_TITLES: [&str; 6] = [
+    "error",
+    "invalid",
+    "missing",
+    "parsing",
+    "required",
+    "unrecognized",
+];
 /// Lines of a box that are told.
 const BOX_LINES_MAX: usize = 8;
 /// What needs nothing beside it.
@@ -98,7 +105,8 @@ impl UsageReader {
         }
         if line.starts_with(['╭', '┌']) {
             let title = text.to_lowercase();
-            let is_error = !title.contains("traceback") && BOX_TITLES.iter().any(|word| title.contains(word));
+            let is_error =
+                !title.contains("traceback") && BOX_TITLES.iter().any(|word| title.contains(word));
             if is_error {
                 self.open = Open::Box(Vec::new());
             }
@@ -122,10 +130,17 @@ impl UsageReader {
     }
 
     fn read_error(&mut self, text: &str) {
-        let has_usage = self.usage.is_some_and(|usage| self.count - usage <= USAGE_LINES);
+        let has_usage = self
+            .usage
+            .is_some_and(|usage| self.count - usage <= USAGE_LINES);
         // `train.py: error: unrecognized arguments: --x=1`
-        let of_program = text.split_once(": error: ").filter(|(program, _)| !program.contains(char::is_whitespace)).map(|(_, error)| error);
-        let plain = ["Error: ", "error: ", "ERROR: "].iter().find_map(|before| text.strip_prefix(before));
+        let of_program = text
+            .split_once(": error: ")
+            .filter(|(program, _)| !program.contains(char::is_whitespace))
+            .map(|(_, error)| error);
+        let plain = ["Error: ", "error: ", "ERROR: "]
+            .iter()
+            .find_map(|before| text.strip_prefix(before));
         if let Some(rest) = text.strip_prefix("FATAL Flags parsing error:") {
             if rest.trim().is_empty() {
                 self.open = Open::Announced;
@@ -138,7 +153,10 @@ impl UsageReader {
             if has_usage {
                 self.find(error);
             } else {
-                self.pending = Some(UsageError { line: self.count, text: self.with_remedy(error) });
+                self.pending = Some(UsageError {
+                    line: self.count,
+                    text: self.with_remedy(error),
+                });
             }
         }
     }
@@ -170,9 +188,13 @@ impl UsageReader {
             let of_program = self.hydra_job.take().is_some_and(is_near);
             let known = self.hydra.take().filter(|(line, _)| is_near(*line));
             // One that is not known is named by its last line.
-            let lines = known.map(|(_, lines)| lines).or_else(|| Some(vec![self.before.take()?]));
+            let lines = known
+                .map(|(_, lines)| lines)
+                .or_else(|| Some(vec![self.before.take()?]));
             if let Some(lines) = lines.filter(|_| !of_program) {
-                self.is_hydras = lines.iter().any(|line| HYDRA_GRAMMAR.iter().any(|words| line.contains(words)));
+                self.is_hydras = lines
+                    .iter()
+                    .any(|line| HYDRA_GRAMMAR.iter().any(|words| line.contains(words)));
                 self.find(&lines.join("; "));
             }
             return;
@@ -180,12 +202,18 @@ impl UsageReader {
         if !line.starts_with([' ', '\t']) && !is_noise(line) {
             self.before = Some(text.to_owned());
         }
-        let is_head = HYDRA_HEADS.iter().any(|head| line.starts_with(head)) || line.starts_with("extraneous input");
+        let is_head = HYDRA_HEADS.iter().any(|head| line.starts_with(head))
+            || line.starts_with("extraneous input");
         let count = self.count;
         // Its details: indented lines show where, and others say more.
-        let is_detail = !text.is_empty() && !line.starts_with([' ', '\t']) && !text.starts_with("See https://");
+        let is_detail =
+            !text.is_empty() && !line.starts_with([' ', '\t']) && !text.starts_with("See https://");
         match &mut self.hydra {
-            Some((begin, lines)) if is_detail && count - *begin == lines.len() as u64 && lines.len() < HYDRA_DETAILS => {
+            Some((begin, lines))
+                if is_detail
+                    && count - *begin == lines.len() as u64
+                    && lines.len() < HYDRA_DETAILS =>
+            {
                 lines.push(text.trim_end_matches('.').to_owned());
             }
             Some((begin, _)) if count - *begin <= HYDRA_LINES => {}
@@ -195,15 +223,23 @@ impl UsageReader {
     }
 
     fn find(&mut self, error: &str) {
-        self.found = Some(UsageError { line: self.count, text: self.with_remedy(error) });
+        self.found = Some(UsageError {
+            line: self.count,
+            text: self.with_remedy(error),
+        });
         self.pending = None;
     }
 
     fn with_remedy(&self, error: &str) -> String {
         let takes_no_value = TAKES_NO_VALUE.iter().any(|words| error.contains(words));
         // argparse names an option that has a negative with it, and no other: `argument --amp/--no-amp: ignored explicit argument`.
-        let has_no_negative = error.contains("ignored explicit argument") && !error.contains("/--no-");
-        let is_unknown_negative = NOT_KNOWN.iter().any(|words| error.find(words).is_some_and(|at| error[at..].contains("--no-")));
+        let has_no_negative =
+            error.contains("ignored explicit argument") && !error.contains("/--no-");
+        let is_unknown_negative = NOT_KNOWN.iter().any(|words| {
+            error
+                .find(words)
+                .is_some_and(|at| error[at..].contains("--no-"))
+        });
         let remedy = if has_no_negative || is_unknown_negative {
             "; `${args_no_boolean_flags}` in `command` passes `--x` for true and nothing for false: the program's default applies then"
         } else if takes_no_value {
@@ -213,20 +249,30 @@ impl UsageReader {
         } else {
             ""
         };
-        let error = if remedy.is_empty() { error } else { error.trim_end_matches('.') };
+        let error = if remedy.is_empty() {
+            error
+        } else {
+            error.trim_end_matches('.')
+        };
         format!("{error}{remedy}")
     }
 
     /// Returns the last error about the command line. `exits_so`: the program has ended with the exit status that parsers of command lines use, so that
     /// an error without `usage:` beside it counts.
     pub(super) fn found(&self, exits_so: bool) -> Option<&UsageError> {
-        self.found.as_ref().or(self.pending.as_ref().filter(|_| exits_so))
+        self.found
+            .as_ref()
+            .or(self.pending.as_ref().filter(|_| exits_so))
     }
 }
 
 /// What parsers say of a value behind an option that is a flag.
-const TAKES_NO_VALUE: [&str; 4] =
-    ["does not take a value", "ignored explicit argument", "Unrecognized options: True", "Unrecognized options: False"];
+const TAKES_NO_VALUE: [&str; 4] = [
+    "does not take a value",
+    "ignored explicit argument",
+    "Unrecognized options: True",
+    "Unrecognized options: False",
+];
 /// How parsers report an option they do not know.
 const NOT_KNOWN: [&str; 3] = ["unrecognized arguments", "No such option", "no such option"];
 /// Lines of an error of Hydra that are told.
@@ -259,7 +305,10 @@ mod tests {
     #[test]
     fn each_parser_of_command_lines_is_understood() {
         for (output, error) in [
-            ("usage: train.py [-h] [--lr LR]\ntrain.py: error: unrecognized arguments: --nope=3\n", "unrecognized arguments: --nope=3"),
+            (
+                "usage: train.py [-h] [--lr LR]\ntrain.py: error: unrecognized arguments: --nope=3\n",
+                "unrecognized arguments: --nope=3",
+            ),
             (
                 "Usage: train.py [OPTIONS]\nTry 'train.py --help' for help.\n\nError: No such option '--nope'. (Did you mean '--n'?)\n",
                 "No such option '--nope'. (Did you mean '--n'?)",
@@ -277,8 +326,14 @@ mod tests {
                 "FATAL Flags parsing error: flag --lr=abc: could not convert string to float: 'abc'\nPass --helpshort or --helpfull to see help on flags.\n",
                 "flag --lr=abc: could not convert string to float: 'abc'",
             ),
-            ("FATAL Flags parsing error:\n  Unknown command line flag 'nope'\n", "Unknown command line flag 'nope'"),
-            ("{\"val_loss\": 1.1}\nERROR: Could not consume arg: --nope=3\nUsage: train.py -\n", "Could not consume arg: --nope=3"),
+            (
+                "FATAL Flags parsing error:\n  Unknown command line flag 'nope'\n",
+                "Unknown command line flag 'nope'",
+            ),
+            (
+                "{\"val_loss\": 1.1}\nERROR: Could not consume arg: --nope=3\nUsage: train.py -\n",
+                "Could not consume arg: --nope=3",
+            ),
             (
                 "usage: t [-h]\ntip: For details run: t fit --help\nerror: unrecognized arguments: --nope=1\n",
                 "unrecognized arguments: --nope=1",
@@ -307,7 +362,10 @@ mod tests {
                 "usage: train.py [--help] [--hydra-help]\n  [overrides ...]\ntrain.py: error: unrecognized arguments: --lr=1\n",
                 "unrecognized arguments: --lr=1; `${args_hydra}` in `command` passes parameters as Hydra reads them",
             ),
-            ("flag provided but not defined: -nope\nUsage of train:\n", "flag provided but not defined: -nope"),
+            (
+                "flag provided but not defined: -nope\nUsage of train:\n",
+                "flag provided but not defined: -nope",
+            ),
         ] {
             assert_eq!(found(output).as_deref(), Some(error), "{output}");
         }
@@ -332,11 +390,18 @@ mod tests {
             parsing.starts_with("Error parsing override 'lr=a:b{'; extraneous input '{' expecting <EOF>; `${args_hydra}`"),
             "{parsing}"
         );
-        let unread = of("no viable alternative at input '{'lr''\nSee https://hydra.cc/docs for details\n").unwrap();
-        assert!(unread.starts_with("no viable alternative at input '{'lr''; `${args_hydra}`"), "{unread}");
-        assert_eq!(of("Something new of Hydra\n    detail\n").as_deref(), Some("Something new of Hydra"));
-        let job =
-            "Error executing job with overrides: ['lr=1']\nTraceback (most recent call last):\n  File \"t.py\", line 7, in main\nKey 'x'\n";
+        let unread =
+            of("no viable alternative at input '{'lr''\nSee https://hydra.cc/docs for details\n")
+                .unwrap();
+        assert!(
+            unread.starts_with("no viable alternative at input '{'lr''; `${args_hydra}`"),
+            "{unread}"
+        );
+        assert_eq!(
+            of("Something new of Hydra\n    detail\n").as_deref(),
+            Some("Something new of Hydra")
+        );
+        let job = "Error executing job with overrides: ['lr=1']\nTraceback (most recent call last):\n  File \"t.py\", line 7, in main\nKey 'x'\n";
         assert_eq!(of(job), None, "the program's own");
     }
 
@@ -345,7 +410,11 @@ mod tests {
         let mut reader = UsageReader::default();
         reader.push("Error: Option '--use-bn' does not take a value.");
         assert_eq!(reader.found(false), None);
-        assert!(reader.found(true).is_some_and(|error| error.text.contains("${args_flags}")));
+        assert!(
+            reader
+                .found(true)
+                .is_some_and(|error| error.text.contains("${args_flags}"))
+        );
     }
 
     #[test]

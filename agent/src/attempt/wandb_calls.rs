@@ -52,9 +52,16 @@ impl WandbCalls {
             return;
         }
         if let Some((_, frame)) = line.split_once("File ") {
-            let is_of = |(file, function, _): &&(&str, &str, Call)| frame.contains(file) && frame.contains(function);
-            self.call = self.call.or(FRAMES.iter().find(is_of).map(|(.., call)| *call));
-        } else if let Some(call) = self.call.filter(|_| line.contains("rror: ") && !line.starts_with([' ', '\t'])) {
+            let is_of = |(file, function, _): &&(&str, &str, Call)| {
+                frame.contains(file) && frame.contains(function)
+            };
+            self.call = self
+                .call
+                .or(FRAMES.iter().find(is_of).map(|(.., call)| *call));
+        } else if let Some(call) = self
+            .call
+            .filter(|_| line.contains("rror: ") && !line.starts_with([' ', '\t']))
+        {
             self.found = call.failed(self.count, line.trim());
             self.is_in_trace = false;
         }
@@ -69,11 +76,19 @@ impl WandbCalls {
 impl Call {
     fn failed(self, line: u64, error: &str) -> Option<FailedCall> {
         // `wandb.errors.errors.UsageError: …`, behind a rank or not.
-        let error = error.find("wandb.errors.").map_or(error, |start| &error[start..]);
-        let error =
-            error.strip_prefix("wandb.errors.errors.").or(error.strip_prefix("wandb.errors.")).unwrap_or(error).trim_end_matches('.');
-        let has_no_key = error.contains("No API key configured") || error.contains("api_key not configured");
-        let is_unreachable = ["CommError", "AuthenticationError", "Timed out"].iter().any(|word| error.contains(word));
+        let error = error
+            .find("wandb.errors.")
+            .map_or(error, |start| &error[start..]);
+        let error = error
+            .strip_prefix("wandb.errors.errors.")
+            .or(error.strip_prefix("wandb.errors."))
+            .unwrap_or(error)
+            .trim_end_matches('.');
+        let has_no_key =
+            error.contains("No API key configured") || error.contains("api_key not configured");
+        let is_unreachable = ["CommError", "AuthenticationError", "Timed out"]
+            .iter()
+            .any(|word| error.contains(word));
         let (kind, blame, text) = match self {
             Self::Sweep => (
                 "usage",
@@ -103,7 +118,12 @@ impl Call {
             ),
             Self::Init => return None,
         };
-        Some(FailedCall { line, kind, blame, text })
+        Some(FailedCall {
+            line,
+            kind,
+            blame,
+            text,
+        })
     }
 }
 
@@ -118,18 +138,36 @@ mod tests {
     }
 
     fn trace(frames: &[&str], error: &str) -> String {
-        let frames: String = frames.iter().map(|frame| format!("  File \"/venv/site-packages/{frame}\n    call()\n")).collect();
-        format!("{TRACEBACK}:\n  File \"/home/me/train.py\", line 9, in <module>\n    call()\n    ^^^^^^\n{frames}{error}\n")
+        let frames: String = frames
+            .iter()
+            .map(|frame| format!("  File \"/venv/site-packages/{frame}\n    call()\n"))
+            .collect();
+        format!(
+            "{TRACEBACK}:\n  File \"/home/me/train.py\", line 9, in <module>\n    call()\n    ^^^^^^\n{frames}{error}\n"
+        )
     }
 
-    const NO_KEY: &str = "wandb.errors.errors.UsageError: No API key configured. Use `wandb login` to log in.";
+    const NO_KEY: &str =
+        "wandb.errors.errors.UsageError: No API key configured. Use `wandb login` to log in.";
 
     #[test]
     fn a_sweep_of_the_programs_own_is_named_with_the_lines_that_replace_it() {
-        for frame in ["wandb/sdk/wandb_sweep.py\", line 79, in sweep", "wandb/wandb_agent.py\", line 821, in agent"] {
-            let error = found(&trace(&[frame, "wandb/sdk/wandb_login.py\", line 209, in _login"], NO_KEY)).unwrap();
+        for frame in [
+            "wandb/sdk/wandb_sweep.py\", line 79, in sweep",
+            "wandb/wandb_agent.py\", line 821, in agent",
+        ] {
+            let error = found(&trace(
+                &[frame, "wandb/sdk/wandb_login.py\", line 209, in _login"],
+                NO_KEY,
+            ))
+            .unwrap();
             assert_eq!((error.kind, error.blame), ("usage", "command_line"));
-            for part in ["UsageError: No API key", "`if \"SWEEP_RUN\" in os.environ:`", "`    main(); sys.exit()`", "into the sweep file"] {
+            for part in [
+                "UsageError: No API key",
+                "`if \"SWEEP_RUN\" in os.environ:`",
+                "`    main(); sys.exit()`",
+                "into the sweep file",
+            ] {
                 assert!(error.text.contains(part), "{}", error.text);
             }
         }
@@ -148,17 +186,34 @@ mod tests {
     fn online_runs_without_a_key_or_a_network_do_not_blame_the_configuration() {
         let init = "wandb/sdk/wandb_init.py\", line 1464, in init";
         let error = found(&trace(&[init], NO_KEY)).unwrap();
-        assert!(error.kind == "usage" && error.text.contains("wandb login"), "{error:?}");
-        let comm =
-            "wandb.errors.errors.CommError: Timed out while retrying: Post \"https://api.wandb.ai/graphql\": dial tcp\nConsider increasing";
+        assert!(
+            error.kind == "usage" && error.text.contains("wandb login"),
+            "{error:?}"
+        );
+        let comm = "wandb.errors.errors.CommError: Timed out while retrying: Post \"https://api.wandb.ai/graphql\": dial tcp\nConsider increasing";
         let error = found(&trace(&[init], comm)).unwrap();
-        assert!(error.blame == "machine" && error.text.contains("(CommError: Timed out"), "{error:?}");
+        assert!(
+            error.blame == "machine" && error.text.contains("(CommError: Timed out"),
+            "{error:?}"
+        );
     }
 
     #[test]
     fn other_errors_are_the_programs() {
-        assert_eq!(found(&trace(&["wandb/sdk/wandb_init.py\", line 9, in init"], "wandb.errors.errors.UsageError: Invalid name")), None);
-        assert_eq!(found(&trace(&["wandb/sdk/wandb_run.py\", line 9, in log"], "ValueError: x")), None);
+        assert_eq!(
+            found(&trace(
+                &["wandb/sdk/wandb_init.py\", line 9, in init"],
+                "wandb.errors.errors.UsageError: Invalid name"
+            )),
+            None
+        );
+        assert_eq!(
+            found(&trace(
+                &["wandb/sdk/wandb_run.py\", line 9, in log"],
+                "ValueError: x"
+            )),
+            None
+        );
         assert_eq!(found(NO_KEY), None);
     }
 }

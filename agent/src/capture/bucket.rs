@@ -46,7 +46,11 @@ fn listing(mut objects: Vec<Object>) -> Listing {
         hash.update(bytes.to_le_bytes());
     }
     let bytes = objects.iter().map(|(_, _, bytes)| bytes).sum();
-    Listing { digest: hex::encode(hash.finalize()), objects: objects.len() as u64, bytes }
+    Listing {
+        digest: hex::encode(hash.finalize()),
+        objects: objects.len() as u64,
+        bytes,
+    }
 }
 
 fn in_s3(rest: &str) -> Result<Vec<Object>, String> {
@@ -54,9 +58,27 @@ fn in_s3(rest: &str) -> Result<Vec<Object>, String> {
     let query = "Contents[].[Key,ETag,Size]";
     // An option and its value in one word: neither can be taken for another option.
     let (bucket, prefix) = (format!("--bucket={bucket}"), format!("--prefix={prefix}"));
-    let answer = output("aws", &["s3api", "list-objects-v2", &bucket, &prefix, "--query", query, "--output", "json"])?;
+    let answer = output(
+        "aws",
+        &[
+            "s3api",
+            "list-objects-v2",
+            &bucket,
+            &prefix,
+            "--query",
+            query,
+            "--output",
+            "json",
+        ],
+    )?;
     let entries = entries("aws", &answer)?;
-    let object = |entry: &Value| Some((entry[0].as_str()?.to_owned(), entry[1].as_str()?.to_owned(), entry[2].as_u64()?));
+    let object = |entry: &Value| {
+        Some((
+            entry[0].as_str()?.to_owned(),
+            entry[1].as_str()?.to_owned(),
+            entry[2].as_u64()?,
+        ))
+    };
     Ok(entries.iter().filter_map(object).collect())
 }
 
@@ -64,14 +86,30 @@ fn in_gs(address: &str) -> Result<Vec<Object>, String> {
     let pattern = format!("{address}**");
     let answer = match output("gcloud", &["storage", "ls", "--json", &pattern]) {
         Ok(answer) => answer,
-        Err(reason) => return output("gsutil", &["ls", "-l", &pattern]).map(|answer| lines(&answer)).map_err(|_| reason),
+        Err(reason) => {
+            return output("gsutil", &["ls", "-l", &pattern])
+                .map(|answer| lines(&answer))
+                .map_err(|_| reason);
+        }
     };
-    let text = |value: &Value| value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()));
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map(str::to_owned)
+            .or_else(|| value.as_u64().map(|number| number.to_string()))
+    };
     let object = |entry: &Value| {
         let about = &entry["metadata"];
-        Some((text(&about["name"])?, text(&about["generation"])?, text(&about["size"])?.parse().ok()?))
+        Some((
+            text(&about["name"])?,
+            text(&about["generation"])?,
+            text(&about["size"])?.parse().ok()?,
+        ))
     };
-    Ok(entries("gcloud", &answer)?.iter().filter_map(object).collect())
+    Ok(entries("gcloud", &answer)?
+        .iter()
+        .filter_map(object)
+        .collect())
 }
 
 /// `bytes  time  gs://bucket/name`: the time is that at which this version was made.
@@ -80,7 +118,11 @@ fn lines(answer: &[u8]) -> Vec<Object> {
     let object = |line: &str| {
         let (bytes, rest) = line.trim().split_once(' ')?;
         let (made, name) = rest.trim().split_once(' ')?;
-        Some((name.trim().strip_prefix("gs://")?.to_owned(), made.to_owned(), bytes.parse().ok()?))
+        Some((
+            name.trim().strip_prefix("gs://")?.to_owned(),
+            made.to_owned(),
+            bytes.parse().ok()?,
+        ))
     };
     text.lines().filter_map(object).collect()
 }
@@ -97,9 +139,16 @@ fn entries(program: &str, answer: &[u8]) -> Result<Vec<Value>, String> {
 
 fn output(program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
     let mut command = Command::new(program);
-    command.args(arguments).env_remove("SWEEP_TOKEN").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_remove("SWEEP_TOKEN")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("`{program}` is not installed here, so it cannot be listed"),
+        std::io::ErrorKind::NotFound => {
+            format!("`{program}` is not installed here, so it cannot be listed")
+        }
         _ => format!("`{program}` cannot be started: {error}"),
     })?;
     let all_of = |pipe: Option<Box<dyn Read + Send>>| {
@@ -116,20 +165,31 @@ fn output(program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
-            Ok(None) if began.elapsed() < LISTING_TIME_MAX => std::thread::sleep(Duration::from_millis(10)),
+            Ok(None) if began.elapsed() < LISTING_TIME_MAX => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             _ => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("`{program}` takes longer than {} seconds to list it", LISTING_TIME_MAX.as_secs()));
+                return Err(format!(
+                    "`{program}` takes longer than {} seconds to list it",
+                    LISTING_TIME_MAX.as_secs()
+                ));
             }
         }
     };
     if status.success() {
-        return answer.join().map_err(|_| format!("what `{program}` says cannot be read"));
+        return answer
+            .join()
+            .map_err(|_| format!("what `{program}` says cannot be read"));
     }
     let complaint = complaint.join().unwrap_or_default();
     let complaint = String::from_utf8_lossy(&complaint);
-    let last = complaint.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word");
+    let last = complaint
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("it failed without a word");
     Err(format!("`{program}`: {}", last.trim()))
 }
 
@@ -153,7 +213,10 @@ mod tests {
     #[test]
     fn what_listing_programs_say_is_read() {
         let answer = b"      12  2026-01-01T00:00:00Z  gs://b/a file\nTOTAL: 1 objects, 12 bytes\n";
-        assert_eq!(lines(answer), [object("b/a file", "2026-01-01T00:00:00Z", 12)]);
+        assert_eq!(
+            lines(answer),
+            [object("b/a file", "2026-01-01T00:00:00Z", 12)]
+        );
         assert_eq!(entries("aws", b"null"), Ok(Vec::new()));
         assert_eq!(entries("aws", b""), Ok(Vec::new()));
         assert!(entries("aws", b"<html>").is_err());

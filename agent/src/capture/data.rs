@@ -82,9 +82,17 @@ struct DataEntry {
 impl DataKeeper {
     /// Makes one for data below `workdir`, or anywhere. Digests of files are kept in `runs_dir`.
     pub(crate) fn new(workdir: PathBuf, runs_dir: &Path) -> Self {
-        let read = || serde_json::from_slice(&private::read(&runs_dir.join(FOLDER).join(STORE)).ok()?).ok();
+        let read = || {
+            serde_json::from_slice(&private::read(&runs_dir.join(FOLDER).join(STORE)).ok()?).ok()
+        };
         let known = read().unwrap_or_default();
-        Self { workdir, runs_dir: runs_dir.to_owned(), known, slow: BTreeSet::new(), last: None }
+        Self {
+            workdir,
+            runs_dir: runs_dir.to_owned(),
+            known,
+            slow: BTreeSet::new(),
+            last: None,
+        }
     }
 
     /// Returns the sets as they are. For a blocking thread: the first look reads all of them.
@@ -101,15 +109,25 @@ impl DataKeeper {
         if self.known != before {
             self.keep();
         }
-        self.last = Some(LastScan { sources: sources.to_vec(), looked: Instant::now(), took: began.elapsed(), sets: sets.clone() });
+        self.last = Some(LastScan {
+            sources: sources.to_vec(),
+            looked: Instant::now(),
+            took: began.elapsed(),
+            sets: sets.clone(),
+        });
         sets
     }
 
     fn set(&mut self, source: &DataSource) -> DataSet {
-        let mut set = DataSet { name: source.name.clone(), location: source.location.clone(), ..DataSet::default() };
+        let mut set = DataSet {
+            name: source.name.clone(),
+            location: source.location.clone(),
+            ..DataSet::default()
+        };
         let found = match source.location.split_once("://") {
             Some(_) => bucket::listed(&source.location).map(|listing| {
-                (set.digest, set.files, set.bytes) = (listing.digest, listing.objects, listing.bytes);
+                (set.digest, set.files, set.bytes) =
+                    (listing.digest, listing.objects, listing.bytes);
                 "versions".clone_into(&mut set.basis);
             }),
             None => self.files(&mut set),
@@ -123,9 +141,15 @@ impl DataKeeper {
     fn files(&mut self, set: &mut DataSet) -> Result<(), String> {
         let root = self.workdir.join(&set.location);
         let entries = walk(&root)?;
-        (set.files, set.bytes) = (entries.len() as u64, entries.iter().map(|entry| entry.bytes).sum());
+        (set.files, set.bytes) = (
+            entries.len() as u64,
+            entries.iter().map(|entry| entry.bytes).sum(),
+        );
         let by_content = if set.bytes > BYTES_MAX {
-            set.note = format!("larger than {} GB, so that its files were not read", BYTES_MAX >> 30);
+            set.note = format!(
+                "larger than {} GB, so that its files were not read",
+                BYTES_MAX >> 30
+            );
             None
         } else if self.slow.contains(&set.location) {
             set.note = slow();
@@ -138,7 +162,12 @@ impl DataKeeper {
             }
             digests
         };
-        set.basis = if by_content.is_some() { CONTENT } else { SIZE_AND_TIME }.to_owned();
+        set.basis = if by_content.is_some() {
+            CONTENT
+        } else {
+            SIZE_AND_TIME
+        }
+        .to_owned();
         let mut hash = Sha256::new();
         for (index, entry) in entries.iter().enumerate() {
             let path = entry.path.as_os_str().as_bytes();
@@ -155,7 +184,11 @@ impl DataKeeper {
     }
 
     /// Returns the digest of each entry; `None`: it takes too long.
-    fn contents(&mut self, root: &Path, entries: &[DataEntry]) -> Result<Option<Vec<String>>, String> {
+    fn contents(
+        &mut self,
+        root: &Path,
+        entries: &[DataEntry],
+    ) -> Result<Option<Vec<String>>, String> {
         let began = Instant::now();
         let mut digests = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -163,16 +196,36 @@ impl DataKeeper {
                 digests.push(String::new());
                 continue;
             }
-            let path = if entry.path.as_os_str().is_empty() { root.to_owned() } else { root.join(&entry.path) };
-            let state = |digest| KnownDigest { inode: entry.inode, written: entry.written, bytes: entry.bytes, digest };
-            if let Some(known) = self.known.get(&path).filter(|known| **known == state(known.digest.clone())) {
+            let path = if entry.path.as_os_str().is_empty() {
+                root.to_owned()
+            } else {
+                root.join(&entry.path)
+            };
+            let state = |digest| KnownDigest {
+                inode: entry.inode,
+                written: entry.written,
+                bytes: entry.bytes,
+                digest,
+            };
+            if let Some(known) = self
+                .known
+                .get(&path)
+                .filter(|known| **known == state(known.digest.clone()))
+            {
                 digests.push(known.digest.clone());
                 continue;
             }
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             let deadline = began + READ_TIME_MAX;
-            let Some(digest) = read(&path, deadline).map_err(|error| format!("{}: {error}", path.display()))? else { return Ok(None) };
-            let settled = u64::try_from(entry.written.0).is_ok_and(|written| Duration::from_secs(written) + SETTLED < now);
+            let Some(digest) =
+                read(&path, deadline).map_err(|error| format!("{}: {error}", path.display()))?
+            else {
+                return Ok(None);
+            };
+            let settled = u64::try_from(entry.written.0)
+                .is_ok_and(|written| Duration::from_secs(written) + SETTLED < now);
             if settled {
                 self.known.insert(path, state(digest.clone()));
             }
@@ -184,8 +237,13 @@ impl DataKeeper {
     /// Writes down what is known. Without it the next agent reads the files again, and nothing else is lost.
     fn keep(&self) {
         let kept = serde_json::to_vec(&self.known).map_err(io::Error::other);
-        let kept = kept
-            .and_then(|bytes| PrivateDir::make(&self.runs_dir, Path::new(FOLDER))?.replace(OsStr::new(STORE), &bytes, Durability::Cached));
+        let kept = kept.and_then(|bytes| {
+            PrivateDir::make(&self.runs_dir, Path::new(FOLDER))?.replace(
+                OsStr::new(STORE),
+                &bytes,
+                Durability::Cached,
+            )
+        });
         if let Err(error) = kept {
             tracing::debug!(%error, "the digests of data cannot be kept");
         }
@@ -193,13 +251,19 @@ impl DataKeeper {
 }
 
 fn slow() -> String {
-    format!("it takes longer than {} seconds to read, so that only sizes and times were looked at", READ_TIME_MAX.as_secs())
+    format!(
+        "it takes longer than {} seconds to read, so that only sizes and times were looked at",
+        READ_TIME_MAX.as_secs()
+    )
 }
 
 /// Returns the SHA-256 of a file; `None`: it takes too long.
 fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
     // What has become a FIFO since it was listed is not waited for.
-    let mut file = fs::File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let mut file = fs::File::options()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is not a regular file any more"));
     }
@@ -249,11 +313,19 @@ fn walk(root: &Path) -> Result<Vec<DataEntry>, String> {
                 Ok(_) if !kind.is_symlink() => {}
                 _ => {
                     let link = fs::read_link(child.path()).unwrap_or_default();
-                    entries.push(DataEntry { path, link: Some(link), inode: 0, written: (0, 0), bytes: 0 });
+                    entries.push(DataEntry {
+                        path,
+                        link: Some(link),
+                        inode: 0,
+                        written: (0, 0),
+                        bytes: 0,
+                    });
                 }
             }
             if entries.len() > FILES_MAX {
-                return Err(format!("more than {FILES_MAX} files: name the relevant ones, or pack the folder"));
+                return Err(format!(
+                    "more than {FILES_MAX} files: name the relevant ones, or pack the folder"
+                ));
             }
         }
     }
@@ -269,7 +341,12 @@ mod tests {
     fn write(path: &Path, text: &str) {
         fs::write(path, text).unwrap();
         let before = SystemTime::now() - Duration::from_secs(60);
-        fs::File::options().write(true).open(path).unwrap().set_modified(before).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(before)
+            .unwrap();
     }
 
     fn keeper(dir: &Path) -> DataKeeper {
@@ -277,7 +354,12 @@ mod tests {
     }
 
     fn look(dir: &Path, location: &str) -> DataSet {
-        keeper(dir).look(&[DataSource { name: "it".to_owned(), location: location.to_owned() }]).remove(0)
+        keeper(dir)
+            .look(&[DataSource {
+                name: "it".to_owned(),
+                location: location.to_owned(),
+            }])
+            .remove(0)
     }
 
     #[test]
@@ -290,7 +372,10 @@ mod tests {
         write(&dir.path().join("one/b"), "4");
         fs::write(dir.path().join("other/b"), "4").unwrap();
         let (one, other) = (look(dir.path(), "one"), look(dir.path(), "other"));
-        assert_eq!((&one.digest, &*one.basis, one.files, one.bytes), (&other.digest, CONTENT, 2, 4));
+        assert_eq!(
+            (&one.digest, &*one.basis, one.files, one.bytes),
+            (&other.digest, CONTENT, 2, 4)
+        );
         write(&dir.path().join("other/b"), "5");
         assert_ne!(look(dir.path(), "other").digest, one.digest);
         fs::rename(dir.path().join("one/b"), dir.path().join("one/c")).unwrap();
@@ -311,7 +396,11 @@ mod tests {
         let first = look(dir.path(), "data");
         let kept = fs::read_to_string(dir.path().join("digests/data.json")).unwrap();
         // Only what was kept can say so.
-        fs::write(dir.path().join("digests/data.json"), kept.replace("a665a459", "00000000")).unwrap();
+        fs::write(
+            dir.path().join("digests/data.json"),
+            kept.replace("a665a459", "00000000"),
+        )
+        .unwrap();
         assert_ne!(look(dir.path(), "data").digest, first.digest);
         fs::write(dir.path().join("digests/data.json"), "no JSON").unwrap();
         assert_eq!(look(dir.path(), "data").digest, first.digest);
@@ -321,7 +410,10 @@ mod tests {
     fn what_is_not_there_is_said_and_links_are_not_followed_in_circles() {
         let dir = tempfile::tempdir().unwrap();
         let missing = look(dir.path(), "missing");
-        assert!(missing.digest.is_empty() && missing.note.ends_with("missing is not there"), "{missing:?}");
+        assert!(
+            missing.digest.is_empty() && missing.note.ends_with("missing is not there"),
+            "{missing:?}"
+        );
         fs::create_dir(dir.path().join("data")).unwrap();
         std::os::unix::fs::symlink("..", dir.path().join("data/up")).unwrap();
         assert_eq!(look(dir.path(), "data").files, 1);

@@ -19,7 +19,8 @@ pub(super) struct VersionCount {
 impl VersionCount {
     /// Counts a version. Returns whether there are more than a person makes.
     pub(super) fn is_flooded_by(&mut self, version: &str, now: Instant) -> bool {
-        self.seen.retain(|_, first| now.duration_since(*first) < WITHIN);
+        self.seen
+            .retain(|_, first| now.duration_since(*first) < WITHIN);
         self.seen.entry(version.to_owned()).or_insert(now);
         self.seen.len() > VERSIONS_MAX
     }
@@ -33,7 +34,11 @@ impl VersionCount {
 /// Says what is wrong and what helps; `changed` names files in which the last two versions differ.
 pub(super) fn complaint(changed: &[String]) -> String {
     let minutes = WITHIN.as_secs() / 60;
-    let changed = if changed.is_empty() { String::new() } else { format!(" (changed last: {})", changed.join(", ")) };
+    let changed = if changed.is_empty() {
+        String::new()
+    } else {
+        format!(" (changed last: {})", changed.join(", "))
+    };
     format!(
         "the working folder has had more than {VERSIONS_MAX} versions of the code within {minutes} min{changed}, so a program seems to write into it; no more \
          code is sent until you name what it writes in .gitignore or .sweepignore, or restart the agent"
@@ -51,9 +56,15 @@ mod tests {
         for number in 0..50 {
             assert!(!count.is_flooded_by(&number.to_string(), minute(number)));
         }
-        assert!(!count.is_flooded_by("49", minute(50)), "it was there before");
+        assert!(
+            !count.is_flooded_by("49", minute(50)),
+            "it was there before"
+        );
         assert!(count.is_flooded_by("50", minute(51)));
-        assert!(!count.is_flooded_by("51", minute(62)), "the first ones were more than an hour ago");
+        assert!(
+            !count.is_flooded_by("51", minute(62)),
+            "the first ones were more than an hour ago"
+        );
         count.clear();
         assert!(!count.is_flooded_by("52", minute(62)));
     }

@@ -19,18 +19,33 @@ const JOB: [(&str, &str); 8] = [
 ];
 
 /// Returns facts about the machine, from the files below `root` and from its environment.
-pub(super) fn facts(root: &Path, variable: &dyn Fn(&str) -> Option<String>, driver: &dyn GpuDriver) -> BTreeMap<String, String> {
+pub(super) fn facts(
+    root: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    driver: &dyn GpuDriver,
+) -> BTreeMap<String, String> {
     let mut facts = driver.facts();
     let mut add = |name: &str, fact: Option<String>| {
         if let Some(fact) = fact.filter(|fact| !fact.is_empty()) {
             facts.insert(name.to_owned(), fact);
         }
     };
-    add("os", read(root, "etc/os-release").and_then(|text| value(&text, "PRETTY_NAME", '=')));
-    add("kernel", read(root, "proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()));
+    add(
+        "os",
+        read(root, "etc/os-release").and_then(|text| value(&text, "PRETTY_NAME", '=')),
+    );
+    add(
+        "kernel",
+        read(root, "proc/sys/kernel/osrelease").map(|text| text.trim().to_owned()),
+    );
     let cpus = read(root, "proc/cpuinfo").unwrap_or_default();
     add("cpu", value(&cpus, "model name", ':'));
-    add("cpus", std::thread::available_parallelism().ok().map(|count| count.to_string()));
+    add(
+        "cpus",
+        std::thread::available_parallelism()
+            .ok()
+            .map(|count| count.to_string()),
+    );
     let memory = read(root, "proc/meminfo").and_then(|text| value(&text, "MemTotal", ':'));
     add("memory_gb", memory.and_then(|text| gigabytes(&text)));
     add("container", container(root, variable));
@@ -38,8 +53,14 @@ pub(super) fn facts(root: &Path, variable: &dyn Fn(&str) -> Option<String>, driv
         add(fact, variable(name));
     }
     if variable("KUBERNETES_SERVICE_HOST").is_some() {
-        let namespace = read(root, "var/run/secrets/kubernetes.io/serviceaccount/namespace");
-        add("kubernetes_namespace", namespace.map(|text| text.trim().to_owned()));
+        let namespace = read(
+            root,
+            "var/run/secrets/kubernetes.io/serviceaccount/namespace",
+        );
+        add(
+            "kubernetes_namespace",
+            namespace.map(|text| text.trim().to_owned()),
+        );
         add("kubernetes_pod", variable("HOSTNAME"));
         add("kubernetes_node", variable("NODE_NAME"));
     }
@@ -48,16 +69,28 @@ pub(super) fn facts(root: &Path, variable: &dyn Fn(&str) -> Option<String>, driv
 
 fn container(root: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     // Enroot and Apptainer say so in the environment.
-    let named = [("APPTAINER_CONTAINER", "apptainer"), ("SINGULARITY_CONTAINER", "singularity")];
-    let by_variable = named.iter().find_map(|(name, kind)| variable(name).map(|image| format!("{kind} {image}")));
+    let named = [
+        ("APPTAINER_CONTAINER", "apptainer"),
+        ("SINGULARITY_CONTAINER", "singularity"),
+    ];
+    let by_variable = named
+        .iter()
+        .find_map(|(name, kind)| variable(name).map(|image| format!("{kind} {image}")));
     let image = read(root, "run/.containerenv").map(|text| match value(&text, "image", '=') {
         Some(image) => format!("podman {image}"),
         None => "podman".to_owned(),
     });
-    let docker = || root.join(".dockerenv").exists().then(|| "docker".to_owned());
+    let docker = || {
+        root.join(".dockerenv")
+            .exists()
+            .then(|| "docker".to_owned())
+    };
     let by_group = || {
         let groups = read(root, "proc/1/cgroup")?;
-        ["kubepods", "docker", "containerd", "lxc"].iter().find(|kind| groups.contains(*kind)).map(|kind| (*kind).to_owned())
+        ["kubepods", "docker", "containerd", "lxc"]
+            .iter()
+            .find(|kind| groups.contains(*kind))
+            .map(|kind| (*kind).to_owned())
     };
     by_variable.or(image).or_else(docker).or_else(by_group)
 }
@@ -90,7 +123,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let variable = |name: &str| {
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
         facts(root.path(), &variable, &Paper(&[]))
     }
 
@@ -122,9 +160,22 @@ mod tests {
 
     #[test]
     fn a_pod_is_told_from_its_namespace_and_name() {
-        let namespace = ("var/run/secrets/kubernetes.io/serviceaccount/namespace", "ml\n");
-        let facts = found(&[namespace, ("proc/1/cgroup", "0::/kubepods/x")], &[("KUBERNETES_SERVICE_HOST", "1"), ("HOSTNAME", "train-0")]);
-        assert_eq!((&*facts["kubernetes_namespace"], &*facts["kubernetes_pod"], &*facts["container"]), ("ml", "train-0", "kubepods"));
+        let namespace = (
+            "var/run/secrets/kubernetes.io/serviceaccount/namespace",
+            "ml\n",
+        );
+        let facts = found(
+            &[namespace, ("proc/1/cgroup", "0::/kubepods/x")],
+            &[("KUBERNETES_SERVICE_HOST", "1"), ("HOSTNAME", "train-0")],
+        );
+        assert_eq!(
+            (
+                &*facts["kubernetes_namespace"],
+                &*facts["kubernetes_pod"],
+                &*facts["container"]
+            ),
+            ("ml", "train-0", "kubepods")
+        );
         assert!(!found(&[], &[]).contains_key("container"));
     }
 }

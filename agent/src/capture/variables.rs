@@ -26,7 +26,17 @@ const VALUES: [&str; 20] = [
 /// The same for all that begin so.
 const VALUES_OF: [&str; 4] = ["NCCL_", "SLURM_", "PYTORCH_CUDA_", "TORCH_NCCL_"];
 /// What names of secrets hold; stronger than the lists above.
-const SECRET: [&str; 9] = ["TOKEN", "KEY", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "AUTH", "PRIVATE", "COOKIE"];
+const SECRET: [&str; 9] = [
+    "TOKEN",
+    "KEY",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "CREDENTIAL",
+    "AUTH",
+    "PRIVATE",
+    "COOKIE",
+];
 /// Variables that the agent sets for each run, and variables that change with every shell.
 const PASSING: [&str; 4] = ["SWEEP_", "WANDB_SWEEP_", "SHLVL", "_"];
 /// A longer value is none that a person has set by hand.
@@ -34,14 +44,21 @@ const VALUE_BYTES_MAX: usize = 1000;
 
 /// Returns `NAME=value` or `NAME` for each variable, sorted.
 pub(super) fn listed(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
-    let passing = |name: &str| name == "_" || PASSING.iter().any(|start| *start != "_" && name.starts_with(start));
+    let passing = |name: &str| {
+        name == "_"
+            || PASSING
+                .iter()
+                .any(|start| *start != "_" && name.starts_with(start))
+    };
     let mut listed: Vec<_> = variables
         .filter(|(name, _)| !passing(name))
-        .map(
-            |(name, value)| {
-                if is_open(&name) && value.len() <= VALUE_BYTES_MAX { format!("{name}={}", sweep_code::redacted(&value)) } else { name }
-            },
-        )
+        .map(|(name, value)| {
+            if is_open(&name) && value.len() <= VALUE_BYTES_MAX {
+                format!("{name}={}", sweep_code::redacted(&value))
+            } else {
+                name
+            }
+        })
         .collect();
     listed.sort_unstable();
     listed
@@ -49,7 +66,8 @@ pub(super) fn listed(variables: impl Iterator<Item = (String, String)>) -> Vec<S
 
 fn is_open(name: &str) -> bool {
     let upper = name.to_uppercase();
-    !SECRET.iter().any(|secret| upper.contains(secret)) && (VALUES.contains(&name) || VALUES_OF.iter().any(|start| name.starts_with(start)))
+    !SECRET.iter().any(|secret| upper.contains(secret))
+        && (VALUES.contains(&name) || VALUES_OF.iter().any(|start| name.starts_with(start)))
 }
 
 #[cfg(test)]
@@ -69,7 +87,11 @@ mod tests {
             ("SLURM_COMMENT", "postgres://me:hunter22@db.local/x"),
             ("_", "/bin/x"),
         ];
-        let listed = listed(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let listed = listed(
+            variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let expected = [
             "HF_HOME",
             "NCCL_DEBUG=INFO",

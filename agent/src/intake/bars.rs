@@ -9,7 +9,9 @@ use super::Reading;
 use super::lines::Line;
 
 /// The position of a bar, as tqdm, Keras and rich show it: `3/10`.
-static POSITION: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:^|[\s|])(\d+)/(\d+)(?:$|[\s\[])").expect("it is a valid expression"));
+static POSITION: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(?:^|[\s|])(\d+)/(\d+)(?:$|[\s\[])").expect("it is a valid expression")
+});
 
 /// A bar as tqdm draws it, at the beginning of a line: what it counts, how far it is (or how far, without an end), and its times in brackets.
 static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
@@ -47,15 +49,23 @@ impl Bars {
         if !line.overwritten && self.pending.is_none() {
             return readings;
         }
-        let position = POSITION.captures(&line.text).map(|found| format!("{}/{}", &found[1], &found[2]));
-        let (mut counting, readings): (Vec<_>, Vec<_>) = readings.into_iter().partition(|reading| reading.step.is_some());
+        let position = POSITION
+            .captures(&line.text)
+            .map(|found| format!("{}/{}", &found[1], &found[2]));
+        let (mut counting, readings): (Vec<_>, Vec<_>) = readings
+            .into_iter()
+            .partition(|reading| reading.step.is_some());
         if !line.overwritten && position.is_none() {
             // The bar goes on below it.
             counting.extend(self.settle());
             counting.extend(readings);
             return counting;
         }
-        let is_same = position.is_some() && self.pending.as_ref().is_some_and(|pending| pending.position == position);
+        let is_same = position.is_some()
+            && self
+                .pending
+                .as_ref()
+                .is_some_and(|pending| pending.position == position);
         if !is_same {
             counting.extend(self.settle());
         }
@@ -76,9 +86,13 @@ impl Bars {
     }
 
     fn settle(&mut self) -> Vec<Reading> {
-        let Some(refresh) = self.pending.take() else { return Vec::new() };
+        let Some(refresh) = self.pending.take() else {
+            return Vec::new();
+        };
         let last = &mut self.last;
-        let changes = |reading: &Reading| last.insert(reading.name.clone(), reading.value) != Some(reading.value);
+        let changes = |reading: &Reading| {
+            last.insert(reading.name.clone(), reading.value) != Some(reading.value)
+        };
         refresh.readings.into_iter().filter(changes).collect()
     }
 }
@@ -91,9 +105,18 @@ mod tests {
         let mut bars = Bars::default();
         let loss = Regex::new(r"loss=([\d.]+)").unwrap();
         let mut read = |text: &str, overwritten: bool| {
-            let readings =
-                loss.captures_iter(text).map(|found| Reading { name: "loss".to_owned(), step: None, value: found[1].parse().unwrap() });
-            bars.read(&Line { text: text.to_owned(), overwritten }, readings.collect())
+            let readings = loss.captures_iter(text).map(|found| Reading {
+                name: "loss".to_owned(),
+                step: None,
+                value: found[1].parse().unwrap(),
+            });
+            bars.read(
+                &Line {
+                    text: text.to_owned(),
+                    overwritten,
+                },
+                readings.collect(),
+            )
         };
         let mut found = Vec::new();
         for line in text.split_inclusive(['\n', '\r']) {
@@ -120,19 +143,32 @@ mod tests {
     #[test]
     fn lines_and_bars_without_a_position_count_by_their_values() {
         assert_eq!(values("loss=0.5\nloss=0.5\n"), [0.5, 0.5], "printed twice");
-        assert_eq!(values("loss=0.5\rloss=0.5\rloss=0.4\rdone\nloss=0.4\n"), [0.5, 0.4, 0.4]);
+        assert_eq!(
+            values("loss=0.5\rloss=0.5\rloss=0.4\rdone\nloss=0.4\n"),
+            [0.5, 0.4, 0.4]
+        );
     }
 
     #[test]
     fn the_value_of_the_next_bar_counts_although_it_is_the_same() {
-        assert_eq!(values(" 1/2 [loss=0.5]\r 2/2 [loss=0.4]\n 1/2 [loss=0.4]\r 2/2 [loss=0.3]\n"), [0.5, 0.4, 0.4, 0.3]);
+        assert_eq!(
+            values(" 1/2 [loss=0.5]\r 2/2 [loss=0.4]\n 1/2 [loss=0.4]\r 2/2 [loss=0.3]\n"),
+            [0.5, 0.4, 0.4, 0.3]
+        );
     }
 
     #[test]
     fn a_step_of_its_own_is_passed_through() {
         let mut bars = Bars::default();
-        let reading = Reading { name: "loss".to_owned(), step: Some(3), value: 0.5 };
-        let line = Line { text: "3/10 step 3 loss=0.5".to_owned(), overwritten: true };
+        let reading = Reading {
+            name: "loss".to_owned(),
+            step: Some(3),
+            value: 0.5,
+        };
+        let line = Line {
+            text: "3/10 step 3 loss=0.5".to_owned(),
+            overwritten: true,
+        };
         assert_eq!(bars.read(&line, vec![reading.clone()]), [reading]);
         assert_eq!(bars.finish(), []);
     }

@@ -11,17 +11,23 @@ const LINE_CHARACTERS_MAX: usize = 2000;
 /// The shortest prefix of a word that means the word, as `val` means `validation`.
 const PREFIX_CHARACTERS_MIN: usize = 3;
 
-static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[A-Z]?[a-z]+|[A-Z]+|\d+").expect("it is a valid expression"));
-static CELLS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[|│┃]").expect("it is a valid expression"));
+static WORD: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[A-Z]?[a-z]+|[A-Z]+|\d+").expect("it is a valid expression"));
+static CELLS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"[|│┃]").expect("it is a valid expression"));
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     // Behind a name: separators, quotes, brackets and borders of tables, then the number.
-    Regex::new(&format!(r#"^(?:['"\])]?\s*[:=|│┃]\s*['"]?|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#))
-        .expect("it is a valid expression")
+    Regex::new(&format!(
+        r#"^(?:['"\])]?\s*[:=|│┃]\s*['"]?|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#
+    ))
+    .expect("it is a valid expression")
 });
 
 /// The line that MLflow prints at the end of a run: the server, then the path of its page.
-static SERVER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"View run .* at: (https?://[^\s#]*[^\s#/])/?#/experiments/").expect("it is a valid expression"));
+static SERVER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"View run .* at: (https?://[^\s#]*[^\s#/])/?#/experiments/")
+        .expect("it is a valid expression")
+});
 
 /// A line that shows the objective, and what reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +51,12 @@ pub(crate) struct Hints {
 
 impl Hints {
     pub(crate) fn new(objective: &str) -> Self {
-        Self { objective: objective.to_owned(), words: words(objective), heading: None, plain_heading: None }
+        Self {
+            objective: objective.to_owned(),
+            words: words(objective),
+            heading: None,
+            plain_heading: None,
+        }
     }
 
     /// Returns how a line shows the objective, if it does.
@@ -59,8 +70,17 @@ impl Hints {
             return None;
         }
         let pattern = self.named(&line).or_else(|| self.in_table(&line))?;
-        let reads = Regex::new(&pattern).ok()?.captures(&line)?.get(1)?.as_str().parse::<f64>().is_ok();
-        reads.then(|| Hint { line: line.trim().to_owned(), pattern })
+        let reads = Regex::new(&pattern)
+            .ok()?
+            .captures(&line)?
+            .get(1)?
+            .as_str()
+            .parse::<f64>()
+            .is_ok();
+        reads.then(|| Hint {
+            line: line.trim().to_owned(),
+            pattern,
+        })
     }
 
     /// `val_loss: 0.25`, `Validation loss = 0.25`, `| val_loss | 0.25 |`.
@@ -69,23 +89,33 @@ impl Hints {
         let count = self.words.len();
         (0..(found.len() + 1).saturating_sub(count)).find_map(|first| {
             let name = &found[first..first + count];
-            let is_it = name.iter().zip(&self.words).all(|(found, word)| means(&found.as_str().to_lowercase(), word));
+            let is_it = name
+                .iter()
+                .zip(&self.words)
+                .all(|(found, word)| means(&found.as_str().to_lowercase(), word));
             let (start, end) = (name[0].start(), name[count - 1].end());
             // Part of a longer name, as `loss` of `val_loss`, or several words with more than a separator between them.
-            let is_part = |character: char| character.is_alphanumeric() || "_/.-".contains(character);
+            let is_part =
+                |character: char| character.is_alphanumeric() || "_/.-".contains(character);
             let is_whole = !line[..start].ends_with(is_part) && !line[end..].starts_with(is_part);
             let joined = name.windows(2).all(|pair| {
                 let between = &line[pair[0].end()..pair[1].start()];
-                between.chars().count() <= 1 && between.chars().all(|character| " _/.-".contains(character))
+                between.chars().count() <= 1
+                    && between.chars().all(|character| " _/.-".contains(character))
             });
             let value = VALUE.captures(&line[end..])?.get(1)?;
             // `0,9`: the pattern would read 0.
             let mut after = line[end + value.end()..].chars();
-            if after.next() == Some(',') && after.next().is_some_and(|character| character.is_ascii_digit()) {
+            if after.next() == Some(',')
+                && after
+                    .next()
+                    .is_some_and(|character| character.is_ascii_digit())
+            {
                 return None;
             }
             let separator = escaped(&line[end..end + value.start()]);
-            (is_it && is_whole && joined).then(|| format!(r"\b{}{separator}{NUMBER}", regex::escape(&line[start..end])))
+            (is_it && is_whole && joined)
+                .then(|| format!(r"\b{}{separator}{NUMBER}", regex::escape(&line[start..end])))
         })
     }
 
@@ -118,18 +148,37 @@ impl Hints {
         let (count, place) = self.plain_heading?;
         if !cells.iter().all(is_number) {
             // Only a rule of dashes may stand between heading and rows.
-            self.plain_heading.take_if(|_| !line.trim().chars().all(|character| "-= \t".contains(character)));
+            self.plain_heading.take_if(|_| {
+                !line
+                    .trim()
+                    .chars()
+                    .all(|character| "-= \t".contains(character))
+            });
             return None;
         }
         let extra = cells.len().checked_sub(count).filter(|extra| *extra <= 1)?;
         let (before, after) = (place + extra, count - place - 1);
-        let times = |cell: &str, count: usize| if count == 0 { String::new() } else { format!("(?:{cell}){{{count}}}") };
-        Some(format!(r"^\s*{}{NUMBER}{}\s*$", times(r"[-+.\deE]+\s+", before), times(r"\s+[-+.\deE]+", after)))
+        let times = |cell: &str, count: usize| {
+            if count == 0 {
+                String::new()
+            } else {
+                format!("(?:{cell}){{{count}}}")
+            }
+        };
+        Some(format!(
+            r"^\s*{}{NUMBER}{}\s*$",
+            times(r"[-+.\deE]+\s+", before),
+            times(r"\s+[-+.\deE]+", after)
+        ))
     }
 
     fn is_it(&self, cell: &str) -> bool {
         let cell = words(cell);
-        cell.len() == self.words.len() && cell.iter().zip(&self.words).all(|(cell, word)| means(cell, word))
+        cell.len() == self.words.len()
+            && cell
+                .iter()
+                .zip(&self.words)
+                .all(|(cell, word)| means(cell, word))
     }
 
     /// Returns what a person should know where a metric has the objective's name in another form: `eval_loss` for `eval/loss`.
@@ -143,8 +192,9 @@ impl Hints {
     /// Returns what a person should know where MLflow names the server that it has logged to, and that is not the one that the agent has started for it.
     pub(crate) fn elsewhere(&self, line: &str) -> Option<String> {
         let server = SERVER.captures(line)?.get(1)?.as_str();
-        let is_ours =
-            server.rsplit('/').next().is_some_and(|token| token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let is_ours = server.rsplit('/').next().is_some_and(|token| {
+            token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
         (!is_ours && !self.words.is_empty()).then(|| {
             format!(
                 "the program logs to the MLflow server at {server}, which is not read: leave MLFLOW_TRACKING_URI as sweep sets it (without \
@@ -156,27 +206,46 @@ impl Hints {
     /// Returns the warning for the user about a hint.
     pub(crate) fn words(&self, hint: &Hint) -> String {
         let start: String = hint.line.chars().take(120).collect();
-        format!("`{}` is not read from the line `{start}`; {}", self.objective, self.remedy(hint))
+        format!(
+            "`{}` is not read from the line `{start}`; {}",
+            self.objective,
+            self.remedy(hint)
+        )
     }
 
     /// Returns what reads the objective.
     pub(crate) fn remedy(&self, hint: &Hint) -> String {
         let objective = &self.objective;
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-        let plain = objective.chars().all(|character| character.is_alphanumeric() || character == '_');
-        let name = if plain { objective.clone() } else { quoted(objective) };
-        format!("add to the sweep file: metric_patterns: {{{name}: {}}}", quoted(&hint.pattern))
+        let plain = objective
+            .chars()
+            .all(|character| character.is_alphanumeric() || character == '_');
+        let name = if plain {
+            objective.clone()
+        } else {
+            quoted(objective)
+        };
+        format!(
+            "add to the sweep file: metric_patterns: {{{name}: {}}}",
+            quoted(&hint.pattern)
+        )
     }
 }
 
 /// The words of a name, in lower case.
 fn words(name: &str) -> Vec<String> {
-    WORD.find_iter(name).map(|word| word.as_str().to_lowercase()).collect()
+    WORD.find_iter(name)
+        .map(|word| word.as_str().to_lowercase())
+        .collect()
 }
 
 /// Whether a word of the output means a word of the objective: `validation` and `val`.
 fn means(found: &str, word: &str) -> bool {
-    let (short, long) = if found.len() < word.len() { (found, word) } else { (word, found) };
+    let (short, long) = if found.len() < word.len() {
+        (found, word)
+    } else {
+        (word, found)
+    };
     found == word || short.chars().count() >= PREFIX_CHARACTERS_MIN && long.starts_with(short)
 }
 
@@ -200,7 +269,13 @@ mod tests {
         let mut hints = Hints::new(objective);
         let hint = lines.iter().find_map(|line| hints.find(line))?;
         let regex = Regex::new(&hint.pattern).unwrap();
-        Some(regex.captures(&hint.line).unwrap_or_else(|| panic!("{hint:?}"))[1].parse().unwrap())
+        Some(
+            regex
+                .captures(&hint.line)
+                .unwrap_or_else(|| panic!("{hint:?}"))[1]
+                .parse()
+                .unwrap(),
+        )
     }
 
     #[test]
@@ -222,22 +297,61 @@ mod tests {
         }
         assert_eq!(value("eval/loss", &["eval_loss = -1e-3"]), Some(-1e-3));
         assert_eq!(value("accuracy", &["acc: .91"]), Some(0.91));
-        assert_eq!(value("validation-rmse", &["[0]\ttrain-rmse:0.5\tvalidation-rmse:0.4"]), Some(0.4));
+        assert_eq!(
+            value(
+                "validation-rmse",
+                &["[0]\ttrain-rmse:0.5\tvalidation-rmse:0.4"]
+            ),
+            Some(0.4)
+        );
     }
 
     #[test]
     fn a_table_is_read_below_its_heading() {
-        let table = ["| epoch | val_loss |", "|-------|----------|", "| 1     | 0.25     |"];
+        let table = [
+            "| epoch | val_loss |",
+            "|-------|----------|",
+            "| 1     | 0.25     |",
+        ];
         assert_eq!(value("val_loss", &table), Some(0.25));
-        assert_eq!(value("epoch", &["┃ epoch ┃ val_loss ┃", "│ 3     │ 0.25     │"]), Some(3.0));
+        assert_eq!(
+            value("epoch", &["┃ epoch ┃ val_loss ┃", "│ 3     │ 0.25     │"]),
+            Some(3.0)
+        );
     }
 
     #[test]
     fn a_table_without_borders_is_read_below_its_heading() {
-        assert_eq!(value("val_loss", &["  epoch    val_loss", "-------  ----------", "      0        0.25"]), Some(0.25));
-        assert_eq!(value("val_loss", &["   epoch  val_loss  acc", "0      0      0.25  0.5"]), Some(0.25), "a data frame");
-        assert_eq!(value("val_loss", &["  epoch    val_loss", "done", "      0        0.25"]), None);
-        assert_eq!(value("val_loss", &["watching val_loss", "3 epochs", "1 2 3 4"]), None);
+        assert_eq!(
+            value(
+                "val_loss",
+                &[
+                    "  epoch    val_loss",
+                    "-------  ----------",
+                    "      0        0.25"
+                ]
+            ),
+            Some(0.25)
+        );
+        assert_eq!(
+            value(
+                "val_loss",
+                &["   epoch  val_loss  acc", "0      0      0.25  0.5"]
+            ),
+            Some(0.25),
+            "a data frame"
+        );
+        assert_eq!(
+            value(
+                "val_loss",
+                &["  epoch    val_loss", "done", "      0        0.25"]
+            ),
+            None
+        );
+        assert_eq!(
+            value("val_loss", &["watching val_loss", "3 epochs", "1 2 3 4"]),
+            None
+        );
     }
 
     #[test]
@@ -263,10 +377,18 @@ mod tests {
     #[test]
     fn an_mlflow_server_of_the_users_own_is_named() {
         let hints = Hints::new("loss");
-        let line = |server: &str| format!("🏃 View run gifted-cow-7 at: {server}/#/experiments/0/runs/2f0b");
+        let line = |server: &str| {
+            format!("🏃 View run gifted-cow-7 at: {server}/#/experiments/0/runs/2f0b")
+        };
         let words = hints.elsewhere(&line("http://127.0.0.1:5099")).unwrap();
         assert!(words.starts_with("the program logs to the MLflow server at http://127.0.0.1:5099, which is not read: leave"), "{words}");
-        assert_eq!(hints.elsewhere(&line("http://127.0.0.1:4711/0123456789abcdef0123456789abcdef")), None, "it is the agent's");
+        assert_eq!(
+            hints.elsewhere(&line(
+                "http://127.0.0.1:4711/0123456789abcdef0123456789abcdef"
+            )),
+            None,
+            "it is the agent's"
+        );
     }
 
     #[test]

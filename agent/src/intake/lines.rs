@@ -64,7 +64,8 @@ impl Lines {
 
     fn keep(&mut self, bytes: &[u8]) {
         let room = LINE_BYTES_MAX.saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.partial
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn take(&mut self, overwritten: bool) -> Option<Line> {
@@ -72,7 +73,11 @@ impl Lines {
             return None;
         }
         let text = String::from_utf8_lossy(&self.partial);
-        let text = if text.contains(BACKSPACE) { written_over(&text) } else { text.into_owned() };
+        let text = if text.contains(BACKSPACE) {
+            written_over(&text)
+        } else {
+            text.into_owned()
+        };
         let line = Line { text, overwritten };
         self.partial.clear();
         // A single huge line must not hold its memory for the rest of the attempt.
@@ -107,19 +112,31 @@ mod tests {
         let mut lines = Lines::default();
         let mut all: Vec<_> = pieces.iter().flat_map(|piece| lines.push(piece)).collect();
         all.extend(lines.finish());
-        all.into_iter().map(|line| (line.text, line.overwritten)).collect()
+        all.into_iter()
+            .map(|line| (line.text, line.overwritten))
+            .collect()
     }
 
     #[test]
     fn newlines_and_carriage_returns_end_lines() {
-        let expected = [("a", false), ("b", false), ("10%", true), ("20%", true), ("c", false)].map(|(text, over)| (text.to_owned(), over));
+        let expected = [
+            ("a", false),
+            ("b", false),
+            ("10%", true),
+            ("20%", true),
+            ("c", false),
+        ]
+        .map(|(text, over)| (text.to_owned(), over));
         assert_eq!(texts(&[b"a\nb\r\n10%\r20%\rc"]), expected);
         assert_eq!(texts(&[b"a\nb\r", b"\n10", b"%\r", b"20%\rc"]), expected);
     }
 
     #[test]
     fn what_stands_behind_backspaces_is_written_over() {
-        assert_eq!(texts(&[b"loss: 9.99\x08\x08\x08\x080.5 \x08\n"])[0].0, "loss: 0.5 ");
+        assert_eq!(
+            texts(&[b"loss: 9.99\x08\x08\x08\x080.5 \x08\n"])[0].0,
+            "loss: 0.5 "
+        );
         assert_eq!(texts(&[b"\x08\x08a\n"])[0].0, "a");
     }
 
@@ -129,7 +146,14 @@ mod tests {
         for _ in 0..100 {
             assert!(lines.push(&[b'x'; 1 << 16]).is_empty());
         }
-        assert_eq!(lines.push(b"y\nz\n").iter().map(|line| line.text.len()).collect::<Vec<_>>(), [LINE_BYTES_MAX, 1]);
+        assert_eq!(
+            lines
+                .push(b"y\nz\n")
+                .iter()
+                .map(|line| line.text.len())
+                .collect::<Vec<_>>(),
+            [LINE_BYTES_MAX, 1]
+        );
     }
 
     #[test]

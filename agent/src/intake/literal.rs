@@ -76,7 +76,11 @@ struct Parser<'a> {
 
 impl Parser<'_> {
     fn peek(&self) -> Result<u8, LiteralStop> {
-        self.text.as_bytes().get(self.at).copied().ok_or(LiteralStop::End)
+        self.text
+            .as_bytes()
+            .get(self.at)
+            .copied()
+            .ok_or(LiteralStop::End)
     }
 
     fn skip_space(&mut self) -> Result<u8, LiteralStop> {
@@ -183,14 +187,20 @@ impl Parser<'_> {
     }
 
     fn escape(&mut self, text: &mut String) -> Result<(), LiteralStop> {
-        let next = self.text[self.at..].chars().next().ok_or(LiteralStop::End)?;
+        let next = self.text[self.at..]
+            .chars()
+            .next()
+            .ok_or(LiteralStop::End)?;
         self.at += next.len_utf8();
         match next {
             'n' => text.push('\n'),
             't' => text.push('\t'),
             'r' => text.push('\r'),
             'u' => {
-                let digits = self.text.get(self.at..self.at + 4).ok_or(LiteralStop::End)?;
+                let digits = self
+                    .text
+                    .get(self.at..self.at + 4)
+                    .ok_or(LiteralStop::End)?;
                 let code = u32::from_str_radix(digits, 16).map_err(|_| LiteralStop::Wrong)?;
                 self.at += 4;
                 // Halves of a pair are in no name of a metric that anybody asks for.
@@ -216,7 +226,9 @@ impl Parser<'_> {
                 _ => Err(LiteralStop::Wrong),
             };
         }
-        while self.peek().is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+')) {
+        while self.peek().is_ok_and(|byte| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+')
+        }) {
             self.at += 1;
         }
         match self.text[start..self.at].parse() {
@@ -229,7 +241,10 @@ impl Parser<'_> {
     /// A constant or a call.
     fn word(&mut self) -> Result<Literal, LiteralStop> {
         let start = self.at;
-        while self.peek().is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.')) {
+        while self
+            .peek()
+            .is_ok_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+        {
             self.at += 1;
         }
         let word = &self.text[start..self.at];
@@ -243,7 +258,9 @@ impl Parser<'_> {
         match word {
             "NaN" | "nan" => Ok(Literal::Number(f64::NAN)),
             "Infinity" | "inf" | "infinity" => Ok(Literal::Number(f64::INFINITY)),
-            "true" | "false" | "null" | "True" | "False" | "None" | "undefined" => Ok(Literal::Other),
+            "true" | "false" | "null" | "True" | "False" | "None" | "undefined" => {
+                Ok(Literal::Other)
+            }
             // An enumeration's member, a type.
             _ if word.contains('.') => Ok(Literal::Other),
             _ => Err(LiteralStop::Wrong),
@@ -251,9 +268,16 @@ impl Parser<'_> {
     }
 
     fn call(&mut self, name: &str) -> Result<Literal, LiteralStop> {
-        let is_number = name.rsplit('.').next().is_some_and(|name| NUMBERS.contains(&name));
+        let is_number = name
+            .rsplit('.')
+            .next()
+            .is_some_and(|name| NUMBERS.contains(&name));
         self.at += 1;
-        let value = if is_number && self.skip_space()? != b')' { self.value()? } else { Literal::Other };
+        let value = if is_number && self.skip_space()? != b')' {
+            self.value()?
+        } else {
+            Literal::Other
+        };
         let mut open = 1;
         while open > 0 {
             match self.peek()? {

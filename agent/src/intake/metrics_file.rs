@@ -40,7 +40,13 @@ pub(crate) struct MetricsFileUpdate {
 
 impl MetricsFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { tail: Tail::new(path), lines: Lines::default(), complained: false, repeats: Repeats::default(), unfinished: String::new() }
+        Self {
+            tail: Tail::new(path),
+            lines: Lines::default(),
+            complained: false,
+            repeats: Repeats::default(),
+            unfinished: String::new(),
+        }
     }
 
     /// Returns what is new. A line without an end waits for the rest of it, unless it is a whole object or `last`. A file that its program rewrites is read from its
@@ -57,17 +63,25 @@ impl MetricsFile {
         }
         let more = !gain.bytes.is_empty();
         let mut lines = self.lines.push(&gain.bytes);
-        let ends = last || self.lines.partial().is_some_and(|rest| record::read_whole(&format!("{}{rest}", self.unfinished)).is_some());
+        let ends = last
+            || self.lines.partial().is_some_and(|rest| {
+                record::read_whole(&format!("{}{rest}", self.unfinished)).is_some()
+            });
         if ends && !more {
             lines.extend(self.lines.finish());
         }
-        let mut seen = MetricsFileUpdate { more, restarted: gain.restarted, ..MetricsFileUpdate::default() };
+        let mut seen = MetricsFileUpdate {
+            more,
+            restarted: gain.restarted,
+            ..MetricsFileUpdate::default()
+        };
         if let Some(obstacle) = gain.obstacle {
             seen.complaint = Some(format!("$SWEEP_METRICS is not read while {obstacle}"));
         }
         for line in lines {
             let unfinished = std::mem::take(&mut self.unfinished);
-            let goes_on = !unfinished.is_empty() && self.takes(format!("{unfinished}\n{}", line.text), &mut seen);
+            let goes_on = !unfinished.is_empty()
+                && self.takes(format!("{unfinished}\n{}", line.text), &mut seen);
             if !goes_on {
                 // The object before this line has lost its end. The line is read by itself.
                 self.complain(&unfinished, &mut seen);
@@ -86,9 +100,15 @@ impl MetricsFile {
     /// Takes a text that is an object, or the beginning of one; returns whether it is.
     fn takes(&mut self, text: String, seen: &mut MetricsFileUpdate) -> bool {
         match record::read_whole(&text) {
-            Some(readings) if self.repeats.is_repeated(&text) => seen.repeated += readings.len() as u64,
+            Some(readings) if self.repeats.is_repeated(&text) => {
+                seen.repeated += readings.len() as u64;
+            }
             Some(readings) => seen.readings.extend(readings),
-            None if text.len() <= OBJECT_BYTES_MAX && record::find(text.trim_start()).unfinished == Some(0) => self.unfinished = text,
+            None if text.len() <= OBJECT_BYTES_MAX
+                && record::find(text.trim_start()).unfinished == Some(0) =>
+            {
+                self.unfinished = text;
+            }
             None => return false,
         }
         true
@@ -98,7 +118,13 @@ impl MetricsFile {
         if text.trim().is_empty() || std::mem::replace(&mut self.complained, true) {
             return;
         }
-        let start: String = text.lines().next().unwrap_or_default().chars().take(80).collect();
+        let start: String = text
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(80)
+            .collect();
         seen.complaint = Some(format!(
             "a line of $SWEEP_METRICS is not a JSON object and is left out: `{start}`; write lines like {{\"step\": 3, \"loss\": 0.21}}"
         ));
@@ -113,7 +139,13 @@ mod tests {
     use super::*;
 
     async fn values(file: &mut MetricsFile, last: bool) -> Vec<f64> {
-        file.read(last).await.unwrap().readings.iter().map(|reading| reading.value).collect()
+        file.read(last)
+            .await
+            .unwrap()
+            .readings
+            .iter()
+            .map(|reading| reading.value)
+            .collect()
     }
 
     #[tokio::test]
@@ -141,17 +173,35 @@ mod tests {
         let mut file = MetricsFile::new(path.clone());
         for value in [0.9, 0.8, 0.7] {
             fs::write(&path, format!("{{\"loss\": {value}}}")).unwrap();
-            assert!(values(&mut file, false).await.is_empty(), "more of it may come at once");
+            assert!(
+                values(&mut file, false).await.is_empty(),
+                "more of it may come at once"
+            );
             assert_eq!(values(&mut file, false).await, [value]);
         }
         for value in [0.5, 0.4] {
-            fs::write(&path, format!("{{\n  \"loss\": {value},\n  \"step\": 3\n}}")).unwrap();
+            fs::write(
+                &path,
+                format!("{{\n  \"loss\": {value},\n  \"step\": 3\n}}"),
+            )
+            .unwrap();
             assert!(values(&mut file, false).await.is_empty());
             let seen = file.read(false).await.unwrap();
-            assert_eq!((seen.readings.len(), seen.readings[0].value, seen.complaint), (1, value, None));
+            assert_eq!(
+                (seen.readings.len(), seen.readings[0].value, seen.complaint),
+                (1, value, None)
+            );
         }
-        fs::write(&path, "{\"loss\": 0.\n{\"loss\": 0.3}\n{\n  \"loss\": 0.2,\n").unwrap();
-        assert_eq!(values(&mut file, false).await, [0.3], "a line whose end was lost costs none but itself");
+        fs::write(
+            &path,
+            "{\"loss\": 0.\n{\"loss\": 0.3}\n{\n  \"loss\": 0.2,\n",
+        )
+        .unwrap();
+        assert_eq!(
+            values(&mut file, false).await,
+            [0.3],
+            "a line whose end was lost costs none but itself"
+        );
         let seen = file.read(true).await.unwrap();
         assert!(seen.readings.is_empty() && file.complained, "it never ends");
     }
@@ -170,10 +220,17 @@ mod tests {
             history += &format!("{{\"loss\": {value}}}\n");
             fs::remove_file(&path).unwrap();
             fs::write(&path, &history).unwrap();
-            assert_eq!(values(&mut file, false).await, [value], "the whole history each time");
+            assert_eq!(
+                values(&mut file, false).await,
+                [value],
+                "the whole history each time"
+            );
         }
         fs::write(&path, "{\"loss\": 0.5}\n{\"loss\": 0.2}\n").unwrap();
         let seen = file.read(false).await.unwrap();
-        assert_eq!((seen.repeated, seen.readings.len(), seen.restarted), (1, 1, true));
+        assert_eq!(
+            (seen.repeated, seen.readings.len(), seen.restarted),
+            (1, 1, true)
+        );
     }
 }

@@ -34,7 +34,10 @@ pub(crate) fn add_asked(readings: &mut Vec<Reading>, asked: &str) {
     let added: Vec<_> = readings
         .iter()
         .filter(|reading| reading.name == dotted)
-        .map(|reading| Reading { name: asked.to_owned(), ..reading.clone() })
+        .map(|reading| Reading {
+            name: asked.to_owned(),
+            ..reading.clone()
+        })
         .collect();
     readings.extend(added);
 }

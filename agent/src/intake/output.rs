@@ -34,7 +34,13 @@ impl Output {
     pub(crate) fn new(log: PathBuf, patterns: &[Pattern]) -> Self {
         let origins = Tail::new(origins_of(&log));
         let readers = [(); 2].map(|()| OutputReader::new(patterns.to_vec()));
-        Self { log: Tail::new(log), origins, streams: StreamOrigins::default(), length: 0, readers }
+        Self {
+            log: Tail::new(log),
+            origins,
+            streams: StreamOrigins::default(),
+            length: 0,
+            readers,
+        }
     }
 
     /// Returns what is new; `last` also gives out a line without an end.
@@ -57,12 +63,21 @@ impl Output {
         }
         self.length += gain.bytes.len() as u64;
         if last && !more {
-            self.readers.iter_mut().for_each(|reader| printed.extend(reader.finish()));
+            self.readers
+                .iter_mut()
+                .for_each(|reader| printed.extend(reader.finish()));
         }
-        let removed = || "output.log was removed: what the program prints is read, but not kept".to_owned();
-        let obstacle = gain.obstacle.map(|obstacle| format!("what the program prints is not read while {obstacle}"));
+        let removed =
+            || "output.log was removed: what the program prints is read, but not kept".to_owned();
+        let obstacle = gain
+            .obstacle
+            .map(|obstacle| format!("what the program prints is not read while {obstacle}"));
         let complaint = obstacle.or_else(|| gain.removed.then(removed));
-        Ok(OutputUpdate { printed, complaint, more })
+        Ok(OutputUpdate {
+            printed,
+            complaint,
+            more,
+        })
     }
 
     /// Reads where the bytes of the log are from, which is written before them. Without it they are from one stream.
@@ -92,13 +107,26 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let regex = regex::Regex::new(r"val_loss: ([\d.]+)").unwrap();
-            let output = Output::new(folder.path().join("output.log"), &[Pattern { name: Some("val_loss".to_owned()), regex }]);
-            Self { folder, merger: Merger::new(0), output }
+            let output = Output::new(
+                folder.path().join("output.log"),
+                &[Pattern {
+                    name: Some("val_loss".to_owned()),
+                    regex,
+                }],
+            );
+            Self {
+                folder,
+                merger: Merger::new(0),
+                output,
+            }
         }
 
         fn append(&self, name: &str, bytes: &[u8]) {
             use std::io::Write;
-            let file = std::fs::File::options().create(true).append(true).open(self.folder.path().join(name));
+            let file = std::fs::File::options()
+                .create(true)
+                .append(true)
+                .open(self.folder.path().join(name));
             file.unwrap().write_all(bytes).unwrap();
         }
 
@@ -120,39 +148,85 @@ mod tests {
     }
 
     fn values(printed: &Printed) -> Vec<f64> {
-        printed.readings.iter().map(|reading| reading.value).collect()
+        printed
+            .readings
+            .iter()
+            .map(|reading| reading.value)
+            .collect()
     }
 
     #[tokio::test]
     async fn a_growing_log_is_read_to_its_last_line() {
         let mut world = World::new();
         assert!(!world.output.read(false).await.unwrap().more);
-        let seen = world.print(&[(Stream::Output, "hello\n10%\r20%\r{\"loss\": 1}\nlast")], false).await;
-        assert_eq!((seen.lines.as_slice(), seen.readings.len()), (&["hello".to_owned(), "{\"loss\": 1}".to_owned()][..], 1));
-        assert_eq!(world.output.read(true).await.unwrap().printed.lines, ["last"]);
+        let seen = world
+            .print(
+                &[(Stream::Output, "hello\n10%\r20%\r{\"loss\": 1}\nlast")],
+                false,
+            )
+            .await;
+        assert_eq!(
+            (seen.lines.as_slice(), seen.readings.len()),
+            (&["hello".to_owned(), "{\"loss\": 1}".to_owned()][..], 1)
+        );
+        assert_eq!(
+            world.output.read(true).await.unwrap().printed.lines,
+            ["last"]
+        );
     }
 
     #[tokio::test]
     async fn what_one_stream_prints_is_not_read_into_what_the_other_does() {
         let mut world = World::new();
-        let pieces = [(Stream::Output, "val_loss: "), (Stream::Error, "2026-11-30 evaluating\n"), (Stream::Output, "0.9\n")];
+        let pieces = [
+            (Stream::Output, "val_loss: "),
+            (Stream::Error, "2026-11-30 evaluating\n"),
+            (Stream::Output, "0.9\n"),
+        ];
         let printed = world.print(&pieces, false).await;
         assert_eq!(
             (values(&printed), printed.lines.as_slice()),
-            (vec![0.9], &["2026-11-30 evaluating".to_owned(), "val_loss: 0.9".to_owned()][..])
+            (
+                vec![0.9],
+                &[
+                    "2026-11-30 evaluating".to_owned(),
+                    "val_loss: 0.9".to_owned()
+                ][..]
+            )
         );
-        let pieces = [(Stream::Output, "{\"val_loss\":\n"), (Stream::Error, "WARNING: slow\n"), (Stream::Output, "0.8}\n{\"val_loss\"")];
+        let pieces = [
+            (Stream::Output, "{\"val_loss\":\n"),
+            (Stream::Error, "WARNING: slow\n"),
+            (Stream::Output, "0.8}\n{\"val_loss\""),
+        ];
         assert_eq!(values(&world.print(&pieces, false).await), [0.8]);
-        let pieces = [(Stream::Error, "\r 50%|█████     | 3/6 [00:01<00:01,  2.00it/s]"), (Stream::Output, ": 0.7}")];
-        assert_eq!(values(&world.print(&pieces, true).await), [0.7], "the last line has no end");
+        let pieces = [
+            (
+                Stream::Error,
+                "\r 50%|█████     | 3/6 [00:01<00:01,  2.00it/s]",
+            ),
+            (Stream::Output, ": 0.7}"),
+        ];
+        assert_eq!(
+            values(&world.print(&pieces, true).await),
+            [0.7],
+            "the last line has no end"
+        );
     }
 
     #[tokio::test]
     async fn a_log_without_origins_is_of_one_stream() {
         let mut world = World::new();
         world.append("output.log", b"val_loss: 0.9\n");
-        assert_eq!(values(&world.output.read(false).await.unwrap().printed), [0.9]);
+        assert_eq!(
+            values(&world.output.read(false).await.unwrap().printed),
+            [0.9]
+        );
         std::fs::write(world.folder.path().join("output.log"), "x\nval_loss: 0.5\n").unwrap();
-        assert_eq!(values(&world.output.read(false).await.unwrap().printed), [0.5], "its program has written over it");
+        assert_eq!(
+            values(&world.output.read(false).await.unwrap().printed),
+            [0.5],
+            "its program has written over it"
+        );
     }
 }

@@ -83,7 +83,8 @@ impl OutputReader {
     pub(crate) fn finish(&mut self) -> Printed {
         let lines = self.lines.finish();
         let mut seen = self.read(lines);
-        seen.named.extend(self.waiting.iter().map(|reading| reading.name.clone()));
+        seen.named
+            .extend(self.waiting.iter().map(|reading| reading.name.clone()));
         seen.readings.append(&mut self.waiting);
         seen.readings.extend(self.bars.finish());
         seen
@@ -94,11 +95,18 @@ impl OutputReader {
         for line in lines.into_iter().flat_map(apart) {
             if !self.is_source(&line.text) {
                 match self.readings(&line.text) {
-                    ParsedMetrics { readings, any: true, .. } => {
-                        seen.named.extend(readings.iter().map(|reading| reading.name.clone()));
+                    ParsedMetrics {
+                        readings,
+                        any: true,
+                        ..
+                    } => {
+                        seen.named
+                            .extend(readings.iter().map(|reading| reading.name.clone()));
                         seen.readings.extend(readings);
                     }
-                    ParsedMetrics { readings, .. } => seen.readings.extend(self.bars.read(&line, readings)),
+                    ParsedMetrics { readings, .. } => {
+                        seen.readings.extend(self.bars.read(&line, readings));
+                    }
                 }
             }
             if !line.overwritten {
@@ -115,7 +123,12 @@ impl OutputReader {
             return true;
         }
         // The traces of an exception group have a margin.
-        self.trace.take_if(|before| !line.strip_prefix(before.as_str()).unwrap_or(line).starts_with([' ', '|', '+']));
+        self.trace.take_if(|before| {
+            !line
+                .strip_prefix(before.as_str())
+                .unwrap_or(line)
+                .starts_with([' ', '|', '+'])
+        });
         self.trace.is_some()
     }
 
@@ -146,7 +159,11 @@ impl OutputReader {
         let found = record::find(line);
         let mut found = self.hold(found, line);
         if !found.any {
-            found.readings = self.patterns.iter().flat_map(|pattern| pattern.readings(line)).collect();
+            found.readings = self
+                .patterns
+                .iter()
+                .flat_map(|pattern| pattern.readings(line))
+                .collect();
         }
         found.any |= !before.is_empty();
         found.readings.splice(..0, before);
@@ -155,7 +172,9 @@ impl OutputReader {
 
     /// Keeps the beginning of a map for the lines to come, with the metrics that it would hold.
     fn hold(&mut self, mut found: ParsedMetrics, text: &str) -> ParsedMetrics {
-        if let Some(start) = found.unfinished.filter(|start| self.unfinished.is_empty() && text.len() - start <= UNFINISHED_BYTES_MAX) {
+        if let Some(start) = found.unfinished.filter(|start| {
+            self.unfinished.is_empty() && text.len() - start <= UNFINISHED_BYTES_MAX
+        }) {
             text[start..].clone_into(&mut self.unfinished);
             self.waiting = found.readings.split_off(found.certain);
         }
@@ -173,7 +192,10 @@ fn apart(mut line: Line) -> Vec<Line> {
             return parts;
         }
         let rest = line.text.split_off(length);
-        parts.push(Line { overwritten: true, text: std::mem::replace(&mut line.text, rest) });
+        parts.push(Line {
+            overwritten: true,
+            text: std::mem::replace(&mut line.text, rest),
+        });
     }
 }
 
@@ -184,24 +206,38 @@ impl Pattern {
             match &self.name {
                 Some(name) => {
                     let group = captures.get(1).or_else(|| captures.get(0));
-                    found.extend(group.and_then(|group| number(group.as_str())).map(|value| (name.clone(), value)));
+                    found.extend(
+                        group
+                            .and_then(|group| number(group.as_str()))
+                            .map(|value| (name.clone(), value)),
+                    );
                 }
                 None => {
                     let named = self.regex.capture_names().flatten();
-                    found.extend(named.filter_map(|name| Some((name.to_owned(), number(captures.name(name)?.as_str())?))));
+                    found.extend(named.filter_map(|name| {
+                        Some((name.to_owned(), number(captures.name(name)?.as_str())?))
+                    }));
                 }
             }
         }
-        let step = found.iter().find(|(name, _)| name == "step").map(|(_, value)| *value as i64);
+        let step = found
+            .iter()
+            .find(|(name, _)| name == "step")
+            .map(|(_, value)| *value as i64);
         found.retain(|(name, _)| name != "step");
-        found.into_iter().map(|(name, value)| Reading { name, step, value }).collect()
+        found
+            .into_iter()
+            .map(|(name, value)| Reading { name, step, value })
+            .collect()
     }
 }
 
 /// Reads a number as programs print it: also with a percent sign or a comma between thousands.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim().trim_end_matches('%');
-    text.parse().ok().or_else(|| text.replace(',', "").parse().ok())
+    text.parse()
+        .ok()
+        .or_else(|| text.replace(',', "").parse().ok())
 }
 
 #[cfg(test)]
@@ -209,7 +245,10 @@ mod tests {
     use super::*;
 
     fn pattern(name: Option<&str>, regex: &str) -> Pattern {
-        Pattern { name: name.map(str::to_owned), regex: Regex::new(regex).unwrap() }
+        Pattern {
+            name: name.map(str::to_owned),
+            regex: Regex::new(regex).unwrap(),
+        }
     }
 
     fn found(text: &str, patterns: &[Pattern]) -> Vec<(String, Option<i64>, f64)> {
@@ -227,37 +266,90 @@ mod tests {
             "{'step': 3, 'val_loss': \u{1b}[1;36m0.9\u{1b}[0m}",
             "\u{1b}[1m{\u{1b}[0m\u{1b}[32m\"step\"\u{1b}[0m: 3, \"val_loss\": \u{1b}[1;36m0.9\u{1b}[0m\u{1b}[1m}",
         ] {
-            assert_eq!(found(line, &[]), [("val_loss".to_owned(), Some(3), 0.9)], "{line}");
+            assert_eq!(
+                found(line, &[]),
+                [("val_loss".to_owned(), Some(3), 0.9)],
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn patterns_find_metrics_in_plain_lines() {
-        let named = [pattern(None, r"epoch (?<step>\d+).*loss=(?<loss>\S+) acc=(?<acc>[\d.]+%)")];
+        let named = [pattern(
+            None,
+            r"epoch (?<step>\d+).*loss=(?<loss>\S+) acc=(?<acc>[\d.]+%)",
+        )];
         let line = "epoch 3 | loss=1.5e-3 acc=91.5%";
-        assert_eq!(found(line, &named), [("loss".to_owned(), Some(3), 1.5e-3), ("acc".to_owned(), Some(3), 91.5)]);
-        assert_eq!(found("val loss: 1,234.5", &[pattern(Some("val_loss"), r"val loss: (\S+)")]), [("val_loss".to_owned(), None, 1234.5)]);
-        assert_eq!(found("score 0.5", &[pattern(Some("score"), r"0\.\d+")]), [("score".to_owned(), None, 0.5)]);
-        assert!(found("loss=nan acc=1%", &[pattern(Some("loss"), r"loss=(\w+)")])[0].2.is_nan());
-        assert_eq!(found("loss=none", &[pattern(Some("loss"), r"loss=(\w+)")]), []);
+        assert_eq!(
+            found(line, &named),
+            [
+                ("loss".to_owned(), Some(3), 1.5e-3),
+                ("acc".to_owned(), Some(3), 91.5)
+            ]
+        );
+        assert_eq!(
+            found(
+                "val loss: 1,234.5",
+                &[pattern(Some("val_loss"), r"val loss: (\S+)")]
+            ),
+            [("val_loss".to_owned(), None, 1234.5)]
+        );
+        assert_eq!(
+            found("score 0.5", &[pattern(Some("score"), r"0\.\d+")]),
+            [("score".to_owned(), None, 0.5)]
+        );
+        assert!(
+            found("loss=nan acc=1%", &[pattern(Some("loss"), r"loss=(\w+)")])[0]
+                .2
+                .is_nan()
+        );
+        assert_eq!(
+            found("loss=none", &[pattern(Some("loss"), r"loss=(\w+)")]),
+            []
+        );
     }
 
     #[test]
     fn a_map_over_several_lines_is_one() {
         let mut output = OutputReader::new(Vec::new());
         let mut read = |text: &str| -> Vec<(String, f64)> {
-            text.lines().flat_map(|line| output.readings(line).readings).map(|reading| (reading.name, reading.value)).collect()
+            text.lines()
+                .flat_map(|line| output.readings(line).readings)
+                .map(|reading| (reading.name, reading.value))
+                .collect()
         };
         let expected = vec![("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.4)];
-        assert_eq!(read("{\n  \"loss\": 0.5,\n  \"val\": {\n    \"loss\": 0.4\n  }\n}"), expected);
-        assert_eq!(read("{'loss': 0.5,\n 'val': {'loss': 0.4}}"), expected, "as pprint has it");
+        assert_eq!(
+            read("{\n  \"loss\": 0.5,\n  \"val\": {\n    \"loss\": 0.4\n  }\n}"),
+            expected
+        );
+        assert_eq!(
+            read("{'loss': 0.5,\n 'val': {'loss': 0.4}}"),
+            expected,
+            "as pprint has it"
+        );
         // What looked like a beginning was none.
-        assert_eq!(read("def f() {\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+        assert_eq!(
+            read("def f() {\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"),
+            expected
+        );
         let inner = vec![("loss".to_owned(), 0.5)];
-        assert_eq!(read("log {x: {\"loss\": 0.5}\nno\n"), inner, "a map within what is none");
+        assert_eq!(
+            read("log {x: {\"loss\": 0.5}\nno\n"),
+            inner,
+            "a map within what is none"
+        );
         assert_eq!(read("{\"a\": \n{\"loss\": 0.5}\nno\n"), inner);
-        assert_eq!(read("{\"val\": {\"loss\": 0.5}\n}\n"), [("val.loss".to_owned(), 0.5)], "once");
-        assert_eq!(read("{\"a\": 1,\nno\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"), expected);
+        assert_eq!(
+            read("{\"val\": {\"loss\": 0.5}\n}\n"),
+            [("val.loss".to_owned(), 0.5)],
+            "once"
+        );
+        assert_eq!(
+            read("{\"a\": 1,\nno\n{\"loss\": 0.5, \"val\": {\"loss\": 0.4}}"),
+            expected
+        );
     }
 
     #[test]
@@ -268,14 +360,35 @@ mod tests {
             let rest = output.finish();
             seen.readings.extend(rest.readings);
             seen.lines.extend(rest.lines);
-            (seen.lines, seen.readings.into_iter().map(|reading| reading.value).collect())
+            (
+                seen.lines,
+                seen.readings
+                    .into_iter()
+                    .map(|reading| reading.value)
+                    .collect(),
+            )
         };
         let bar = "train:  50%|█████     | 3/6 [00:01<00:01,  2.00it/s]";
-        assert_eq!(read(&format!("\r{bar}loss: 0.5\n")), (vec!["loss: 0.5".to_owned()], vec![0.5]));
-        assert_eq!(read(&format!("{bar}{bar}loss: 0.5\n")), (vec!["loss: 0.5".to_owned()], vec![0.5]), "two bars");
-        assert_eq!(read("3it [00:01,  2.00it/s]loss: 0.5\n").1, [0.5], "a bar without an end");
+        assert_eq!(
+            read(&format!("\r{bar}loss: 0.5\n")),
+            (vec!["loss: 0.5".to_owned()], vec![0.5])
+        );
+        assert_eq!(
+            read(&format!("{bar}{bar}loss: 0.5\n")),
+            (vec!["loss: 0.5".to_owned()], vec![0.5]),
+            "two bars"
+        );
+        assert_eq!(
+            read("3it [00:01,  2.00it/s]loss: 0.5\n").1,
+            [0.5],
+            "a bar without an end"
+        );
         assert_eq!(read("12.5kB [00:01, 9.00kB/s]loss: 0.5\n").1, [0.5]);
-        assert_eq!(read(&format!("{bar}\n")), (vec![bar.to_owned()], vec![]), "a bar alone");
+        assert_eq!(
+            read(&format!("{bar}\n")),
+            (vec![bar.to_owned()], vec![]),
+            "a bar alone"
+        );
         assert_eq!(read("[3/6] [00:01]loss: 0.5\n").1.len(), 0, "no bar");
     }
 
@@ -285,9 +398,18 @@ mod tests {
         let map = r#"{"loss": 0.5, "text": "a b", "val": {"loss": 0.25}}"#;
         for (at, _) in map.char_indices().skip(1) {
             let mut output = OutputReader::new(Vec::new());
-            let found = output.push(format!("{}{bar}{bar}{}\n", &map[..at], &map[at..]).as_bytes()).readings;
-            let found: Vec<_> = found.into_iter().map(|reading| (reading.name, reading.value)).collect();
-            assert_eq!(found, [("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.25)], "{at}");
+            let found = output
+                .push(format!("{}{bar}{bar}{}\n", &map[..at], &map[at..]).as_bytes())
+                .readings;
+            let found: Vec<_> = found
+                .into_iter()
+                .map(|reading| (reading.name, reading.value))
+                .collect();
+            assert_eq!(
+                found,
+                [("loss".to_owned(), 0.5), ("val.loss".to_owned(), 0.25)],
+                "{at}"
+            );
         }
     }
 
@@ -297,21 +419,34 @@ mod tests {
         let trace = "Traceback (most recent call last):\n  File \"t.py\", line 3, in <module>\n    train({'lr': 0.1})\n    lr = 0.1\n";
         let seen = output.push(format!("{trace}ValueError: bad\n{{\"loss\": 1}}\n").as_bytes());
         assert_eq!(seen.lines.len(), 6);
-        assert_eq!(seen.readings.iter().map(|reading| reading.name.as_str()).collect::<Vec<_>>(), ["loss"]);
-        let seen = output.push(format!("[rank0]: {}", trace.replace('\n', "\n[rank0]: ")).as_bytes());
+        assert_eq!(
+            seen.readings
+                .iter()
+                .map(|reading| reading.name.as_str())
+                .collect::<Vec<_>>(),
+            ["loss"]
+        );
+        let seen =
+            output.push(format!("[rank0]: {}", trace.replace('\n', "\n[rank0]: ")).as_bytes());
         assert!(seen.readings.is_empty(), "{seen:?}");
     }
 
     #[test]
     fn patterns_see_no_colours() {
         assert_eq!(
-            found("\u{1b}[1mloss\u{1b}[0m: \u{1b}[32m0.5\u{1b}[0m", &[pattern(Some("loss"), r"^loss: (\S+)$")]),
+            found(
+                "\u{1b}[1mloss\u{1b}[0m: \u{1b}[32m0.5\u{1b}[0m",
+                &[pattern(Some("loss"), r"^loss: (\S+)$")]
+            ),
             [("loss".to_owned(), None, 0.5)]
         );
     }
 
     #[test]
     fn json_comes_before_patterns() {
-        assert_eq!(found(r#"{"loss": 1}"#, &[pattern(Some("loss"), r"(\d)")]), [("loss".to_owned(), None, 1.0)]);
+        assert_eq!(
+            found(r#"{"loss": 1}"#, &[pattern(Some("loss"), r"(\d)")]),
+            [("loss".to_owned(), None, 1.0)]
+        );
     }
 }

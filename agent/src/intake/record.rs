@@ -104,14 +104,23 @@ fn read(entries: &[(String, Literal)], readings: &mut Vec<Reading>) {
     flatten("", entries, step, readings);
 }
 
-fn flatten(prefix: &str, entries: &[(String, Literal)], step: Option<i64>, readings: &mut Vec<Reading>) {
+fn flatten(
+    prefix: &str,
+    entries: &[(String, Literal)],
+    step: Option<i64>,
+    readings: &mut Vec<Reading>,
+) {
     for (index, (name, value)) in entries.iter().enumerate() {
         let is_reserved = prefix.is_empty() && RESERVED.contains(&name.as_str());
         // As in Python and JavaScript, the last one counts.
         if is_reserved || entries[index + 1..].iter().any(|(later, _)| later == name) {
             continue;
         }
-        let name = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        let name = if prefix.is_empty() {
+            name.clone()
+        } else {
+            format!("{prefix}.{name}")
+        };
         if !is_name(&name) {
             continue;
         }
@@ -131,7 +140,9 @@ fn number(value: &Literal) -> Option<f64> {
 }
 
 fn whole(value: &Literal) -> Option<i64> {
-    number(value).filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15).map(|float| float as i64)
+    number(value)
+        .filter(|float| float.fract() == 0.0 && float.abs() < 9.0e15)
+        .map(|float| float as i64)
 }
 
 #[cfg(test)]
@@ -141,11 +152,18 @@ mod tests {
     use super::*;
 
     fn readings(text: &str) -> Vec<(String, Option<i64>, f64)> {
-        find(text).readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)).collect()
+        find(text)
+            .readings
+            .into_iter()
+            .map(|reading| (reading.name, reading.step, reading.value))
+            .collect()
     }
 
     fn values(text: &str) -> Vec<(String, f64)> {
-        readings(text).into_iter().map(|(name, _, value)| (name, value)).collect()
+        readings(text)
+            .into_iter()
+            .map(|(name, _, value)| (name, value))
+            .collect()
     }
 
     fn one(name: &str, value: f64) -> Vec<(String, f64)> {
@@ -157,10 +175,27 @@ mod tests {
         let found = readings(
             r#" {"loss": 0.5, "acc": 1, "ok": true, "name": "x", "nested": {"a": 1, "step": 9}, "list": [1], "none": null, "step": 3} "#,
         );
-        let expected = [("loss", 0.5), ("acc", 1.0), ("nested.a", 1.0), ("nested.step", 9.0)];
-        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), Some(3), value)));
-        assert_eq!(readings(r#"{"_step": 4.0, "_runtime": 9, "_timestamp": 9, "epoch": 1}"#), [("epoch".to_owned(), Some(4), 1.0)]);
-        assert_eq!(find("{}"), ParsedMetrics { any: true, ..ParsedMetrics::default() });
+        let expected = [
+            ("loss", 0.5),
+            ("acc", 1.0),
+            ("nested.a", 1.0),
+            ("nested.step", 9.0),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(name, value)| (name.to_owned(), Some(3), value))
+        );
+        assert_eq!(
+            readings(r#"{"_step": 4.0, "_runtime": 9, "_timestamp": 9, "epoch": 1}"#),
+            [("epoch".to_owned(), Some(4), 1.0)]
+        );
+        assert_eq!(
+            find("{}"),
+            ParsedMetrics {
+                any: true,
+                ..ParsedMetrics::default()
+            }
+        );
         assert_eq!(values(r#"{"a": 1, "a": 2}"#), one("a", 2.0));
     }
 
@@ -175,12 +210,18 @@ mod tests {
         ] {
             assert_eq!(values(line)[..1], one("loss", 0.5)[..], "{line}");
         }
-        assert_eq!(values(r#"{"loss": 0.5}{"loss": 0.4}"#), [("loss".to_owned(), 0.5), ("loss".to_owned(), 0.4)]);
+        assert_eq!(
+            values(r#"{"loss": 0.5}{"loss": 0.4}"#),
+            [("loss".to_owned(), 0.5), ("loss".to_owned(), 0.4)]
+        );
     }
 
     #[test]
     fn python_prints_dictionaries() {
-        assert_eq!(values("{'eval_loss': 0.69, 'epoch': 3.0}"), [("eval_loss".to_owned(), 0.69), ("epoch".to_owned(), 3.0)]);
+        assert_eq!(
+            values("{'eval_loss': 0.69, 'epoch': 3.0}"),
+            [("eval_loss".to_owned(), 0.69), ("epoch".to_owned(), 3.0)]
+        );
         for line in [
             "{'loss': '0.5'}",
             "{'loss': np.float64(0.5)}",
@@ -196,18 +237,40 @@ mod tests {
 
     #[test]
     fn what_python_writes_for_nan_is_read() {
-        let found = readings(r#"{"a NaN \" {": NaN, "b": Infinity, "c": -Infinity, "d": "NaN", "e": 1e-05, "f": -inf, "g": nan}"#);
+        let found = readings(
+            r#"{"a NaN \" {": NaN, "b": Infinity, "c": -Infinity, "d": "NaN", "e": 1e-05, "f": -inf, "g": nan}"#,
+        );
         assert_eq!(found[0].0, "a NaN \" {");
         assert!(found[0].2.is_nan() && found[3].2.is_nan() && found[6].2.is_nan());
-        assert_eq!((found[1].2, found[2].2, found[4].2, found[5].2), (f64::INFINITY, f64::NEG_INFINITY, 1e-5, f64::NEG_INFINITY));
+        assert_eq!(
+            (found[1].2, found[2].2, found[4].2, found[5].2),
+            (f64::INFINITY, f64::NEG_INFINITY, 1e-5, f64::NEG_INFINITY)
+        );
     }
 
     #[test]
     fn other_lines_are_left_alone() {
-        for line in ["", "loss 0.5", "{loss: 1}", "[1]", "{1, 2}", "{'a'; 1}", "{\"a\": x}", "if (x) { return 1; }"] {
+        for line in [
+            "",
+            "loss 0.5",
+            "{loss: 1}",
+            "[1]",
+            "{1, 2}",
+            "{'a'; 1}",
+            "{\"a\": x}",
+            "if (x) { return 1; }",
+        ] {
             assert_eq!(find(line), ParsedMetrics::default(), "{line}");
         }
-        assert_eq!(find(&format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000))).readings, []);
+        assert_eq!(
+            find(&format!(
+                "{{\"a\":{}{}}}",
+                "[".repeat(100_000),
+                "]".repeat(100_000)
+            ))
+            .readings,
+            []
+        );
         assert_eq!(values(&format!("{{\"{}\": 1}}", "x".repeat(1000))), []);
         assert_eq!(find(&"{".repeat(1_000_000)).readings, [], "in time");
         assert_eq!(find(&"{'a':".repeat(200_000)).readings, [], "in time");
@@ -215,7 +278,15 @@ mod tests {
 
     #[test]
     fn an_unfinished_map_is_known() {
-        for line in ["{", "  {\"a\": 1,", "{'a': 1", "x {\"a\": {", "{\"a\": \"b", "{'a': -", "{'a': tensor(1"] {
+        for line in [
+            "{",
+            "  {\"a\": 1,",
+            "{'a': 1",
+            "x {\"a\": {",
+            "{\"a\": \"b",
+            "{'a': -",
+            "{'a': tensor(1",
+        ] {
             assert_eq!(find(line).unfinished, line.find('{'), "{line}");
         }
         assert_eq!(find("{}{").unfinished, Some(2));
@@ -224,7 +295,14 @@ mod tests {
     #[test]
     fn a_whole_line_is_one_map() {
         assert!(read_whole("{'loss': 1}").is_some_and(|found| found.len() == 1));
-        for line in ["", "loss,epoch", "x {\"a\": 1}", "{\"a\": 1} x", "{\"a\": 1}{\"a\": 2}", "{"] {
+        for line in [
+            "",
+            "loss,epoch",
+            "x {\"a\": 1}",
+            "{\"a\": 1} x",
+            "{\"a\": 1}{\"a\": 2}",
+            "{",
+        ] {
             assert_eq!(read_whole(line), None, "{line}");
         }
     }

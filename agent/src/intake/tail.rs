@@ -48,7 +48,11 @@ pub(crate) struct Gain {
 
 impl Tail {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, read: AlreadyRead::default(), held: None }
+        Self {
+            path,
+            read: AlreadyRead::default(),
+            held: None,
+        }
     }
 
     /// Returns the next piece. A file that does not exist yet is empty.
@@ -73,8 +77,10 @@ impl AlreadyRead {
         self.length += bytes.len() as u64;
         let missing = (WINDOW_BYTES - self.start.len()).min(bytes.len());
         self.start.extend_from_slice(&bytes[..missing]);
-        self.end.extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW_BYTES)..]);
-        self.end.drain(..self.end.len().saturating_sub(WINDOW_BYTES));
+        self.end
+            .extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW_BYTES)..]);
+        self.end
+            .drain(..self.end.len().saturating_sub(WINDOW_BYTES));
     }
 
     /// Whether a file still begins with it.
@@ -85,22 +91,39 @@ impl AlreadyRead {
             file.read_exact_at(found, at)?;
             Ok::<_, io::Error>(found == bytes)
         };
-        Ok(length >= self.length && has(&self.start, 0)? && has(&self.end, self.length - self.end.len() as u64)?)
+        Ok(length >= self.length
+            && has(&self.start, 0)?
+            && has(&self.end, self.length - self.end.len() as u64)?)
     }
 }
 
-fn read_from(path: &Path, read: &AlreadyRead, held: Option<Arc<File>>) -> io::Result<(Gain, Option<Arc<File>>)> {
+fn read_from(
+    path: &Path,
+    read: &AlreadyRead,
+    held: Option<Arc<File>>,
+) -> io::Result<(Gain, Option<Arc<File>>)> {
     let mut removed = false;
     let file = match (private::open(path), held) {
         (Ok(file), _) => Arc::new(file),
         (Err(error), held) if error.kind() == io::ErrorKind::NotFound => {
-            let Some(held) = held else { return Ok((Gain::default(), None)) };
+            let Some(held) = held else {
+                return Ok((Gain::default(), None));
+            };
             removed = true;
             held
         }
         // Its program has done that, and goes on.
-        (Err(error), held) if Obstruction::of(&error).is_some() || error.kind() == io::ErrorKind::PermissionDenied => {
-            return Ok((Gain { obstacle: Some(error.to_string()), ..Gain::default() }, held));
+        (Err(error), held)
+            if Obstruction::of(&error).is_some()
+                || error.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            return Ok((
+                Gain {
+                    obstacle: Some(error.to_string()),
+                    ..Gain::default()
+                },
+                held,
+            ));
         }
         (Err(error), _) => return Err(error),
     };
@@ -118,7 +141,15 @@ fn read_from(path: &Path, read: &AlreadyRead, held: Option<Arc<File>>) -> io::Re
         file.seek(SeekFrom::Start(offset))?;
         file.take(PIECE_BYTES as u64).read_to_end(&mut bytes)?;
     }
-    Ok((Gain { bytes, restarted, removed, obstacle: None }, Some(file)))
+    Ok((
+        Gain {
+            bytes,
+            restarted,
+            removed,
+            obstacle: None,
+        },
+        Some(file),
+    ))
 }
 
 #[cfg(test)]
@@ -140,10 +171,23 @@ mod tests {
         fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         let gain = tail.read().await.unwrap();
-        assert!(gain.bytes.is_empty() && gain.obstacle.unwrap().contains("metrics.jsonl is a FIFO, not a regular file"));
+        assert!(
+            gain.bytes.is_empty()
+                && gain
+                    .obstacle
+                    .unwrap()
+                    .contains("metrics.jsonl is a FIFO, not a regular file")
+        );
         fs::remove_file(&path).unwrap();
         fs::write(&path, "a\nb\n").unwrap();
-        assert_eq!(tail.read().await.unwrap(), Gain { bytes: b"b\n".to_vec(), ..Gain::default() }, "it is read on once it is back");
+        assert_eq!(
+            tail.read().await.unwrap(),
+            Gain {
+                bytes: b"b\n".to_vec(),
+                ..Gain::default()
+            },
+            "it is read on once it is back"
+        );
     }
 
     #[tokio::test]
@@ -151,15 +195,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output.log");
         let mut tail = Tail::new(path.clone());
-        let mut program = File::options().create(true).append(true).open(&path).unwrap();
+        let mut program = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .unwrap();
         program.write_all(b"a\n").unwrap();
         assert_eq!(tail.read().await.unwrap().bytes, b"a\n");
         fs::remove_file(&path).unwrap();
         program.write_all(b"b\n").unwrap();
-        assert_eq!(tail.read().await.unwrap(), Gain { bytes: b"b\n".to_vec(), removed: true, ..Gain::default() });
+        assert_eq!(
+            tail.read().await.unwrap(),
+            Gain {
+                bytes: b"b\n".to_vec(),
+                removed: true,
+                ..Gain::default()
+            }
+        );
         fs::write(&path, "c\n").unwrap();
         let gain = tail.read().await.unwrap();
-        assert_eq!((gain.bytes.as_slice(), gain.restarted, gain.removed), (&b"c\n"[..], true, false));
+        assert_eq!(
+            (gain.bytes.as_slice(), gain.restarted, gain.removed),
+            (&b"c\n"[..], true, false)
+        );
     }
 
     #[tokio::test]
@@ -172,12 +230,19 @@ mod tests {
             let gain = tail.read().await.unwrap();
             assert_eq!(String::from_utf8(gain.bytes).unwrap(), text);
             assert_eq!(gain.restarted, text != "0.9\n");
-            assert_eq!(tail.read().await.unwrap(), Gain::default(), "nothing has changed");
+            assert_eq!(
+                tail.read().await.unwrap(),
+                Gain::default(),
+                "nothing has changed"
+            );
         }
         // The same beginning, appended to or not.
         fs::write(&path, "0.7\n0.6\n").unwrap();
         let gain = tail.read().await.unwrap();
-        assert_eq!((gain.bytes.as_slice(), gain.restarted), (&b"0.6\n"[..], false));
+        assert_eq!(
+            (gain.bytes.as_slice(), gain.restarted),
+            (&b"0.6\n"[..], false)
+        );
         let long = "x".repeat(2000);
         fs::write(&path, format!("0.7\n0.6\n{long}")).unwrap();
         assert_eq!(tail.read().await.unwrap().bytes.len(), 2000);

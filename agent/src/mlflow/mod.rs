@@ -33,7 +33,10 @@ static HAS_WARNED: AtomicBool = AtomicBool::new(false);
 
 /// Returns the folder of MLflow's file store that an address of the user's own names.
 pub(crate) fn store_of(uri: &str, workdir: &Path) -> Option<PathBuf> {
-    let path = uri.strip_prefix("file://").or_else(|| uri.strip_prefix("file:")).or_else(|| (!uri.contains(':')).then_some(uri))?;
+    let path = uri
+        .strip_prefix("file://")
+        .or_else(|| uri.strip_prefix("file:"))
+        .or_else(|| (!uri.contains(':')).then_some(uri))?;
     (!path.is_empty() && uri != "databricks" && uri != "uc").then(|| workdir.join(path))
 }
 
@@ -65,7 +68,10 @@ impl Endpoint {
         let mut secret = [0; 16];
         getrandom::fill(&mut secret).map_err(io::Error::other)?;
         let token = hex::encode(secret);
-        Ok(Self { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?, token })
+        Ok(Self {
+            listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+            token,
+        })
     }
 
     /// Returns its address.
@@ -73,7 +79,11 @@ impl Endpoint {
     /// # Errors
     /// The system does not name its port.
     pub(crate) fn uri(&self) -> io::Result<String> {
-        Ok(format!("http://{}/{}", self.listener.local_addr()?, self.token))
+        Ok(format!(
+            "http://{}/{}",
+            self.listener.local_addr()?,
+            self.token
+        ))
     }
 
     /// Answers until this process ends. `name` is that of the first run. Costs a waiting thread until a client connects.
@@ -88,19 +98,32 @@ impl Endpoint {
 
     fn answer(self, store: MlflowStore) -> io::Result<()> {
         loop {
-            match poll(&mut [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE) {
+            match poll(
+                &mut [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)],
+                PollTimeout::NONE,
+            ) {
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
                 Ok(_) => break,
             }
         }
         self.listener.set_nonblocking(true)?;
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(self.listener)?;
-            let state = Arc::new(api::Server { token: self.token, store: Mutex::new(store) });
-            let router = Router::new().fallback(api::answer).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(state);
-            axum::serve(listener, router).await
-        })
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?
+            .block_on(async {
+                let listener = tokio::net::TcpListener::from_std(self.listener)?;
+                let state = Arc::new(api::Server {
+                    token: self.token,
+                    store: Mutex::new(store),
+                });
+                let router = Router::new()
+                    .fallback(api::answer)
+                    .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+                    .with_state(state);
+                axum::serve(listener, router).await
+            })
     }
 }
 
@@ -111,13 +134,28 @@ mod tests {
     #[test]
     fn file_stores_are_told_from_servers() {
         let store = |uri: &str| store_of(uri, Path::new("/project"));
-        assert_eq!(store("file:./mlruns"), Some(PathBuf::from("/project/./mlruns")));
-        assert_eq!(store("file:///data/mlruns"), Some(PathBuf::from("/data/mlruns")));
+        assert_eq!(
+            store("file:./mlruns"),
+            Some(PathBuf::from("/project/./mlruns"))
+        );
+        assert_eq!(
+            store("file:///data/mlruns"),
+            Some(PathBuf::from("/data/mlruns"))
+        );
         assert_eq!(store("mlruns"), Some(PathBuf::from("/project/mlruns")));
-        for other in ["http://box:5000", "sqlite:///mlflow.db", "databricks", "databricks://profile", ""] {
+        for other in [
+            "http://box:5000",
+            "sqlite:///mlflow.db",
+            "databricks",
+            "databricks://profile",
+            "",
+        ] {
             assert_eq!(store(other), None, "{other}");
         }
-        assert!(warning_of("http://user:secret@box:5000").is_some_and(|text| text.contains("(http)") && !text.contains("secret")));
+        assert!(
+            warning_of("http://user:secret@box:5000")
+                .is_some_and(|text| text.contains("(http)") && !text.contains("secret"))
+        );
         assert_eq!(warning_of("http://box:5000"), None, "once");
     }
 }

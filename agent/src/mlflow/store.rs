@@ -58,7 +58,11 @@ struct MlflowRun {
 impl MlflowStore {
     /// A store that keeps what is logged below an attempt's folder. `name` is that of the first run, if the program gives none.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
-        let default = Experiment { name: "Default".to_owned(), tags: BTreeMap::new(), is_deleted: false };
+        let default = Experiment {
+            name: "Default".to_owned(),
+            tags: BTreeMap::new(),
+            is_deleted: false,
+        };
         Self {
             folder: folder.to_owned(),
             name: name.to_owned(),
@@ -73,17 +77,32 @@ impl MlflowStore {
         let name = required(body, "name")?;
         if self.experiments.iter().any(|known| known.name == name) {
             let message = format!("Experiment(name={name}) already exists.");
-            return Err(ApiRefusal { status: 400, code: "RESOURCE_ALREADY_EXISTS", message });
+            return Err(ApiRefusal {
+                status: 400,
+                code: "RESOURCE_ALREADY_EXISTS",
+                message,
+            });
         }
         full(self.experiments.len())?;
-        self.experiments.push(Experiment { name: name.to_owned(), tags: tags(body), is_deleted: false });
+        self.experiments.push(Experiment {
+            name: name.to_owned(),
+            tags: tags(body),
+            is_deleted: false,
+        });
         Ok(json!({"experiment_id": (self.experiments.len() - 1).to_string()}))
     }
 
     pub(super) fn experiment(&self, id: &str) -> Result<Value, ApiRefusal> {
         let index: usize = id.parse().map_err(|_| missing("experiment", id))?;
-        let found = self.experiments.get(index).ok_or_else(|| missing("experiment", id))?;
-        let tags: Vec<_> = found.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let found = self
+            .experiments
+            .get(index)
+            .ok_or_else(|| missing("experiment", id))?;
+        let tags: Vec<_> = found
+            .tags
+            .iter()
+            .map(|(key, value)| json!({"key": key, "value": value}))
+            .collect();
         Ok(json!({
             "experiment_id": id,
             "name": found.name,
@@ -96,19 +115,33 @@ impl MlflowStore {
     }
 
     pub(super) fn experiment_named(&self, name: &str) -> Result<Value, ApiRefusal> {
-        let index = self.experiments.iter().position(|known| known.name == name).ok_or_else(|| missing("experiment", name))?;
+        let index = self
+            .experiments
+            .iter()
+            .position(|known| known.name == name)
+            .ok_or_else(|| missing("experiment", name))?;
         self.experiment(&index.to_string())
     }
 
     pub(super) fn experiments(&self) -> Result<Value, ApiRefusal> {
         let all = (0..self.experiments.len()).filter(|index| !self.experiments[*index].is_deleted);
-        Ok(json!({"experiments": all.map(|index| self.experiment(&index.to_string())).collect::<Result<Vec<_>, _>>()?}))
+        Ok(
+            json!({"experiments": all.map(|index| self.experiment(&index.to_string())).collect::<Result<Vec<_>, _>>()?}),
+        )
     }
 
     /// Changes the name, a tag, or whether it is deleted.
-    pub(super) fn change_experiment(&mut self, body: &Value, is_deleted: Option<bool>) -> Result<Value, ApiRefusal> {
+    pub(super) fn change_experiment(
+        &mut self,
+        body: &Value,
+        is_deleted: Option<bool>,
+    ) -> Result<Value, ApiRefusal> {
         let id = required(body, "experiment_id")?;
-        let found = id.parse().ok().and_then(|index: usize| self.experiments.get_mut(index)).ok_or_else(|| missing("experiment", id))?;
+        let found = id
+            .parse()
+            .ok()
+            .and_then(|index: usize| self.experiments.get_mut(index))
+            .ok_or_else(|| missing("experiment", id))?;
         if let Some(name) = text(body, "new_name") {
             name.clone_into(&mut found.name);
         }
@@ -126,12 +159,19 @@ impl MlflowStore {
         let experiment = text(body, "experiment_id").unwrap_or("0");
         self.experiment(experiment)?;
         let (id, number) = (self.id()?, self.runs.len() as u64 + 1);
-        let mut tags: BTreeMap<_, _> = tags(body).into_iter().map(|(key, value)| (key, json!(value))).collect();
-        let given = text(body, "run_name").map(str::to_owned).or_else(|| Some(tags.get("mlflow.runName")?.as_str()?.to_owned()));
-        let name = given.filter(|name| !name.is_empty()).unwrap_or_else(|| match number {
-            1 => self.name.clone(),
-            _ => format!("run-{number}"),
-        });
+        let mut tags: BTreeMap<_, _> = tags(body)
+            .into_iter()
+            .map(|(key, value)| (key, json!(value)))
+            .collect();
+        let given = text(body, "run_name")
+            .map(str::to_owned)
+            .or_else(|| Some(tags.get("mlflow.runName")?.as_str()?.to_owned()));
+        let name = given
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| match number {
+                1 => self.name.clone(),
+                _ => format!("run-{number}"),
+            });
         tags.insert("mlflow.runName".to_owned(), json!(name));
         let is_taken = self.runs.values().any(|run| run.series == name) || name.contains('/');
         let series = match number {
@@ -150,8 +190,17 @@ impl MlflowStore {
             "artifact_uri": self.folder.join("mlflow").join(&id).join("artifacts"),
             "lifecycle_stage": "active",
         });
-        let Value::Object(info) = info else { return Err(invalid("a run is an object".to_owned())) };
-        let run = MlflowRun { number, info, series, tags, params: BTreeMap::new(), metrics: BTreeMap::new() };
+        let Value::Object(info) = info else {
+            return Err(invalid("a run is an object".to_owned()));
+        };
+        let run = MlflowRun {
+            number,
+            info,
+            series,
+            tags,
+            params: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+        };
         let shown = run.shown();
         self.runs.insert(id, run);
         Ok(json!({"run": shown}))
@@ -163,9 +212,18 @@ impl MlflowStore {
 
     /// Returns all runs of some experiments, the newest first.
     pub(super) fn runs(&self, body: &Value) -> Value {
-        let wanted: Vec<&str> =
-            body.get("experiment_ids").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let is_wanted = |run: &&MlflowRun| run.info["experiment_id"].as_str().is_some_and(|id| wanted.contains(&id));
+        let wanted: Vec<&str> = body
+            .get("experiment_ids")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let is_wanted = |run: &&MlflowRun| {
+            run.info["experiment_id"]
+                .as_str()
+                .is_some_and(|id| wanted.contains(&id))
+        };
         let mut found: Vec<_> = self.runs.values().filter(is_wanted).collect();
         found.sort_by_key(|run| std::cmp::Reverse(run.number));
         json!({"runs": found.into_iter().map(MlflowRun::shown).collect::<Vec<_>>()})
@@ -185,16 +243,27 @@ impl MlflowStore {
     }
 
     pub(super) fn mark_run(&mut self, body: &Value, stage: &str) -> Result<Value, ApiRefusal> {
-        self.run_of(body)?.info.insert("lifecycle_stage".to_owned(), json!(stage));
+        self.run_of(body)?
+            .info
+            .insert("lifecycle_stage".to_owned(), json!(stage));
         Ok(json!({}))
     }
 
     /// Takes metrics, parameters and tags, and writes them down.
-    pub(super) fn log(&mut self, body: &Value, metrics: &[Value], params: &[Value], tags: &[Value]) -> Result<Value, ApiRefusal> {
+    pub(super) fn log(
+        &mut self,
+        body: &Value,
+        metrics: &[Value],
+        params: &[Value],
+        tags: &[Value],
+    ) -> Result<Value, ApiRefusal> {
         let run = self.run_of(body)?;
         let mut lines = String::new();
         for metric in metrics {
-            let (key, value) = (required(metric, "key")?, metric.get("value").cloned().unwrap_or(Value::Null));
+            let (key, value) = (
+                required(metric, "key")?,
+                metric.get("value").cloned().unwrap_or(Value::Null),
+            );
             let step = metric.get("step").and_then(whole).unwrap_or(0);
             let line = json!({"run": run.series, "metric": key, "step": step, "value": value, "time": metric.get("timestamp")});
             lines.push_str(&format!("{line}\n"));
@@ -204,23 +273,42 @@ impl MlflowStore {
             }
         }
         for param in params {
-            let (key, value) = (required(param, "key")?, text(param, "value").unwrap_or_default());
+            let (key, value) = (
+                required(param, "key")?,
+                text(param, "value").unwrap_or_default(),
+            );
             if run.params.get(key).is_some_and(|known| known != value) {
-                let message = format!("Changing param values is not allowed. Param with key='{key}' was already logged with another value");
-                return Err(ApiRefusal { status: 400, code: "INVALID_PARAMETER_VALUE", message });
+                let message = format!(
+                    "Changing param values is not allowed. Param with key='{key}' was already logged with another value"
+                );
+                return Err(ApiRefusal {
+                    status: 400,
+                    code: "INVALID_PARAMETER_VALUE",
+                    message,
+                });
             }
-            lines.push_str(&format!("{}\n", json!({"run": run.series, "param": key, "value": value})));
+            lines.push_str(&format!(
+                "{}\n",
+                json!({"run": run.series, "param": key, "value": value})
+            ));
             if run.params.len() < NAMES_MAX {
                 run.params.insert(key.to_owned(), value.to_owned());
             }
         }
         for tag in tags.iter().take(NAMES_MAX.saturating_sub(run.tags.len())) {
-            run.tags.insert(required(tag, "key")?.to_owned(), tag.get("value").cloned().unwrap_or_else(|| json!("")));
+            run.tags.insert(
+                required(tag, "key")?.to_owned(),
+                tag.get("value").cloned().unwrap_or_else(|| json!("")),
+            );
         }
         self.write(&lines).map_err(|error| {
             let message = format!("{}: {error}", self.folder.join(LOG).display());
             // Clients try this again.
-            ApiRefusal { status: 503, code: "TEMPORARILY_UNAVAILABLE", message }
+            ApiRefusal {
+                status: 503,
+                code: "TEMPORARILY_UNAVAILABLE",
+                message,
+            }
         })?;
         Ok(json!({}))
     }
@@ -266,11 +354,17 @@ impl MlflowStore {
     }
 
     pub(super) fn model(&self, id: &str) -> Result<Value, ApiRefusal> {
-        self.models.get(id).cloned().ok_or_else(|| missing("logged model", id))
+        self.models
+            .get(id)
+            .cloned()
+            .ok_or_else(|| missing("logged model", id))
     }
 
     pub(super) fn finish_model(&mut self, id: &str, body: &Value) -> Result<Value, ApiRefusal> {
-        let model = self.models.get_mut(id).ok_or_else(|| missing("logged model", id))?;
+        let model = self
+            .models
+            .get_mut(id)
+            .ok_or_else(|| missing("logged model", id))?;
         if let Some(status) = body.get("status") {
             model["model"]["info"]["status"] = status.clone();
         }
@@ -278,7 +372,9 @@ impl MlflowStore {
     }
 
     fn run_of(&mut self, body: &Value) -> Result<&mut MlflowRun, ApiRefusal> {
-        let id = text(body, "run_id").or_else(|| text(body, "run_uuid")).ok_or_else(|| invalid("run_id is missing".to_owned()))?;
+        let id = text(body, "run_id")
+            .or_else(|| text(body, "run_uuid"))
+            .ok_or_else(|| invalid("run_id is missing".to_owned()))?;
         self.runs.get_mut(id).ok_or_else(|| missing("run", id))
     }
 
@@ -304,8 +400,16 @@ impl MlflowStore {
 
 impl MlflowRun {
     fn shown(&self) -> Value {
-        let tags: Vec<_> = self.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
-        let params: Vec<_> = self.params.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let tags: Vec<_> = self
+            .tags
+            .iter()
+            .map(|(key, value)| json!({"key": key, "value": value}))
+            .collect();
+        let params: Vec<_> = self
+            .params
+            .iter()
+            .map(|(key, value)| json!({"key": key, "value": value}))
+            .collect();
         let metrics: Vec<_> = self.metrics.values().collect();
         json!({"info": self.info, "data": {"metrics": metrics, "params": params, "tags": tags}, "inputs": {}})
     }
@@ -326,23 +430,52 @@ fn whole(value: &Value) -> Option<i64> {
 }
 
 fn tags(body: &Value) -> BTreeMap<String, String> {
-    let tags = body.get("tags").and_then(Value::as_array).into_iter().flatten();
-    tags.filter_map(|tag| Some((text(tag, "key")?.to_owned(), text(tag, "value").unwrap_or_default().to_owned()))).collect()
+    let tags = body
+        .get("tags")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    tags.filter_map(|tag| {
+        Some((
+            text(tag, "key")?.to_owned(),
+            text(tag, "value").unwrap_or_default().to_owned(),
+        ))
+    })
+    .collect()
 }
 
 fn full(entries: usize) -> Result<(), ApiRefusal> {
-    let message = format!("an attempt of sweep has at most {ENTRIES_MAX} experiments, runs and models");
-    if entries < ENTRIES_MAX { Ok(()) } else { Err(ApiRefusal { status: 400, code: "RESOURCE_LIMIT_EXCEEDED", message }) }
+    let message =
+        format!("an attempt of sweep has at most {ENTRIES_MAX} experiments, runs and models");
+    if entries < ENTRIES_MAX {
+        Ok(())
+    } else {
+        Err(ApiRefusal {
+            status: 400,
+            code: "RESOURCE_LIMIT_EXCEEDED",
+            message,
+        })
+    }
 }
 
 fn missing(what: &str, id: &str) -> ApiRefusal {
-    ApiRefusal { status: 404, code: "RESOURCE_DOES_NOT_EXIST", message: format!("there is no {what} `{id}` in this attempt of sweep") }
+    ApiRefusal {
+        status: 404,
+        code: "RESOURCE_DOES_NOT_EXIST",
+        message: format!("there is no {what} `{id}` in this attempt of sweep"),
+    }
 }
 
 fn invalid(message: String) -> ApiRefusal {
-    ApiRefusal { status: 400, code: "INVALID_PARAMETER_VALUE", message }
+    ApiRefusal {
+        status: 400,
+        code: "INVALID_PARAMETER_VALUE",
+        message,
+    }
 }
 
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -9,7 +9,9 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn refused<T: std::fmt::Debug>(outcome: io::Result<T>) -> Obstruction {
-    Obstruction::of(&outcome.unwrap_err()).expect("something is in the way").clone()
+    Obstruction::of(&outcome.unwrap_err())
+        .expect("something is in the way")
+        .clone()
 }
 
 fn name(text: &str) -> &OsStr {
@@ -26,7 +28,11 @@ fn folders_are_for_their_user_alone() {
     }
     fs::set_permissions(runs.join("sweep/1"), fs::Permissions::from_mode(0o777)).unwrap();
     PrivateDir::make(&runs, Path::new("sweep/1/2")).unwrap();
-    assert_eq!(mode(&runs.join("sweep/1")), 0o755, "nobody else can put anything there");
+    assert_eq!(
+        mode(&runs.join("sweep/1")),
+        0o755,
+        "nobody else can put anything there"
+    );
     assert!(PrivateDir::make(&runs, Path::new("sweep/../../other")).is_err());
 }
 
@@ -41,14 +47,19 @@ fn links_are_never_followed() {
     let obstruction = refused(PrivateDir::make(&runs, Path::new("sweep/1")));
     assert_eq!(
         obstruction.to_string(),
-        format!("{} is a link, not a folder; it is neither followed nor opened", runs.join("sweep").display())
+        format!(
+            "{} is a link, not a folder; it is neither followed nor opened",
+            runs.join("sweep").display()
+        )
     );
     assert!(!other.join("1").exists());
     let folder = PrivateDir::make(&runs, Path::new("mine")).unwrap();
     symlink(other.join("file"), runs.join("mine/file")).unwrap();
     refused(folder.open_file(name("file")));
     refused(folder.append(name("file")));
-    folder.replace(name("file"), b"mine", Durability::Synced).unwrap();
+    folder
+        .replace(name("file"), b"mine", Durability::Synced)
+        .unwrap();
     assert_eq!(read(&runs.join("mine/file")).unwrap(), b"mine");
     assert_eq!(fs::read(other.join("file")).unwrap(), b"theirs");
 }
@@ -63,8 +74,18 @@ fn whatever_lies_there_nothing_waits() {
     fs::create_dir(at("folder")).unwrap();
     symlink("/dev/zero", at("link")).unwrap();
     symlink("nowhere", at("dangling")).unwrap();
-    for (path, kind) in [("fifo", "a FIFO"), ("socket", "a socket"), ("folder", "a folder"), ("link", "a link"), ("dangling", "a link")] {
-        let expected = Obstruction::Kind { path: at(path), found: kind, expected: "a regular file" };
+    for (path, kind) in [
+        ("fifo", "a FIFO"),
+        ("socket", "a socket"),
+        ("folder", "a folder"),
+        ("link", "a link"),
+        ("dangling", "a link"),
+    ] {
+        let expected = Obstruction::Kind {
+            path: at(path),
+            found: kind,
+            expected: "a regular file",
+        };
         assert_eq!(refused(folder.open_file(name(path))), expected);
         assert_eq!(refused(folder.append(name(path))), expected);
         let (mut file, moved) = open_or_create(&at(path)).unwrap();
@@ -76,10 +97,15 @@ fn whatever_lies_there_nothing_waits() {
     }
     fs::create_dir(at("full")).unwrap();
     fs::write(at("full/x"), "").unwrap();
-    folder.replace(name("full"), b"y", Durability::Cached).unwrap();
+    folder
+        .replace(name("full"), b"y", Durability::Cached)
+        .unwrap();
     assert_eq!(read(&at("full")).unwrap(), b"y");
-    let left =
-        fs::read_dir(root.path().join("mine")).unwrap().flatten().filter(|entry| entry.path().extension() == Some(name("new"))).count();
+    let left = fs::read_dir(root.path().join("mine"))
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.path().extension() == Some(name("new")))
+        .count();
     assert_eq!(left, 0);
 }
 
@@ -93,6 +119,17 @@ fn folders_of_another_user_are_refused() {
     fs::create_dir(root.path().join("agents")).unwrap();
     nix::unistd::chown(&root.path().join("agents"), Some(12345.into()), None).unwrap();
     let obstruction = refused(PrivateDir::make(root.path(), Path::new("agents")));
-    assert_eq!(obstruction, Obstruction::Owner { path: root.path().join("agents"), owner: 12345, own: 0 });
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1, "nothing is left of the look at who owns what");
+    assert_eq!(
+        obstruction,
+        Obstruction::Owner {
+            path: root.path().join("agents"),
+            owner: 12345,
+            own: 0
+        }
+    );
+    assert_eq!(
+        fs::read_dir(root.path()).unwrap().count(),
+        1,
+        "nothing is left of the look at who owns what"
+    );
 }

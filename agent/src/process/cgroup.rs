@@ -63,7 +63,11 @@ impl Drop for Cgroup {
 pub(super) fn processes(folder: &Path) -> BTreeSet<i32> {
     let text = fs::read_to_string(folder.join(PROCESSES)).unwrap_or_default();
     // 0 means a process that cannot be seen from here.
-    let mut found: BTreeSet<i32> = text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect();
+    let mut found: BTreeSet<i32> = text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter(|pid| *pid > 0)
+        .collect();
     for below in below(folder) {
         found.extend(processes(&below));
     }
@@ -79,15 +83,25 @@ pub(super) fn remove(folder: &Path) {
 }
 
 fn below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Removes what shims that were killed have left behind.
 fn remove_abandoned(outer: &Path) {
     for folder in below(outer) {
-        let maker = folder.file_name().and_then(|name| name.to_str()?.strip_prefix(PREFIX)?.parse().ok());
-        if maker.is_some_and(|pid: i32| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH)) {
+        let maker = folder
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix(PREFIX)?.parse().ok());
+        if maker
+            .is_some_and(|pid: i32| pid > 0 && kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
+        {
             // One in which something lives stays.
             remove(&folder);
         }
@@ -100,7 +114,11 @@ fn own() -> Option<PathBuf> {
     let (root, mount) = mounts.lines().find_map(mount_of)?;
     let cgroups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let path = cgroups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let path = if root == "/" { path } else { path.strip_prefix(root)? };
+    let path = if root == "/" {
+        path
+    } else {
+        path.strip_prefix(root)?
+    };
     Some(Path::new(mount).join(path.trim_start_matches('/')))
 }
 
@@ -120,7 +138,10 @@ mod tests {
     fn the_mount_of_version_2_is_found() {
         let line = "35 24 0:30 / /sys/fs/cgroup/unified rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate";
         assert_eq!(mount_of(line), Some(("/", "/sys/fs/cgroup/unified")));
-        assert_eq!(mount_of("36 24 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu"), None);
+        assert_eq!(
+            mount_of("36 24 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu"),
+            None
+        );
     }
 
     #[test]

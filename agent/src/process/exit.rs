@@ -35,5 +35,8 @@ pub(crate) enum Obstacle {
 
 /// Returns the name of a signal: `SIGKILL`.
 pub(crate) fn signal_name(signal: i32) -> String {
-    Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
+    Signal::try_from(signal).map_or_else(
+        |_| format!("signal {signal}"),
+        |signal| signal.as_str().to_owned(),
+    )
 }

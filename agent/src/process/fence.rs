@@ -61,7 +61,13 @@ struct FenceHolder {
 impl FenceHolder {
     /// Returns whether processes of the attempt live on this machine, whichever process holds the lock.
     fn lives_here(&self) -> bool {
-        self.shim.is_of_this_boot() && !Tree { marker: self.marker.clone(), ..Tree::default() }.living().is_empty()
+        self.shim.is_of_this_boot()
+            && !Tree {
+                marker: self.marker.clone(),
+                ..Tree::default()
+            }
+            .living()
+            .is_empty()
     }
 }
 
@@ -75,21 +81,32 @@ impl std::fmt::Display for FenceHolder {
 ///
 /// # Errors
 /// It is held for too long.
-pub(crate) async fn wait_until_open(run_folder: &Path, note: impl FnOnce(String)) -> Result<(), Obstacle> {
+pub(crate) async fn wait_until_open(
+    run_folder: &Path,
+    note: impl FnOnce(String),
+) -> Result<(), Obstacle> {
     let (began, mut note) = (Instant::now(), Some(note));
     loop {
         let folder = run_folder.to_owned();
         // A task that neither panics nor is aborted. A file that cannot be opened is the shim's to complain of.
-        let holder = tokio::task::spawn_blocking(move || holder(&folder)).await.ok().and_then(Result::ok).flatten();
+        let holder = tokio::task::spawn_blocking(move || holder(&folder))
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .flatten();
         let Some(holder) = holder else { return Ok(()) };
         if began.elapsed() >= PATIENCE {
             let minutes = PATIENCE.as_secs() / 60;
-            return Err(Obstacle::Machine(format!("{holder} has not ended for {minutes} min and still writes the checkpoint folder")));
+            return Err(Obstacle::Machine(format!(
+                "{holder} has not ended for {minutes} min and still writes the checkpoint folder"
+            )));
         }
         if let Some(note) = note.take() {
             // Where it cannot be written, there is only the wait.
             let _ = private::replace(&run_folder.join(WANTED), b"", Durability::Cached);
-            note(format!("waiting for {holder} to end, which still writes the checkpoint folder"));
+            note(format!(
+                "waiting for {holder} to end, which still writes the checkpoint folder"
+            ));
         }
         tokio::time::sleep(RETRY).await;
     }
@@ -99,7 +116,11 @@ pub(crate) async fn wait_until_open(run_folder: &Path, note: impl FnOnce(String)
 ///
 /// # Errors
 /// Another attempt holds it, or its file cannot be made.
-pub(super) fn enter(order: &FenceOrder, marker: &str, is_deserted: impl Fn() -> bool) -> Result<Fence, Obstacle> {
+pub(super) fn enter(
+    order: &FenceOrder,
+    marker: &str,
+    is_deserted: impl Fn() -> bool,
+) -> Result<Fence, Obstacle> {
     let path = order.run_folder.join(FILE);
     let cannot = |error: io::Error| Obstacle::Machine(format!("{}: {error}", path.display()));
     let began = Instant::now();
@@ -109,8 +130,11 @@ pub(super) fn enter(order: &FenceOrder, marker: &str, is_deserted: impl Fn() -> 
             Err(file) => file,
         };
         if began.elapsed() >= SHIM_PATIENCE || is_deserted() {
-            let holder = read(&mut file).map_or_else(|| "another attempt".to_owned(), |holder| holder.to_string());
-            return Err(Obstacle::Machine(format!("{holder} writes the checkpoint folder")));
+            let holder = read(&mut file)
+                .map_or_else(|| "another attempt".to_owned(), |holder| holder.to_string());
+            return Err(Obstacle::Machine(format!(
+                "{holder} writes the checkpoint folder"
+            )));
         }
         std::thread::sleep(RETRY);
     }
@@ -120,14 +144,23 @@ pub(super) fn enter(order: &FenceOrder, marker: &str, is_deserted: impl Fn() -> 
 ///
 /// # Errors
 /// The file cannot be made or written.
-pub(crate) fn try_enter(order: &FenceOrder, marker: &str, host: &str) -> io::Result<Result<Fence, File>> {
+pub(crate) fn try_enter(
+    order: &FenceOrder,
+    marker: &str,
+    host: &str,
+) -> io::Result<Result<Fence, File>> {
     let mut file = open(&order.run_folder)?;
     match file.try_lock() {
         // On a file system without locks, only the text in the file protects the folder.
         Ok(()) | Err(TryLockError::Error(_)) => {}
         Err(TryLockError::WouldBlock) => return Ok(Err(file)),
     }
-    let holder = FenceHolder { attempt: order.attempt, host: host.to_owned(), shim: ProcessId::own(), marker: marker.to_owned() };
+    let holder = FenceHolder {
+        attempt: order.attempt,
+        host: host.to_owned(),
+        shim: ProcessId::own(),
+        marker: marker.to_owned(),
+    };
     write(&mut file, &holder)?;
     // The attempt that waited has the fence now, or asks again.
     let _ = std::fs::remove_file(order.run_folder.join(WANTED));
@@ -154,9 +187,18 @@ fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     }
     let mut file = open(run_folder)?;
     let is_held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-    let unknown = || FenceHolder { attempt: 0, host: "unknown".to_owned(), shim: ProcessId::nobody(), marker: String::new() };
+    let unknown = || FenceHolder {
+        attempt: 0,
+        host: "unknown".to_owned(),
+        shim: ProcessId::nobody(),
+        marker: String::new(),
+    };
     let holder = read(&mut file);
-    if is_held { Ok(Some(holder.unwrap_or_else(unknown))) } else { Ok(holder.filter(FenceHolder::lives_here)) }
+    if is_held {
+        Ok(Some(holder.unwrap_or_else(unknown)))
+    } else {
+        Ok(holder.filter(FenceHolder::lives_here))
+    }
 }
 
 /// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading and writing.
@@ -168,7 +210,9 @@ fn open(run_folder: &Path) -> io::Result<File> {
     let mut last = folder.open_or_create(OsStr::new(FILE));
     for number in 1..=NAMES_MAX {
         match &last {
-            Err(error) if Obstruction::of(error).is_some() => tracing::warn!(%error, "another name is taken for the lock of a run"),
+            Err(error) if Obstruction::of(error).is_some() => {
+                tracing::warn!(%error, "another name is taken for the lock of a run");
+            }
             _ => break,
         }
         last = folder.open_or_create(OsStr::new(&format!("{FILE}.{number}")));
@@ -196,15 +240,34 @@ mod tests {
     #[test]
     fn one_attempt_at_a_time_is_inside_and_it_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let order = |attempt| FenceOrder { run_folder: folder.path().to_owned(), attempt };
-        assert_eq!(holder(folder.path()).unwrap(), None, "nobody was ever there");
+        let order = |attempt| FenceOrder {
+            run_folder: folder.path().to_owned(),
+            attempt,
+        };
+        assert_eq!(
+            holder(folder.path()).unwrap(),
+            None,
+            "nobody was ever there"
+        );
         let first = enter(&order(1), "a:s/1/1", || false).unwrap();
         let inside = holder(folder.path()).unwrap().expect("the first is inside");
         assert_eq!((inside.attempt, inside.host), (1, host_name()));
-        let Err(Obstacle::Machine(message)) = enter(&order(2), "a:s/1/2", || true) else { panic!("two are inside") };
-        assert_eq!(message, format!("attempt 1 on host {} writes the checkpoint folder", host_name()));
+        let Err(Obstacle::Machine(message)) = enter(&order(2), "a:s/1/2", || true) else {
+            panic!("two are inside")
+        };
+        assert_eq!(
+            message,
+            format!(
+                "attempt 1 on host {} writes the checkpoint folder",
+                host_name()
+            )
+        );
         drop(first);
-        assert_eq!(holder(folder.path()).unwrap(), None, "what the file says blocks nobody");
+        assert_eq!(
+            holder(folder.path()).unwrap(),
+            None,
+            "what the file says blocks nobody"
+        );
         enter(&order(2), "a:s/1/2", || true).unwrap();
     }
 
@@ -213,26 +276,58 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE), b"{\"attempt\": 1").unwrap();
         assert_eq!(holder(folder.path()).unwrap(), None);
-        let _fence = enter(&FenceOrder { run_folder: folder.path().to_owned(), attempt: 3 }, "m", || false).unwrap();
-        assert_eq!(holder(folder.path()).unwrap().map(|holder| holder.attempt), Some(3));
+        let _fence = enter(
+            &FenceOrder {
+                run_folder: folder.path().to_owned(),
+                attempt: 3,
+            },
+            "m",
+            || false,
+        )
+        .unwrap();
+        assert_eq!(
+            holder(folder.path()).unwrap().map(|holder| holder.attempt),
+            Some(3)
+        );
     }
 
     #[tokio::test]
     async fn a_later_attempt_waits_and_says_so_once() {
         let folder = tempfile::tempdir().unwrap();
-        let fence = enter(&FenceOrder { run_folder: folder.path().to_owned(), attempt: 1 }, "m", || false).unwrap();
+        let fence = enter(
+            &FenceOrder {
+                run_folder: folder.path().to_owned(),
+                attempt: 1,
+            },
+            "m",
+            || false,
+        )
+        .unwrap();
         let path = folder.path().to_owned();
         let (told, mut notes) = tokio::sync::mpsc::unbounded_channel();
-        let waiting = tokio::spawn(async move { wait_until_open(&path, |note| drop(told.send(note))).await });
+        let waiting =
+            tokio::spawn(async move { wait_until_open(&path, |note| drop(told.send(note))).await });
         assert_eq!(
             notes.recv().await,
-            Some(format!("waiting for attempt 1 on host {} to end, which still writes the checkpoint folder", host_name()))
+            Some(format!(
+                "waiting for attempt 1 on host {} to end, which still writes the checkpoint folder",
+                host_name()
+            ))
         );
-        assert!(!waiting.is_finished() && is_wanted(&FenceOrder { run_folder: folder.path().to_owned(), attempt: 1 }));
+        assert!(
+            !waiting.is_finished()
+                && is_wanted(&FenceOrder {
+                    run_folder: folder.path().to_owned(),
+                    attempt: 1
+                })
+        );
         drop(fence);
         assert_eq!(waiting.await.unwrap(), Ok(()));
         assert_eq!(notes.recv().await, None);
-        let order = FenceOrder { run_folder: folder.path().to_owned(), attempt: 2 };
+        let order = FenceOrder {
+            run_folder: folder.path().to_owned(),
+            attempt: 2,
+        };
         let _fence = enter(&order, "m", || false).unwrap();
         assert!(!is_wanted(&order));
     }

@@ -22,12 +22,20 @@ impl ProcessId {
     /// Returns this process.
     pub(crate) fn own() -> Self {
         let pid = Pid::this().as_raw();
-        Self { pid, start: start_of(pid).unwrap_or_default(), boot: boot() }
+        Self {
+            pid,
+            start: start_of(pid).unwrap_or_default(),
+            boot: boot(),
+        }
     }
 
     /// Returns a process that never lived.
     pub(crate) fn nobody() -> Self {
-        Self { pid: 0, start: 0, boot: "none".to_owned() }
+        Self {
+            pid: 0,
+            start: 0,
+            boot: "none".to_owned(),
+        }
     }
 
     /// Returns whether it was started on this machine since the machine was.
@@ -54,10 +62,19 @@ impl ProcessId {
 
     /// Returns how long ago it began, as far as that can be known.
     pub(crate) fn age(&self) -> Duration {
-        let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(100);
-        let began = Duration::from_millis(self.start.saturating_mul(1000) / u64::from(ticks.max(1)));
-        let uptime = fs::read_to_string("/proc/uptime").ok().and_then(|text| text.split(' ').next()?.parse().ok());
-        uptime.map_or(Duration::ZERO, |seconds: f64| Duration::from_secs_f64(seconds.max(0.0)).saturating_sub(began))
+        let ticks = sysconf(SysconfVar::CLK_TCK)
+            .ok()
+            .flatten()
+            .and_then(|ticks| u32::try_from(ticks).ok())
+            .unwrap_or(100);
+        let began =
+            Duration::from_millis(self.start.saturating_mul(1000) / u64::from(ticks.max(1)));
+        let uptime = fs::read_to_string("/proc/uptime")
+            .ok()
+            .and_then(|text| text.split(' ').next()?.parse().ok());
+        uptime.map_or(Duration::ZERO, |seconds: f64| {
+            Duration::from_secs_f64(seconds.max(0.0)).saturating_sub(began)
+        })
     }
 }
 
@@ -72,11 +89,16 @@ fn start_of(pid: i32) -> Option<u64> {
 
 /// Returns the name of this machine.
 pub(crate) fn host_name() -> String {
-    nix::unistd::gethostname().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+    nix::unistd::gethostname().map_or_else(
+        |_| "unknown".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
 }
 
 fn boot() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map(|id| id.trim().to_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(all(test, target_os = "linux"))]
@@ -88,11 +110,29 @@ mod tests {
         let own = ProcessId::own();
         assert!(own.is_alive() && own.start > 0 && !own.boot.is_empty());
         assert!(own.age() < Duration::from_secs(3600));
-        assert!(!ProcessId { start: own.start + 1, ..own.clone() }.is_alive(), "its number was given away");
-        assert!(!ProcessId { boot: "another".to_owned(), ..own }.is_alive(), "the machine was restarted");
+        assert!(
+            !ProcessId {
+                start: own.start + 1,
+                ..own.clone()
+            }
+            .is_alive(),
+            "its number was given away"
+        );
+        assert!(
+            !ProcessId {
+                boot: "another".to_owned(),
+                ..own
+            }
+            .is_alive(),
+            "the machine was restarted"
+        );
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let dead = ProcessId { pid, start: start_of(pid).unwrap_or(1), boot: boot() };
+        let dead = ProcessId {
+            pid,
+            start: start_of(pid).unwrap_or(1),
+            boot: boot(),
+        };
         child.wait().unwrap();
         assert!(!dead.is_alive());
     }

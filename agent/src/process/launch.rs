@@ -122,7 +122,8 @@ pub(crate) struct Used {
 impl Word {
     fn shortened(mut self) -> Self {
         match &mut self {
-            Self::Refused(Obstacle::Configuration(message) | Obstacle::Machine(message)) | Self::NotReady(message) => {
+            Self::Refused(Obstacle::Configuration(message) | Obstacle::Machine(message))
+            | Self::NotReady(message) => {
                 message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             }
             Self::Started { .. } | Self::Used(_) | Self::Exited(_) | Self::Cut(_) => {}
@@ -168,7 +169,11 @@ pub(crate) fn read_shim(folder: &Path) -> Option<ProcessId> {
 
 /// Writes down in which cgroup the processes of the attempt are. As far as the disk lets it.
 pub(super) fn write_cgroup(folder: &Path, cgroup: &Path) {
-    if let Err(error) = private::replace(&folder.join(CGROUP), cgroup.as_os_str().as_bytes(), Durability::Cached) {
+    if let Err(error) = private::replace(
+        &folder.join(CGROUP),
+        cgroup.as_os_str().as_bytes(),
+        Durability::Cached,
+    ) {
         tracing::debug!(%error, folder = %folder.display(), "the cgroup of an attempt is not written down");
     }
 }

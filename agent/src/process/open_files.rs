@@ -25,15 +25,25 @@ impl OpenFiles {
         use std::fs;
         let mut found = Self::default();
         for pid in pids {
-            found.folders.extend(fs::read_link(format!("/proc/{pid}/cwd")));
-            let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+            found
+                .folders
+                .extend(fs::read_link(format!("/proc/{pid}/cwd")));
+            let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+                continue;
+            };
             for entry in entries.filter_map(Result::ok).take(FILES_MAX) {
-                let Ok(path) = fs::read_link(entry.path()) else { continue };
+                let Ok(path) = fs::read_link(entry.path()) else {
+                    continue;
+                };
                 let number = entry.file_name().to_string_lossy().into_owned();
-                let is_file = path.is_absolute() && !path.starts_with("/dev") && !path.starts_with("/proc");
+                let is_file =
+                    path.is_absolute() && !path.starts_with("/dev") && !path.starts_with("/proc");
                 let other = found.written.get(&path).is_some_and(|writer| writer != pid);
                 let may_be_contested = other && path.extension().is_some_and(|end| end == "wandb");
-                if !is_file || (!may_be_contested && found.written.contains_key(&path)) || !is_written(*pid, &number) {
+                if !is_file
+                    || (!may_be_contested && found.written.contains_key(&path))
+                    || !is_written(*pid, &number)
+                {
                     continue;
                 }
                 if other {
@@ -56,8 +66,12 @@ impl OpenFiles {
 /// Returns whether a process has a file open for writing: the last two bits of the flags say so.
 #[cfg(target_os = "linux")]
 fn is_written(pid: i32, number: &str) -> bool {
-    let Ok(about) = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")) else { return false };
-    let flags = about.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    let Ok(about) = std::fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")) else {
+        return false;
+    };
+    let flags = about
+        .lines()
+        .find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
     flags.is_some_and(|flags| flags & 0o3 != 0)
 }
 
@@ -74,7 +88,11 @@ mod tests {
         let file = File::create(&path).unwrap();
         let own = std::process::id().cast_signed();
         assert!(OpenFiles::of(&BTreeSet::from([own])).contested.is_empty());
-        let mut other = std::process::Command::new("sleep").arg("60").stdout(file.try_clone().unwrap()).spawn().unwrap();
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .stdout(file.try_clone().unwrap())
+            .spawn()
+            .unwrap();
         let found = OpenFiles::of(&BTreeSet::from([own, other.id().cast_signed()]));
         other.kill().unwrap();
         other.wait().unwrap();
@@ -90,7 +108,10 @@ mod tests {
         std::fs::write(&read, "x").unwrap();
         let _reader = File::open(&read).unwrap();
         let found = OpenFiles::of(&BTreeSet::from([std::process::id().cast_signed()]));
-        assert!(found.written.contains_key(&written) && !found.written.contains_key(&read), "{found:?}");
+        assert!(
+            found.written.contains_key(&written) && !found.written.contains_key(&read),
+            "{found:?}"
+        );
         assert!(found.folders.contains(&std::env::current_dir().unwrap()));
     }
 }

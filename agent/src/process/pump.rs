@@ -67,8 +67,14 @@ impl Pump {
         }
         let state = PumpState {
             pipes: [Some(output.0), Some(error.0)],
-            log: Backlog { file, waiting: Vec::new() },
-            origins: Backlog { file: origins, waiting: Vec::new() },
+            log: Backlog {
+                file,
+                waiting: Vec::new(),
+            },
+            origins: Backlog {
+                file: origins,
+                waiting: Vec::new(),
+            },
             merger,
             piece: vec![0; PIECE_BYTES].into(),
         };
@@ -86,7 +92,10 @@ impl Pump {
     /// The thread cannot be had.
     pub(super) fn start(&self) -> io::Result<()> {
         let pump = self.clone();
-        thread::Builder::new().name("sweep-output".to_owned()).spawn(move || pump.run()).map(drop)
+        thread::Builder::new()
+            .name("sweep-output".to_owned())
+            .spawn(move || pump.run())
+            .map(drop)
     }
 
     fn run(&self) {
@@ -97,17 +106,29 @@ impl Pump {
         while pipes.iter().any(Option::is_some) {
             let is_behind = self.with(|state| state.is_behind());
             let wait = if is_behind { RETRY } else { QUIET };
-            let wait = if is_behind || self.with(|state| state.merger.holds()) { timeout(wait) } else { PollTimeout::NONE };
+            let wait = if is_behind || self.with(|state| state.merger.holds()) {
+                timeout(wait)
+            } else {
+                PollTimeout::NONE
+            };
             let is_full = self.with(|state| state.log.waiting.len() >= BACKLOG_BYTES_MAX);
-            let mut ends: Vec<_> =
-                pipes.iter().flatten().filter(|_| !is_full).map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN)).collect();
+            let mut ends: Vec<_> = pipes
+                .iter()
+                .flatten()
+                .filter(|_| !is_full)
+                .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+                .collect();
             let count = match poll(&mut ends, wait) {
                 Err(Errno::EINTR) => continue,
                 count => count.unwrap_or_default(),
             };
             if count > 0 {
                 let is_soon = heard.elapsed() < SOON;
-                pause = if is_soon { PAUSE_MAX.min(pause + PAUSE_STEP) } else { Duration::ZERO };
+                pause = if is_soon {
+                    PAUSE_MAX.min(pause + PAUSE_STEP)
+                } else {
+                    Duration::ZERO
+                };
                 thread::sleep(pause);
                 heard = Instant::now();
             }
@@ -157,7 +178,11 @@ impl PumpState {
                     copied += length;
                     self.merger.push(stream, &self.piece[..length]);
                 }
-                Some(Err(error)) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Some(Err(error))
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
                 Some(Err(_)) => *pipe = None,
                 None => {}
             }

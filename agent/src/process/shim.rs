@@ -81,22 +81,34 @@ fn order() -> Option<PathBuf> {
 fn attend(folder: &Path, cgroup: Option<&Cgroup>) -> ExitCode {
     #[cfg(target_os = "linux")]
     let _ = nix::sys::prctl::set_name(NAME);
-    let begun = Launch::read(folder).and_then(|launch| Ok((launch::write_shim(folder, &ProcessId::own())?, launch)));
+    let begun = Launch::read(folder)
+        .and_then(|launch| Ok((launch::write_shim(folder, &ProcessId::own())?, launch)));
     let (end, launch) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            say(&Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
+            say(&Word::Refused(Obstacle::Machine(format!(
+                "{}: {error}",
+                folder.display()
+            ))));
             return ExitCode::FAILURE;
         }
     };
     // Held until this process ends: until then something of the program may live.
-    let fence = launch.fence.as_ref().map(|order| fence::enter(order, &launch.marker, is_deserted)).transpose();
+    let fence = launch
+        .fence
+        .as_ref()
+        .map(|order| fence::enter(order, &launch.marker, is_deserted))
+        .transpose();
     let started = match &fence {
         Err(obstacle) => Err(Word::Refused(obstacle.clone())),
         // One that comes later may already have looked here and found nothing begun.
-        Ok(_) if is_deserted() => Err(Word::Refused(Obstacle::Machine("the agent ended before the program was started".to_owned()))),
+        Ok(_) if is_deserted() => Err(Word::Refused(Obstacle::Machine(
+            "the agent ended before the program was started".to_owned(),
+        ))),
         Ok(_) => {
-            cgroup.into_iter().for_each(|cgroup| launch::write_cgroup(folder, cgroup.folder()));
+            cgroup
+                .into_iter()
+                .for_each(|cgroup| launch::write_cgroup(folder, cgroup.folder()));
             start(folder, &launch, cgroup)
         }
     };
@@ -123,7 +135,11 @@ fn is_deserted() -> bool {
 /// down.
 fn outlive_signals() {
     use Signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
-    let signals: SigSet = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU].into_iter().collect();
+    let signals: SigSet = [
+        SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU,
+    ]
+    .into_iter()
+    .collect();
     // Where they cannot be blocked, they are not: the agent notices that its shim has died.
     let _ = signals.thread_block();
 }
@@ -131,17 +147,31 @@ fn outlive_signals() {
 fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<Started, Word> {
     if let Some(preflight) = &launch.preflight {
         let output = folder.join(PREFLIGHT_OUTPUT);
-        let (file, _) = private::append(&output).map_err(|error| Word::Refused(no_output(&output, &error)))?;
-        let errors = file.try_clone().map_err(|error| Word::Refused(no_output(&output, &error)))?;
+        let (file, _) =
+            private::append(&output).map_err(|error| Word::Refused(no_output(&output, &error)))?;
+        let errors = file
+            .try_clone()
+            .map_err(|error| Word::Refused(no_output(&output, &error)))?;
         let child = spawn(preflight, launch, file, errors).map_err(Word::Refused)?;
         end_well(child, launch).map_err(Word::NotReady)?;
     }
-    let endpoint = launch.mlflow.as_ref().and_then(|_| Endpoint::bind().and_then(|endpoint| Ok((endpoint.uri()?, endpoint))).ok());
+    let endpoint = launch.mlflow.as_ref().and_then(|_| {
+        Endpoint::bind()
+            .and_then(|endpoint| Ok((endpoint.uri()?, endpoint)))
+            .ok()
+    });
     let mut program = launch.clone();
-    program.variables.extend(endpoint.iter().map(|(uri, _)| (mlflow::VARIABLE.to_owned(), uri.clone())));
+    program.variables.extend(
+        endpoint
+            .iter()
+            .map(|(uri, _)| (mlflow::VARIABLE.to_owned(), uri.clone())),
+    );
     let before = Children::so_far();
-    let (pump, [output, errors]) = Pump::open(&launch.output).map_err(|error| Word::Refused(no_output(&launch.output, &error)))?;
-    let moment = pump.modified().and_then(|made| made.duration_since(UNIX_EPOCH).ok());
+    let (pump, [output, errors]) = Pump::open(&launch.output)
+        .map_err(|error| Word::Refused(no_output(&launch.output, &error)))?;
+    let moment = pump
+        .modified()
+        .and_then(|made| made.duration_since(UNIX_EPOCH).ok());
     let child = spawn(&launch.command, &program, output, errors).map_err(Word::Refused)?;
     if let Err(error) = pump.start() {
         tree_of(&child, launch).signal(Signal::SIGKILL);
@@ -150,14 +180,24 @@ fn start(folder: &Path, launch: &Launch, cgroup: Option<&Cgroup>) -> Result<Star
     if let Some(((_, endpoint), name)) = endpoint.zip(launch.mlflow.as_ref()) {
         endpoint.serve(folder, name);
     }
-    let started = Word::Started { pid: pid(&child), moment };
+    let started = Word::Started {
+        pid: pid(&child),
+        moment,
+    };
     if let Err(error) = launch::write_started(folder, &started) {
         tree_of(&child, launch).signal(Signal::SIGKILL);
-        return Err(Word::Refused(Obstacle::Machine(format!("{}: {error}", folder.display()))));
+        return Err(Word::Refused(Obstacle::Machine(format!(
+            "{}: {error}",
+            folder.display()
+        ))));
     }
     say(&started);
     cgroup.into_iter().for_each(Cgroup::leave);
-    Ok(Started { program: child, before, pump })
+    Ok(Started {
+        program: child,
+        before,
+        pump,
+    })
 }
 
 fn no_output(path: &Path, error: &io::Error) -> Obstacle {
@@ -165,7 +205,12 @@ fn no_output(path: &Path, error: &io::Error) -> Obstacle {
 }
 
 /// Starts a command in its own session, so that no signal of a terminal reaches it.
-fn spawn(what: &LaunchCommand, launch: &Launch, output: impl Into<Stdio>, errors: impl Into<Stdio>) -> Result<Child, Obstacle> {
+fn spawn(
+    what: &LaunchCommand,
+    launch: &Launch,
+    output: impl Into<Stdio>,
+    errors: impl Into<Stdio>,
+) -> Result<Child, Obstacle> {
     let mut command = CommandWrap::with_new(&what.executable, |command| {
         use std::os::unix::process::CommandExt;
         command
@@ -193,10 +238,15 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break Exit::from(status),
-            Ok(None) if began.elapsed() < PREFLIGHT_TIME_MAX => thread::sleep(Duration::from_millis(5)),
+            Ok(None) if began.elapsed() < PREFLIGHT_TIME_MAX => {
+                thread::sleep(Duration::from_millis(5));
+            }
             Ok(None) => {
                 end(&tree_of(&child, launch), Duration::ZERO);
-                return Err(format!("it had not ended after {} s", PREFLIGHT_TIME_MAX.as_secs()));
+                return Err(format!(
+                    "it had not ended after {} s",
+                    PREFLIGHT_TIME_MAX.as_secs()
+                ));
             }
             Err(error) => return Err(format!("it cannot be waited for: {error}")),
         }
@@ -205,13 +255,20 @@ fn end_well(mut child: Child, launch: &Launch) -> Result<(), String> {
     match status {
         Exit::Code(0) => Ok(()),
         Exit::Code(code) => Err(format!("it ended with exit status {code}")),
-        Exit::Signal(signal) => Err(format!("it was ended by {}", super::exit::signal_name(signal))),
+        Exit::Signal(signal) => Err(format!(
+            "it was ended by {}",
+            super::exit::signal_name(signal)
+        )),
     }
 }
 
 /// Waits for the program and for everything that it leaves behind.
 fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &File)) {
-    let Started { program, before, pump } = started;
+    let Started {
+        program,
+        before,
+        pump,
+    } = started;
     let main = pid(&program);
     let tree = tree_of(&program, launch);
     let mut ended = None;
@@ -222,7 +279,9 @@ fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &Fi
             Ok(status) => {
                 let child = match status {
                     WaitStatus::Exited(pid, code) => Some((pid, Exit::Code(code))),
-                    WaitStatus::Signaled(pid, signal, _) => Some((pid, Exit::Signal(signal as i32))),
+                    WaitStatus::Signaled(pid, signal, _) => {
+                        Some((pid, Exit::Signal(signal as i32)))
+                    }
                     _ => None,
                 };
                 if let Some((_, exit)) = child.filter(|(pid, _)| pid.as_raw() == main) {
@@ -256,7 +315,8 @@ fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &Fi
 fn write_rest(pump: &Pump) -> bool {
     let (began, mut alone) = (Instant::now(), None);
     while !pump.finish() {
-        let is_alone = is_deserted() && alone.get_or_insert_with(Instant::now).elapsed() >= ALONE_PATIENCE;
+        let is_alone =
+            is_deserted() && alone.get_or_insert_with(Instant::now).elapsed() >= ALONE_PATIENCE;
         if is_alone || began.elapsed() >= WRITE_PATIENCE {
             return false;
         }
@@ -274,7 +334,9 @@ fn end_when_deserted(launch: &Launch, tree: &Tree, folder: &Path) {
             let mut held = Instant::now();
             while held.elapsed() < *patience {
                 thread::sleep(LOOK.min(*patience));
-                let is_held = private::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)));
+                let is_held = private::open(lock).is_ok_and(|file| {
+                    matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+                });
                 if is_held {
                     held = Instant::now();
                 }
@@ -319,14 +381,21 @@ fn conclude(file: &File, word: &Word) {
 
 /// Nobody may listen any more; the folder has it too.
 fn say(word: &Word) {
-    let Ok(mut line) = serde_json::to_vec(word) else { return };
+    let Ok(mut line) = serde_json::to_vec(word) else {
+        return;
+    };
     line.push(b'\n');
     let mut out = io::stdout();
     let _ = out.write_all(&line).and_then(|()| out.flush());
 }
 
 fn tree_of(child: &Child, launch: &Launch) -> Tree {
-    Tree { main: pid(child), shim: ProcessId::own().pid, marker: launch.marker.clone(), ..Tree::default() }
+    Tree {
+        main: pid(child),
+        shim: ProcessId::own().pid,
+        marker: launch.marker.clone(),
+        ..Tree::default()
+    }
 }
 
 fn pid(child: &Child) -> i32 {

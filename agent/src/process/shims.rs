@@ -40,7 +40,10 @@ struct Shim {
 impl Shims {
     /// None is started.
     pub(crate) fn new(program: PathBuf) -> Arc<Self> {
-        Arc::new(Self { program, ahead: Mutex::new(None) })
+        Arc::new(Self {
+            program,
+            ahead: Mutex::new(None),
+        })
     }
 
     /// Starts one ahead, where none is.
@@ -48,7 +51,10 @@ impl Shims {
         let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         if ahead.is_none() {
             // The next attempt tries it again, and says what is wrong.
-            *ahead = self.start().inspect_err(|error| tracing::debug!(%error, "no shim could be started ahead")).ok();
+            *ahead = self
+                .start()
+                .inspect_err(|error| tracing::debug!(%error, "no shim could be started ahead"))
+                .ok();
         }
     }
 
@@ -56,23 +62,38 @@ impl Shims {
     ///
     /// # Errors
     /// There is none and none can be started.
-    pub(crate) async fn look_after(self: &Arc<Self>, folder: &Path) -> Result<(i32, ChildStdout), Obstacle> {
+    pub(crate) async fn look_after(
+        self: &Arc<Self>,
+        folder: &Path,
+    ) -> Result<(i32, ChildStdout), Obstacle> {
         let told = match self.told_ahead(folder).await {
             Some(told) => Ok(told),
             None => self.told_now(folder).await,
         };
-        let (pid, voice) = told.map_err(|error| Obstacle::Machine(format!("{} cannot be started: {error}", self.program.display())))?;
+        let (pid, voice) = told.map_err(|error| {
+            Obstacle::Machine(format!(
+                "{} cannot be started: {error}",
+                self.program.display()
+            ))
+        })?;
         let shims = Arc::clone(self);
         tokio::spawn(async move {
             tokio::time::sleep(PAUSE).await;
             shims.prepare();
         });
-        Ok((pid, voice.ok_or_else(|| Obstacle::Machine("the shim has no standard output".to_owned()))?))
+        Ok((
+            pid,
+            voice.ok_or_else(|| Obstacle::Machine("the shim has no standard output".to_owned()))?,
+        ))
     }
 
     /// `None` where none waits, or somebody has killed it.
     async fn told_ahead(&self, folder: &Path) -> Option<(i32, Option<ChildStdout>)> {
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut ahead = self
+            .ahead
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()?;
         let told = ahead.tell(folder).await;
         let released = ahead.release();
         told.is_ok().then_some(released)
@@ -87,7 +108,11 @@ impl Shims {
 
     fn start(&self) -> io::Result<Shim> {
         let mut command = tokio::process::Command::new(&self.program);
-        command.arg(SHIM_ARGUMENT).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .arg(SHIM_ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         for name in REMOVED {
             command.env_remove(name);
         }
@@ -96,7 +121,10 @@ impl Shims {
         command.wrap(ProcessSession);
         let started = tree::spawn_main(|| {
             let child = command.spawn()?.into_inner();
-            let pid = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+            let pid = child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .unwrap_or_default();
             Ok::<_, io::Error>((child, pid))
         });
         started.map(|(child, pid)| Shim { pid, child })
@@ -106,7 +134,11 @@ impl Shims {
 impl Shim {
     async fn tell(&mut self, folder: &Path) -> io::Result<()> {
         let order = [folder.as_os_str().as_bytes(), &[ORDER_END]].concat();
-        let orders = self.child.stdin().as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let orders = self
+            .child
+            .stdin()
+            .as_mut()
+            .ok_or(io::ErrorKind::BrokenPipe)?;
         orders.write_all(&order).await?;
         orders.flush().await
     }

@@ -48,12 +48,14 @@ impl Program {
     /// Says so where the shim was killed, and whether all that the program has started can be found without it.
     pub(crate) fn shim_was_killed(&self) -> Option<&'static str> {
         self.tree.orphans_since?;
-        Some(if self.tree.cgroup.is_some() || (self.is_ours && tree::adopts_orphans()) {
-            "the process that looks after its program (sweep-shim) was killed: the program is ended, and all that it has started"
-        } else {
-            "the process that looks after its program (sweep-shim) was killed, and this agent did not start it: the program is ended, but a process of it that \
+        Some(
+            if self.tree.cgroup.is_some() || (self.is_ours && tree::adopts_orphans()) {
+                "the process that looks after its program (sweep-shim) was killed: the program is ended, and all that it has started"
+            } else {
+                "the process that looks after its program (sweep-shim) was killed, and this agent did not start it: the program is ended, but a process of it that \
              has left its session and cleared its environment cannot be found; look for one with `ps`"
-        })
+            },
+        )
     }
 
     /// Whether its shim lives, which may have output to write down.
@@ -78,7 +80,14 @@ impl Program {
     /// abandoned and called again.
     pub(crate) async fn word(&mut self) -> Word {
         let (known, begun) = (self.folder.clone(), self.begun);
-        let written = || if begun { None } else { launch::read_started(&known) }.or_else(|| launch::read_end(&known));
+        let written = || {
+            if begun {
+                None
+            } else {
+                launch::read_started(&known)
+            }
+            .or_else(|| launch::read_end(&known))
+        };
         loop {
             match self.next(written).await {
                 Some(Word::Started { pid, moment }) if !begun => {
@@ -100,7 +109,9 @@ impl Program {
                     return serde_json::from_str(&line).ok();
                 }
                 // It has died, and perhaps its program lives.
-                self.source = ProgramSource::Folder(launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody));
+                self.source = ProgramSource::Folder(
+                    launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody),
+                );
                 None
             }
             ProgramSource::Folder(shim) => {
@@ -126,10 +137,20 @@ impl Program {
 ///
 /// # Errors
 /// See [`Obstacle`].
-pub(crate) async fn spawn(shims: &Arc<Shims>, folder: &Path, launch: &Launch) -> Result<Program, Obstacle> {
-    launch.write(folder).map_err(|error| Obstacle::Machine(format!("{}: {error}", folder.display())))?;
+pub(crate) async fn spawn(
+    shims: &Arc<Shims>,
+    folder: &Path,
+    launch: &Launch,
+) -> Result<Program, Obstacle> {
+    launch
+        .write(folder)
+        .map_err(|error| Obstacle::Machine(format!("{}: {error}", folder.display())))?;
     let (pid, voice) = shims.look_after(folder).await?;
-    let tree = Tree { shim: pid, marker: launch.marker.clone(), ..Tree::default() };
+    let tree = Tree {
+        shim: pid,
+        marker: launch.marker.clone(),
+        ..Tree::default()
+    };
     Ok(Program {
         folder: folder.to_owned(),
         source: ProgramSource::Voice(BufReader::new(voice).lines()),
@@ -143,11 +164,26 @@ pub(crate) async fn spawn(shims: &Arc<Shims>, folder: &Path, launch: &Launch) ->
 pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
     let launch = Launch::read(folder).ok()?;
     let shim = launch::read_shim(folder)?;
-    let tree = Tree { shim: shim.pid, marker: launch.marker, cgroup: launch::read_cgroup(folder), ..Tree::default() };
+    let tree = Tree {
+        shim: shim.pid,
+        marker: launch.marker,
+        cgroup: launch::read_cgroup(folder),
+        ..Tree::default()
+    };
     // Its number may be another process's by now.
-    let tree = if shim.is_alive() { tree } else { Tree { shim: 0, ..tree } };
+    let tree = if shim.is_alive() {
+        tree
+    } else {
+        Tree { shim: 0, ..tree }
+    };
     Some((
-        Program { folder: folder.to_owned(), source: ProgramSource::Folder(shim), tree, begun: false, is_ours: false },
+        Program {
+            folder: folder.to_owned(),
+            source: ProgramSource::Folder(shim),
+            tree,
+            begun: false,
+            is_ours: false,
+        },
         launch.command.argv,
     ))
 }
@@ -156,18 +192,28 @@ pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
 ///
 /// # Errors
 /// See [`Obstacle`].
-pub(crate) fn resolve(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<LaunchCommand, Obstacle> {
+pub(crate) fn resolve(
+    argv: &[String],
+    script: Option<usize>,
+    workdir: &Path,
+) -> Result<LaunchCommand, Obstacle> {
     let Some(first) = argv.first() else {
-        let message = "the command is empty once its macros are expanded; `command:` has to name a program";
+        let message =
+            "the command is empty once its macros are expanded; `command:` has to name a program";
         return Err(Obstacle::Configuration(message.to_owned()));
     };
     if let Some(item) = argv.iter().find(|item| item.contains('\0')) {
-        let message = format!("the argument {item:?} holds a NUL character, which no argument can; `${{args_json_file}}` can carry it");
+        let message = format!(
+            "the argument {item:?} holds a NUL character, which no argument can; `${{args_json_file}}` can carry it"
+        );
         return Err(Obstacle::Configuration(message));
     }
     let executable = find_program(first, workdir).map_err(Obstacle::Machine)?;
     check_what_follows(argv, script, workdir).map_err(Obstacle::Machine)?;
-    Ok(LaunchCommand { executable, argv: argv.to_vec() })
+    Ok(LaunchCommand {
+        executable,
+        argv: argv.to_vec(),
+    })
 }
 
 /// Returns whether a program of that name is on the PATH.
@@ -177,41 +223,68 @@ pub(crate) fn on_path(name: &str) -> bool {
 
 /// `env` and interpreters start even where what they are asked to run does not exist. That is the machine's fault and not the configuration's, so
 /// it is looked at before.
-fn check_what_follows(argv: &[String], script: Option<usize>, workdir: &Path) -> Result<(), String> {
+fn check_what_follows(
+    argv: &[String],
+    script: Option<usize>,
+    workdir: &Path,
+) -> Result<(), String> {
     if argv.first().is_some_and(|first| first == "/usr/bin/env") {
-        let mut rest = argv[1..].iter().skip_while(|item| item.contains('=') && !item.starts_with('-'));
+        let mut rest = argv[1..]
+            .iter()
+            .skip_while(|item| item.contains('=') && !item.starts_with('-'));
         if let Some(program) = rest.next().filter(|item| !item.starts_with('-')) {
             find_program(program, workdir)?;
         }
     }
-    let Some(script) = script.and_then(|index| argv.get(index)) else { return Ok(()) };
+    let Some(script) = script.and_then(|index| argv.get(index)) else {
+        return Ok(());
+    };
     if workdir.join(script).exists() {
         return Ok(());
     }
-    Err(format!("there is no `{script}` in {}; start the agent where the program lies, or give --workdir", workdir.display()))
+    Err(format!(
+        "there is no `{script}` in {}; start the agent where the program lies, or give --workdir",
+        workdir.display()
+    ))
 }
 
 fn find_program(name: &str, workdir: &Path) -> Result<PathBuf, String> {
     if name.contains('/') {
         let path = workdir.join(name);
         return match fs::metadata(&path) {
-            Ok(found) if found.is_dir() => Err(format!("{} is a folder, not a program", path.display())),
+            Ok(found) if found.is_dir() => {
+                Err(format!("{} is a folder, not a program", path.display()))
+            }
             Ok(_) if is_executable(&path) => Ok(path),
-            Ok(_) => Err(format!("{} is not executable; try `chmod +x {name}`", path.display())),
-            Err(error) => Err(format!("{}: {error}; relative names start from --workdir", path.display())),
+            Ok(_) => Err(format!(
+                "{} is not executable; try `chmod +x {name}`",
+                path.display()
+            )),
+            Err(error) => Err(format!(
+                "{}: {error}; relative names start from --workdir",
+                path.display()
+            )),
         };
     }
     if let Some(path) = search_path(name) {
         return Ok(path);
     }
-    let hint = if workdir.join(name).exists() { format!("; it is in the working folder: did you mean `./{name}`?") } else { String::new() };
+    let hint = if workdir.join(name).exists() {
+        format!("; it is in the working folder: did you mean `./{name}`?")
+    } else {
+        String::new()
+    };
     let searched = std::env::var("PATH").unwrap_or_default();
-    Err(format!("there is no program `{name}` on the PATH of this machine{hint} (looked in {searched})"))
+    Err(format!(
+        "there is no program `{name}` on the PATH of this machine{hint} (looked in {searched})"
+    ))
 }
 
 fn search_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| is_executable(path))
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|path| is_executable(path))
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -47,7 +47,9 @@ pub(crate) fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     match nix::sys::prctl::set_child_subreaper(true) {
         Ok(()) => ADOPTS.store(true, Ordering::Relaxed),
-        Err(error) => tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends"),
+        Err(error) => {
+            tracing::warn!(%error, "orphans of programs cannot be adopted: some may be missed when an attempt ends");
+        }
     }
 }
 
@@ -72,7 +74,9 @@ pub(crate) fn spawn_main<T, E>(spawn: impl FnOnce() -> Result<(T, i32), E>) -> R
 
 /// Notes that a program has been waited for.
 pub(crate) fn forget_main(pid: i32) {
-    MAIN.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
+    MAIN.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&pid);
 }
 
 impl Tree {
@@ -101,13 +105,23 @@ impl Tree {
     /// were: a shell that waits for the program hands no signal on. Looks at the whole process table: for a blocking thread.
     pub(crate) fn signal_handlers(&self, signal: Signal) -> usize {
         let handlers = self.handlers(signal);
-        let receivers = if handlers.contains(&self.main) { BTreeSet::from([self.main]) } else { handlers };
-        receivers.into_iter().filter(|pid| kill(Pid::from_raw(*pid), signal).is_ok()).count()
+        let receivers = if handlers.contains(&self.main) {
+            BTreeSet::from([self.main])
+        } else {
+            handlers
+        };
+        receivers
+            .into_iter()
+            .filter(|pid| kill(Pid::from_raw(*pid), signal).is_ok())
+            .count()
     }
 
     #[cfg(target_os = "linux")]
     fn handlers(&self, signal: Signal) -> BTreeSet<i32> {
-        self.living().into_iter().filter(|pid| linux::handles(*pid, signal)).collect()
+        self.living()
+            .into_iter()
+            .filter(|pid| linux::handles(*pid, signal))
+            .collect()
     }
 
     /// Whether a process handles a signal cannot be seen.
@@ -126,7 +140,11 @@ impl Tree {
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn living(&self) -> BTreeSet<i32> {
         let group = Pid::from_raw(-self.main);
-        if kill(group, None).is_ok() { BTreeSet::from([-self.main]) } else { BTreeSet::new() }
+        if kill(group, None).is_ok() {
+            BTreeSet::from([-self.main])
+        } else {
+            BTreeSet::new()
+        }
     }
 }
 
@@ -155,9 +173,14 @@ mod linux {
     }
 
     pub(super) fn process_table() -> Vec<ProcessEntry> {
-        let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
+        let Ok(folder) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
         let pids = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter_map(|pid| parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)).collect()
+        pids.filter_map(|pid| {
+            parse_stat(pid, &fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+        })
+        .collect()
     }
 
     /// `pid (name) state ppid pgrp session …`; the name may hold anything, also `) R 1`.
@@ -167,19 +190,35 @@ mod linux {
         let parent = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
         let start = fields.nth(15)?.parse().ok()?;
-        Some(ProcessEntry { pid, parent, session, start, dead })
+        Some(ProcessEntry {
+            pid,
+            parent,
+            session,
+            start,
+            dead,
+        })
     }
 
     pub(super) fn members(tree: &Tree, table: &[ProcessEntry]) -> BTreeSet<i32> {
         let own = own_pid();
         let own_session = getsid(None).map(Pid::as_raw).unwrap_or_default();
         let started = MAIN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let inside = tree.cgroup.as_deref().map(cgroup::processes).unwrap_or_default();
+        let inside = tree
+            .cgroup
+            .as_deref()
+            .map(cgroup::processes)
+            .unwrap_or_default();
         let is_orphan = |entry: &ProcessEntry| {
             let is_late = tree.orphans_since.is_some_and(|since| entry.start >= since);
-            is_late && entry.parent == own && entry.session != own_session && !started.contains(&entry.pid)
+            is_late
+                && entry.parent == own
+                && entry.session != own_session
+                && !started.contains(&entry.pid)
         };
-        let living: Vec<_> = table.iter().filter(|entry| !entry.dead && entry.pid != own && entry.pid != tree.shim).collect();
+        let living: Vec<_> = table
+            .iter()
+            .filter(|entry| !entry.dead && entry.pid != own && entry.pid != tree.shim)
+            .collect();
         let root = |entry: &&&ProcessEntry| {
             inside.contains(&entry.pid)
                 || (tree.main > 0 && entry.session == tree.main)
@@ -187,7 +226,8 @@ mod linux {
                 || is_orphan(entry)
                 || carries(entry.pid, &tree.marker)
         };
-        let mut members: BTreeSet<i32> = living.iter().filter(root).map(|entry| entry.pid).collect();
+        let mut members: BTreeSet<i32> =
+            living.iter().filter(root).map(|entry| entry.pid).collect();
         loop {
             let children: Vec<_> = living
                 .iter()
@@ -203,9 +243,13 @@ mod linux {
 
     /// Returns whether a process has a handler for a signal, or waits for it.
     pub(super) fn handles(pid: i32, signal: Signal) -> bool {
-        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+            return false;
+        };
         let has = |name: &str| {
-            let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix(name)?.trim(), 16).ok());
+            let mask = status
+                .lines()
+                .find_map(|line| u64::from_str_radix(line.strip_prefix(name)?.trim(), 16).ok());
             mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
         };
         // Some block a signal and fetch it.
@@ -213,7 +257,9 @@ mod linux {
     }
 
     fn carries(pid: i32, marker: &str) -> bool {
-        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else {
+            return false;
+        };
         environment
             .split(|byte| *byte == 0)
             .filter_map(|variable| variable.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"="))
@@ -225,9 +271,12 @@ mod linux {
         let own = own_pid();
         let session = getsid(None).map(Pid::as_raw).unwrap_or_default();
         let main = MAIN.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in
-            table.iter().filter(|entry| entry.dead && entry.parent == own && entry.session != session && !main.contains(&entry.pid))
-        {
+        for entry in table.iter().filter(|entry| {
+            entry.dead
+                && entry.parent == own
+                && entry.session != session
+                && !main.contains(&entry.pid)
+        }) {
             // The first one has reaped it.
             let _ = waitpid(Pid::from_raw(entry.pid), Some(WaitPidFlag::WNOHANG));
         }
@@ -243,13 +292,32 @@ mod linux {
 
         #[test]
         fn a_name_cannot_forge_its_line() {
-            let entry = parse_stat(7, "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1 8 9 10 11 12 13 14 15 16 17 18 19 20 4711 22").unwrap();
-            assert_eq!(entry, ProcessEntry { pid: 7, parent: 5, session: 42, start: 4711, dead: true });
+            let entry = parse_stat(
+                7,
+                "7 (a) R 1 1 1 (b) Z 5 6 42 0 -1 8 9 10 11 12 13 14 15 16 17 18 19 20 4711 22",
+            )
+            .unwrap();
+            assert_eq!(
+                entry,
+                ProcessEntry {
+                    pid: 7,
+                    parent: 5,
+                    session: 42,
+                    start: 4711,
+                    dead: true
+                }
+            );
         }
 
         #[test]
         fn descendants_in_other_sessions_are_members() {
-            let entry = |pid, parent, session| ProcessEntry { pid, parent, session, start: 50, dead: false };
+            let entry = |pid, parent, session| ProcessEntry {
+                pid,
+                parent,
+                session,
+                start: 50,
+                dead: false,
+            };
             let table = [
                 entry(1_000_003, 1_000_002, 9),
                 entry(1_000_002, 1_000_001, 1_000_002),
@@ -258,15 +326,30 @@ mod linux {
                 entry(1_000_005, 1_000_009, 1_000_005),
                 entry(1_000_009, 1, 1_000_009),
             ];
-            let tree = Tree { main: 1_000_001, shim: 1_000_009, marker: "x".to_owned(), ..Tree::default() };
+            let tree = Tree {
+                main: 1_000_001,
+                shim: 1_000_009,
+                marker: "x".to_owned(),
+                ..Tree::default()
+            };
             let expected = BTreeSet::from([1_000_001, 1_000_002, 1_000_003, 1_000_005]);
-            assert_eq!(members(&tree, &table), expected, "the shim's orphans, and not the shim");
+            assert_eq!(
+                members(&tree, &table),
+                expected,
+                "the shim's orphans, and not the shim"
+            );
         }
 
         #[test]
         fn orphans_of_a_shim_that_was_killed_are_members_once_they_are_younger_than_it() {
             let own_session = getsid(None).unwrap().as_raw();
-            let entry = |pid, parent, session, start| ProcessEntry { pid, parent, session, start, dead: false };
+            let entry = |pid, parent, session, start| ProcessEntry {
+                pid,
+                parent,
+                session,
+                start,
+                dead: false,
+            };
             let table = [
                 // An orphan and its child, one that is older than the shim, and what this process has started itself.
                 entry(1_000_001, own_pid(), 1_000_001, 60),
@@ -274,10 +357,19 @@ mod linux {
                 entry(1_000_003, own_pid(), 1_000_003, 40),
                 entry(1_000_004, own_pid(), own_session, 80),
             ];
-            let tree = Tree { marker: "x".to_owned(), ..Tree::default() };
+            let tree = Tree {
+                marker: "x".to_owned(),
+                ..Tree::default()
+            };
             assert_eq!(members(&tree, &table), BTreeSet::new(), "its shim lives");
-            let tree = Tree { orphans_since: Some(50), ..tree };
-            assert_eq!(members(&tree, &table), BTreeSet::from([1_000_001, 1_000_002]));
+            let tree = Tree {
+                orphans_since: Some(50),
+                ..tree
+            };
+            assert_eq!(
+                members(&tree, &table),
+                BTreeSet::from([1_000_001, 1_000_002])
+            );
         }
     }
 }

@@ -44,41 +44,64 @@ pub(super) fn workplace(job: &Job, place: &AttemptPaths) -> Workplace {
         sweep: job.sweep.clone(),
         run: job.run,
         metric_files: job.metric_files.clone(),
-        mlflow_store: ThisMachine.variable(mlflow::VARIABLE).and_then(|uri| mlflow::store_of(&uri, &job.workdir)),
+        mlflow_store: ThisMachine
+            .variable(mlflow::VARIABLE)
+            .and_then(|uri| mlflow::store_of(&uri, &job.workdir)),
     }
 }
 
 /// Makes the folders and files that the program needs. Returns the file that was in place of its checkpoint folder.
-pub(super) fn write_place(job: &Job, place: &AttemptPaths) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
+pub(super) fn write_place(
+    job: &Job,
+    place: &AttemptPaths,
+) -> Result<Option<Obstruction>, (PathBuf, io::Error)> {
     let trouble = |path: &str| {
         let path = PathBuf::from(path);
         |error| (path, error)
     };
-    job.make_folder(Path::new(&place.folder)).map_err(trouble(&place.folder))?;
-    let replaced = job.make_checkpoint_folder(Path::new(&place.checkpoints)).map_err(trouble(&place.checkpoints))?;
+    job.make_folder(Path::new(&place.folder))
+        .map_err(trouble(&place.folder))?;
+    let replaced = job
+        .make_checkpoint_folder(Path::new(&place.checkpoints))
+        .map_err(trouble(&place.checkpoints))?;
     let files = [
         (&place.params_file, argv::params_json(&job.params)),
         (&place.wandb_file, argv::wandb_config(&job.params)),
         (&place.metrics_file, String::new()),
     ];
     for (path, text) in files {
-        private::replace(Path::new(path), text.as_bytes(), Durability::Cached).map_err(trouble(path))?;
+        private::replace(Path::new(path), text.as_bytes(), Durability::Cached)
+            .map_err(trouble(path))?;
     }
     Ok(replaced)
 }
 
 /// Returns the command line of the program.
 pub(super) fn build_argv(job: &Job, place: &AttemptPaths) -> Argv {
-    let template = Template { command: &job.command, program: &job.program, params: &job.params, omits_none: job.omits_none, place };
+    let template = Template {
+        command: &job.command,
+        program: &job.program,
+        params: &job.params,
+        omits_none: job.omits_none,
+        place,
+    };
     argv::build(template, &ThisMachine)
 }
 
 /// Starts the shim that starts the program.
-pub(super) async fn start(shims: &Arc<Shims>, job: &Job, place: &AttemptPaths, argv: &Argv) -> Result<Program, Obstacle> {
+pub(super) async fn start(
+    shims: &Arc<Shims>,
+    job: &Job,
+    place: &AttemptPaths,
+    argv: &Argv,
+) -> Result<Program, Obstacle> {
     if let Some(reason) = &job.obstacle {
         return Err(Obstacle::Machine(reason.clone()));
     }
-    let project = Project { project: &job.project, entity: &job.entity };
+    let project = Project {
+        project: &job.project,
+        entity: &job.entity,
+    };
     let mut variables = argv::variables(place, &job.params, project, &ThisMachine);
     if argv::starts_ranks(&argv.items) {
         variables.remove("WANDB_RUN_ID");
@@ -102,8 +125,14 @@ pub(super) async fn start(shims: &Arc<Shims>, job: &Job, place: &AttemptPaths, a
         output: job.output(),
         grace: job.limits.grace,
         alone: job.alone.clone(),
-        fence: Some(FenceOrder { run_folder: job.run_folder(), attempt: job.attempt }),
-        mlflow: ThisMachine.variable(mlflow::VARIABLE).is_none().then(|| format!("{}-{}", job.sweep, job.run)),
+        fence: Some(FenceOrder {
+            run_folder: job.run_folder(),
+            attempt: job.attempt,
+        }),
+        mlflow: ThisMachine
+            .variable(mlflow::VARIABLE)
+            .is_none()
+            .then(|| format!("{}-{}", job.sweep, job.run)),
     };
     spawn::spawn(shims, &job.folder(), &launch).await
 }

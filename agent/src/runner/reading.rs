@@ -25,10 +25,18 @@ impl WatchedAttempt {
         }
         let seen = self.output.read(last).await?;
         let mut output = seen.printed;
-        let printed: BTreeSet<String> = output.readings.iter().map(|reading| reading.name.clone()).collect();
+        let printed: BTreeSet<String> = output
+            .readings
+            .iter()
+            .map(|reading| reading.name.clone())
+            .collect();
         intake::add_asked(&mut output.readings, self.attempt.objective_name());
-        let is_read = |readings: &[Reading], objective: &str| readings.iter().any(|reading| reading.name == objective);
-        let looks = !self.has_hint && self.attempt.objective().is_none() && !is_read(&output.readings, self.attempt.objective_name());
+        let is_read = |readings: &[Reading], objective: &str| {
+            readings.iter().any(|reading| reading.name == objective)
+        };
+        let looks = !self.has_hint
+            && self.attempt.objective().is_none()
+            && !is_read(&output.readings, self.attempt.objective_name());
         if looks {
             printed.iter().for_each(|name| self.hint_at_name(name));
         }
@@ -53,7 +61,12 @@ impl WatchedAttempt {
         }
         // A pattern or a bar says no step: where a file has the same metric, the file's points count.
         let is_weak = |name: &String| printed.contains(name) && !output.named.contains(name);
-        for reading in output.readings.iter().filter(|reading| !is_weak(&reading.name)).chain(&metrics.readings) {
+        for reading in output
+            .readings
+            .iter()
+            .filter(|reading| !is_weak(&reading.name))
+            .chain(&metrics.readings)
+        {
             remember(&mut self.given, &reading.name);
         }
         self.waiting.extend(output.readings);
@@ -65,7 +78,8 @@ impl WatchedAttempt {
         if last || !self.waits_for_files() {
             for reading in std::mem::take(&mut self.waiting) {
                 self.counts.output += 1;
-                let is_in_files = self.given_by_frameworks.contains(&reading.name) || self.given_by_wandb.contains(&reading.name);
+                let is_in_files = self.given_by_frameworks.contains(&reading.name)
+                    || self.given_by_wandb.contains(&reading.name);
                 if !is_in_files || self.given.contains(&reading.name) {
                     remember(&mut self.given, &reading.name);
                     self.take(reading, self.counts.output > self.skip.output);
@@ -81,9 +95,17 @@ impl WatchedAttempt {
     fn waits_for_files(&mut self) -> bool {
         let sources = [&self.given, &self.given_by_frameworks, &self.given_by_wandb];
         let is_new = |name: &&String| sources.iter().all(|names| !names.contains(*name));
-        let new: BTreeSet<String> = self.waiting.iter().map(|reading| &reading.name).filter(is_new).cloned().collect();
+        let new: BTreeSet<String> = self
+            .waiting
+            .iter()
+            .map(|reading| &reading.name)
+            .filter(is_new)
+            .cloned()
+            .collect();
         let now = self.began.elapsed();
-        let may_come = new.into_iter().any(|name| now < *self.waiting_since.entry(name).or_insert(now) + FILES_DELAY);
+        let may_come = new
+            .into_iter()
+            .any(|name| now < *self.waiting_since.entry(name).or_insert(now) + FILES_DELAY);
         may_come && self.waiting.len() < PENDING_MAX
     }
 
@@ -93,10 +115,14 @@ impl WatchedAttempt {
             return;
         }
         if let Some(words) = self.hints.elsewhere(line) {
-            self.attempt.handle(Input::Unread(words.clone()), self.began.elapsed());
+            self.attempt
+                .handle(Input::Unread(words.clone()), self.began.elapsed());
             self.keep_hint(words);
         } else if let Some(hint) = self.hints.find(line) {
-            self.attempt.handle(Input::Unread(self.hints.remedy(&hint)), self.began.elapsed());
+            self.attempt.handle(
+                Input::Unread(self.hints.remedy(&hint)),
+                self.began.elapsed(),
+            );
             self.keep_hint(self.hints.words(&hint));
         }
     }
@@ -119,9 +145,16 @@ impl WatchedAttempt {
             self.kept_hint = None;
         }
         let has_files = !self.given_by_wandb.is_empty() || !self.given_by_frameworks.is_empty();
-        let delay = if has_files { HINT_DELAY_WITH_FILES } else { HINT_DELAY };
+        let delay = if has_files {
+            HINT_DELAY_WITH_FILES
+        } else {
+            HINT_DELAY
+        };
         let now = self.began.elapsed();
-        if let Some((_, words)) = self.kept_hint.take_if(|(since, _)| at_end || now >= *since + delay) {
+        if let Some((_, words)) = self
+            .kept_hint
+            .take_if(|(since, _)| at_end || now >= *since + delay)
+        {
             let _ = self.seen.try_send(AttemptEvent::Unread(words));
         }
     }
@@ -129,7 +162,9 @@ impl WatchedAttempt {
     /// Reads what is new in files of W&B's library and of frameworks, and returns whether there may be more.
     async fn read_files(&mut self, last: bool) -> bool {
         // What an agent before this one has read of the files comes first, so that a name belongs to the same source again.
-        let mut more = self.again && self.counts.frameworks < self.skip.frameworks && self.read_frameworks(last).await;
+        let mut more = self.again
+            && self.counts.frameworks < self.skip.frameworks
+            && self.read_frameworks(last).await;
         let wandb = self.wandb.read(last).await;
         if let Some(complaint) = wandb.complaint {
             self.note(complaint);
@@ -163,7 +198,8 @@ impl WatchedAttempt {
                 self.note(text);
             } else {
                 self.has_hint = true;
-                self.attempt.handle(Input::Unread(text.clone()), self.began.elapsed());
+                self.attempt
+                    .handle(Input::Unread(text.clone()), self.began.elapsed());
                 let _ = self.seen.try_send(AttemptEvent::Unread(text));
             }
         }
@@ -174,7 +210,9 @@ impl WatchedAttempt {
                 self.take(reading, self.counts.frameworks > self.skip.frameworks);
             }
         }
-        seen.wandb_files.into_iter().for_each(|path| self.wandb.add(path));
+        seen.wandb_files
+            .into_iter()
+            .for_each(|path| self.wandb.add(path));
         seen.more
     }
 
@@ -182,17 +220,29 @@ impl WatchedAttempt {
     pub(super) fn put(&mut self, readings: Vec<Reading>) {
         // What was sent out before counts as read, however far the files have been read again.
         let counts = self.counts.max(self.skip);
-        self.pending.extend(readings.into_iter().map(|reading| Point { reading, wall_ms: wall_ms(), counts }));
+        self.pending
+            .extend(readings.into_iter().map(|reading| Point {
+                reading,
+                wall_ms: wall_ms(),
+                counts,
+            }));
     }
 
     fn take(&mut self, reading: Reading, is_new: bool) {
         if reading.name.starts_with(monitor::PREFIX) {
             self.theirs.insert(reading.name.clone());
         }
-        let input = Input::Metric { name: reading.name.clone(), value: reading.value };
+        let input = Input::Metric {
+            name: reading.name.clone(),
+            value: reading.value,
+        };
         self.attempt.handle(input, self.began.elapsed());
         if is_new {
-            self.pending.push(Point { reading, wall_ms: wall_ms(), counts: self.counts });
+            self.pending.push(Point {
+                reading,
+                wall_ms: wall_ms(),
+                counts: self.counts,
+            });
         }
     }
 }
@@ -204,5 +254,9 @@ fn remember(names: &mut BTreeSet<String>, name: &str) {
 }
 
 fn wall_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
 }

@@ -21,7 +21,10 @@ const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
 const WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given back.
-pub(super) async fn ask(session: &Arc<Session>, level: &mut Level) -> Option<Result<Option<v1::Assignment>, ControllerRefusal>> {
+pub(super) async fn ask(
+    session: &Arc<Session>,
+    level: &mut Level,
+) -> Option<Result<Option<v1::Assignment>, ControllerRefusal>> {
     let asking = Arc::clone(session);
     let mut question = tokio::spawn(async move { acquire(&asking).await });
     tokio::select! {
@@ -47,7 +50,11 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Controller
     loop {
         // The controller says whether the sweep has ended, and gives no run.
         let obstacle = session.obstacle();
-        let code_version = if obstacle.is_none() { session.code_version(CODE_AGE_MAX).await } else { String::new() };
+        let code_version = if obstacle.is_none() {
+            session.code_version(CODE_AGE_MAX).await
+        } else {
+            String::new()
+        };
         let request = v1::AcquireRequest {
             agent_id: session.agent.clone(),
             sweep_id: session.sweep.clone(),
@@ -57,7 +64,10 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Controller
             obstacle: obstacle.clone().unwrap_or_default(),
         };
         let asked = Instant::now();
-        let answer = session.link.until_answered(async |mut client| client.acquire(request.clone()).await).await?;
+        let answer = session
+            .link
+            .until_answered(async |mut client| client.acquire(request.clone()).await)
+            .await?;
         match answer.next {
             // A controller of an earlier version gives one all the same.
             Some(Next::Assignment(assignment)) if obstacle.is_some() => {
@@ -77,17 +87,27 @@ async fn acquire(session: &Session) -> Result<Option<v1::Assignment>, Controller
                 return Ok(None);
             }
             Some(Next::Wait(wait)) => {
-                let (reason, since) = waits.take().filter(|(reason, _)| *reason == wait.reason).unwrap_or((wait.reason, asked));
+                let (reason, since) = waits
+                    .take()
+                    .filter(|(reason, _)| *reason == wait.reason)
+                    .unwrap_or((wait.reason, asked));
                 if since.elapsed() >= WAIT_TOLD_AFTER && obstacle.is_none() {
                     session.tell_waiting(&reason);
                 }
                 waits = Some((reason, since));
             }
-            None => tracing::warn!("the controller's answer is empty; it may be newer than this agent"),
+            None => {
+                tracing::warn!("the controller's answer is empty; it may be newer than this agent");
+            }
         }
         if obstacle.is_some() {
             tokio::time::sleep(ROOM_LOOK).await;
         }
-        tokio::time::sleep(ACQUIRE_PAUSE.saturating_sub(asked.elapsed()).mul_f64(0.5 + chance::fraction())).await;
+        tokio::time::sleep(
+            ACQUIRE_PAUSE
+                .saturating_sub(asked.elapsed())
+                .mul_f64(0.5 + chance::fraction()),
+        )
+        .await;
     }
 }

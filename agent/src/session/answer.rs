@@ -98,7 +98,10 @@ pub(super) fn check(headers: &MetadataMap, own: &str) -> Result<(), CallError> {
 pub(super) fn judge(status: &Status, own: &str) -> CallError {
     #[cfg(feature = "simulation")]
     if weakness::has(Weakness::AnyAnswerEnds) && status.code() != Code::Unavailable {
-        return CallError::Refused(ControllerRefusal { kind: "stale_attempt".to_owned(), message: status.message().to_owned() });
+        return CallError::Refused(ControllerRefusal {
+            kind: "stale_attempt".to_owned(),
+            message: status.message().to_owned(),
+        });
     }
     if let Err(outage) = check(status.metadata(), own) {
         return outage;
@@ -108,14 +111,26 @@ pub(super) fn judge(status: &Status, own: &str) -> CallError {
     match header(status.metadata(), REFUSAL_HEADER) {
         // Nothing was recorded, and later something can be.
         Some("full") => outage(OutageCause::Away, message),
-        Some(kind) => CallError::Refused(ControllerRefusal { kind: kind.to_owned(), message }),
+        Some(kind) => CallError::Refused(ControllerRefusal {
+            kind: kind.to_owned(),
+            message,
+        }),
         None if is_controller && status.code() == Code::Unimplemented => {
             let version = env!("CARGO_PKG_VERSION");
-            let message =
-                format!("the controller is of another version ({message}); this agent is {version}: install the same version on both");
-            CallError::Unexplained(ControllerRefusal { kind: String::new(), message })
+            let message = format!(
+                "the controller is of another version ({message}); this agent is {version}: install the same version on both"
+            );
+            CallError::Unexplained(ControllerRefusal {
+                kind: String::new(),
+                message,
+            })
         }
-        None if is_controller && is_final(status.code()) => CallError::Unexplained(ControllerRefusal { kind: String::new(), message }),
+        None if is_controller && is_final(status.code()) => {
+            CallError::Unexplained(ControllerRefusal {
+                kind: String::new(),
+                message,
+            })
+        }
         None => unanswered(status, is_controller),
     }
 }
@@ -123,7 +138,12 @@ pub(super) fn judge(status: &Status, own: &str) -> CallError {
 fn is_final(code: Code) -> bool {
     matches!(
         code,
-        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition | Code::OutOfRange | Code::Unimplemented
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::Unimplemented
     )
 }
 
@@ -161,7 +181,11 @@ fn header<'a>(headers: &'a MetadataMap, name: &str) -> Option<&'a str> {
 
 /// Says why in a line.
 pub(super) fn reason(status: &Status) -> String {
-    let mut text = if status.message().is_empty() { status.code().description().to_owned() } else { status.message().to_owned() };
+    let mut text = if status.message().is_empty() {
+        status.code().description().to_owned()
+    } else {
+        status.message().to_owned()
+    };
     let mut source = status.source();
     while let Some(error) = source {
         let cause = error.to_string();
@@ -180,7 +204,9 @@ mod tests {
     fn status(code: Code, headers: &[(&'static str, &'static str)]) -> Status {
         let mut status = Status::new(code, "words");
         for (name, value) in headers {
-            status.metadata_mut().insert(*name, tonic::metadata::MetadataValue::from_static(value));
+            status
+                .metadata_mut()
+                .insert(*name, tonic::metadata::MetadataValue::from_static(value));
         }
         status
     }
@@ -189,18 +215,49 @@ mod tests {
     fn only_words_of_the_own_controller_are_refusals() {
         let own = (CONTROLLER_HEADER, "a1");
         let stale = (REFUSAL_HEADER, "stale_attempt");
-        let refused = |kind: &str| ControllerRefusal { kind: kind.to_owned(), message: "words".to_owned() };
+        let refused = |kind: &str| ControllerRefusal {
+            kind: kind.to_owned(),
+            message: "words".to_owned(),
+        };
         let judged = |code, headers: &[_]| judge(&status(code, headers), "a1");
-        assert_eq!(judged(Code::FailedPrecondition, &[own, stale]), CallError::Refused(refused("stale_attempt")));
-        assert_eq!(judged(Code::FailedPrecondition, &[own]), CallError::Unexplained(refused("")));
+        assert_eq!(
+            judged(Code::FailedPrecondition, &[own, stale]),
+            CallError::Refused(refused("stale_attempt"))
+        );
+        assert_eq!(
+            judged(Code::FailedPrecondition, &[own]),
+            CallError::Unexplained(refused(""))
+        );
         for code in [0, 3, 5, 7, 8, 9, 12, 13, 14, 16].map(Code::from_i32) {
-            assert!(matches!(judged(code, &[]), CallError::Outage(_)), "{code:?} without a header");
+            assert!(
+                matches!(judged(code, &[]), CallError::Outage(_)),
+                "{code:?} without a header"
+            );
             let other = judged(code, &[(CONTROLLER_HEADER, "b2"), stale]);
-            let CallError::Outage(Outage { cause: OutageCause::Stranger, reason }) = other else { panic!("{code:?}: {other:?}") };
-            assert!(reason.starts_with("this is controller b2, and this agent and its runs belong to controller a1"), "{reason}");
+            let CallError::Outage(Outage {
+                cause: OutageCause::Stranger,
+                reason,
+            }) = other
+            else {
+                panic!("{code:?}: {other:?}")
+            };
+            assert!(
+                reason.starts_with(
+                    "this is controller b2, and this agent and its runs belong to controller a1"
+                ),
+                "{reason}"
+            );
         }
-        let CallError::Outage(token) = judged(Code::Unauthenticated, &[own]) else { panic!("it is an outage") };
-        assert!(token.cause == OutageCause::Token && token.reason.contains("SWEEP_TOKEN"), "{token:?}");
-        assert_eq!(judged(Code::ResourceExhausted, &[own, (REFUSAL_HEADER, "full")]), outage(OutageCause::Away, "words".to_owned()));
+        let CallError::Outage(token) = judged(Code::Unauthenticated, &[own]) else {
+            panic!("it is an outage")
+        };
+        assert!(
+            token.cause == OutageCause::Token && token.reason.contains("SWEEP_TOKEN"),
+            "{token:?}"
+        );
+        assert_eq!(
+            judged(Code::ResourceExhausted, &[own, (REFUSAL_HEADER, "full")]),
+            outage(OutageCause::Away, "words".to_owned())
+        );
     }
 }

@@ -10,7 +10,12 @@ pub(super) fn id() -> String {
 /// Returns a new id for a request, which begins with the time as a UUID of version 7 does (RFC 9562): replies are kept by these ids, and what is recorded
 /// together then lies together on the controller's disk.
 pub(super) fn request_id() -> String {
-    format!("{:012x}{:016x}{:04x}", milliseconds() & 0xffff_ffff_ffff, bits(), bits() & 0xffff)
+    format!(
+        "{:012x}{:016x}{:04x}",
+        milliseconds() & 0xffff_ffff_ffff,
+        bits(),
+        bits() & 0xffff
+    )
 }
 
 fn milliseconds() -> u64 {
@@ -18,7 +23,11 @@ fn milliseconds() -> u64 {
     if let Some(bits) = seeded::bits() {
         return bits;
     }
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
 }
 
 /// Returns a number from 0 to 1.
@@ -68,6 +77,12 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(3));
         let later = request_id();
         assert!(first.iter().all(|id| id.len() == 32 && *id < later));
-        assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), first.len());
+        assert_eq!(
+            first
+                .iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .len(),
+            first.len()
+        );
     }
 }

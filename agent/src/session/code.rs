@@ -35,15 +35,30 @@ const CHUNK_BYTES: usize = 256 << 10;
 impl Session {
     /// Returns the version of the code that a program would execute now, or would have `max_age` ago; empty where it cannot be told.
     pub(super) async fn code_version(&self, max_age: Duration) -> String {
-        let Some(capture) = self.capture.as_ref().filter(|_| !self.pinned.load(Ordering::Relaxed)) else { return String::new() };
+        let Some(capture) = self
+            .capture
+            .as_ref()
+            .filter(|_| !self.pinned.load(Ordering::Relaxed))
+        else {
+            return String::new();
+        };
         let look = capture.look(max_age).await;
         if let Some(complaint) = look.complaint {
-            self.link.notice(Notice::Note(format!("runs are reported without the version of their code: {complaint}")));
+            self.link.notice(Notice::Note(format!(
+                "runs are reported without the version of their code: {complaint}"
+            )));
         }
-        let Some(snapshot) = look.snapshot else { return String::new() };
+        let Some(snapshot) = look.snapshot else {
+            return String::new();
+        };
         if let Some(before) = &look.instead_of {
-            let news = if before.is_empty() { "code" } else { "the code has changed" };
-            self.link.notice(Notice::Note(format!("{news}: {}", words(&snapshot))));
+            let news = if before.is_empty() {
+                "code"
+            } else {
+                "the code has changed"
+            };
+            self.link
+                .notice(Notice::Note(format!("{news}: {}", words(&snapshot))));
             for note in &snapshot.notes {
                 self.link.notice(Notice::Note(note.clone()));
             }
@@ -59,7 +74,10 @@ impl Session {
 
     /// Records that an attempt begins in the working folder; see [`Capture::begin_attempt`](crate::capture::Capture::begin_attempt).
     pub(super) async fn begin_in_folder(&self) -> Option<RunningAttempt> {
-        let capture = self.capture.as_ref().filter(|_| !self.pinned.load(Ordering::Relaxed))?;
+        let capture = self
+            .capture
+            .as_ref()
+            .filter(|_| !self.pinned.load(Ordering::Relaxed))?;
         capture.begin_attempt().await
     }
 
@@ -72,7 +90,10 @@ impl Session {
     /// changes later is another run's.
     pub(super) async fn code_executed(&self, job: &Job, moment: Option<Duration>) -> String {
         let before = &job.code_version;
-        let (Some(capture), Some(moment), false) = (&self.capture, moment, before.is_empty()) else { return before.clone() };
+        let (Some(capture), Some(moment), false) = (&self.capture, moment, before.is_empty())
+        else {
+            return before.clone();
+        };
         let after = self.code_version(Duration::ZERO).await;
         if after.is_empty() || after == *before {
             return before.clone();
@@ -89,7 +110,10 @@ impl Session {
             }
         }
         // For an agent that comes later. It would only say the version before.
-        let corrected = Job { code_version: after.clone(), ..job.clone() };
+        let corrected = Job {
+            code_version: after.clone(),
+            ..job.clone()
+        };
         if let Err(error) = corrected.write() {
             tracing::warn!(%error, "the code version of an attempt is not written down");
         }
@@ -135,11 +159,18 @@ impl Session {
         let Sending { queue, worker } = &mut book.sending;
         let queue = queue.get_or_insert_with(|| {
             let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-            worker.spawn(tell(Arc::clone(&self.link), Arc::clone(&self.others_told), waiting));
+            worker.spawn(tell(
+                Arc::clone(&self.link),
+                Arc::clone(&self.others_told),
+                waiting,
+            ));
             queue
         });
         if queue.try_send(Telling { request, source }).is_err() {
-            tracing::warn!(version, "{QUEUE_MAX} versions of the code wait for the controller; this one is not told");
+            tracing::warn!(
+                version,
+                "{QUEUE_MAX} versions of the code wait for the controller; this one is not told"
+            );
         }
     }
 }
@@ -148,20 +179,30 @@ impl Session {
 async fn tell(link: Arc<Link>, others_told: Arc<AtomicBool>, mut waiting: mpsc::Receiver<Telling>) {
     let mut complained = false;
     while let Some(Telling { request, source }) = waiting.recv().await {
-        let answer = match link.until_answered_somehow(async |mut client| client.describe_code(request.clone()).await).await {
+        let answer = match link
+            .until_answered_somehow(async |mut client| client.describe_code(request.clone()).await)
+            .await
+        {
             Ok(answer) => answer,
             Err(refused) => {
-                tracing::debug!(reason = refused.message, "the controller was not told of the code");
+                tracing::debug!(
+                    reason = refused.message,
+                    "the controller was not told of the code"
+                );
                 continue;
             }
         };
         // Once: where programs change their own code, agents differ again and again.
         if !answer.others.is_empty() && !others_told.swap(true, Ordering::Relaxed) {
-            link.notice(Notice::Note(format!("other agents work with other code at the same time: {}", answer.others.join("; "))));
+            link.notice(Notice::Note(format!(
+                "other agents work with other code at the same time: {}",
+                answer.others.join("; ")
+            )));
         }
         let version = request.code.map(|code| code.version).unwrap_or_default();
         if let Some(source) = source.filter(|_| answer.wanted)
-            && let Err(complaint) = push(&link, &request.sweep_id, &version, &source, answer.have).await
+            && let Err(complaint) =
+                push(&link, &request.sweep_id, &version, &source, answer.have).await
         {
             // What is wrong with one is mostly wrong with the next one.
             if std::mem::replace(&mut complained, true) {
@@ -184,7 +225,9 @@ pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
     drop(queue);
     let all = async { while worker.join_next().await.is_some() {} };
     if tokio::time::timeout(patience, all).await.is_err() {
-        session.link.notice(Notice::Note("the code could not be sent to the controller before the agent leaves".to_owned()));
+        session.link.notice(Notice::Note(
+            "the code could not be sent to the controller before the agent leaves".to_owned(),
+        ));
     }
 }
 
@@ -192,7 +235,13 @@ pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
 ///
 /// # Errors
 /// It cannot be packed, or the controller does not take it: what a person should know.
-async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, have: Vec<String>) -> Result<(), String> {
+async fn push(
+    link: &Arc<Link>,
+    sweep: &str,
+    version: &str,
+    source: &Source,
+    have: Vec<String>,
+) -> Result<(), String> {
     let (from, name) = (source.clone(), version.to_owned());
     let packed = tokio::task::spawn_blocking(move || {
         let file = from.file()?;
@@ -201,21 +250,45 @@ async fn push(link: &Arc<Link>, sweep: &str, version: &str, source: &Source, hav
     });
     let file = match packed.await {
         Ok(Ok(file)) => file,
-        Ok(Err(error)) => return Err(format!("the code of version {version:.8} cannot be sent: {error}")),
-        Err(error) => return Err(format!("packing the code of version {version:.8} broke off: {error}")),
+        Ok(Err(error)) => {
+            return Err(format!(
+                "the code of version {version:.8} cannot be sent: {error}"
+            ));
+        }
+        Err(error) => {
+            return Err(format!(
+                "packing the code of version {version:.8} broke off: {error}"
+            ));
+        }
     };
-    let mut header =
-        v1::PushCodeHeader { sweep_id: sweep.to_owned(), version: version.to_owned(), upload_id: chance::request_id(), offset: 0 };
+    let mut header = v1::PushCodeHeader {
+        sweep_id: sweep.to_owned(),
+        version: version.to_owned(),
+        upload_id: chance::request_id(),
+        offset: 0,
+    };
     let sent = loop {
-        match link.until_answered_somehow(async |mut client| client.push_code(parts(header.clone(), &file)).await).await {
+        match link
+            .until_answered_somehow(async |mut client| {
+                client.push_code(parts(header.clone(), &file)).await
+            })
+            .await
+        {
             // A call before this one was interrupted, and this is how far it came.
-            Ok(v1::PushCodeResponse { continue_at: Some(offset) }) => header.offset = offset,
+            Ok(v1::PushCodeResponse {
+                continue_at: Some(offset),
+            }) => header.offset = offset,
             Ok(_) => break Ok(()),
             Err(refused) => break Err(refused),
         }
     };
     let _ = tokio::fs::remove_file(&file).await;
-    sent.map_err(|refused| format!("the controller does not keep the code of version {version:.8}: {}", refused.message))
+    sent.map_err(|refused| {
+        format!(
+            "the controller does not keep the code of version {version:.8}: {}",
+            refused.message
+        )
+    })
 }
 
 /// The header and the pieces of a bundle, from the header's offset on.
@@ -223,18 +296,32 @@ fn parts(header: v1::PushCodeHeader, file: &Path) -> ReceiverStream<v1::PushCode
     let (sender, receiver) = mpsc::channel(2);
     let (file, offset) = (file.to_owned(), header.offset);
     tokio::spawn(async move {
-        let _ = sender.send(v1::PushCodeRequest { part: Some(Part::Header(header)) }).await;
-        let Ok(mut bundle) = tokio::fs::File::open(file).await else { return };
+        let _ = sender
+            .send(v1::PushCodeRequest {
+                part: Some(Part::Header(header)),
+            })
+            .await;
+        let Ok(mut bundle) = tokio::fs::File::open(file).await else {
+            return;
+        };
         if bundle.seek(SeekFrom::Start(offset)).await.is_err() {
             return;
         }
         loop {
             let mut chunk = Vec::with_capacity(CHUNK_BYTES);
             // A bundle that ends early is refused over there.
-            match (&mut bundle).take(CHUNK_BYTES as u64).read_to_end(&mut chunk).await {
+            match (&mut bundle)
+                .take(CHUNK_BYTES as u64)
+                .read_to_end(&mut chunk)
+                .await
+            {
                 Ok(read) if read > 0 => {
                     let part = Part::Chunk(chunk);
-                    if sender.send(v1::PushCodeRequest { part: Some(part) }).await.is_err() {
+                    if sender
+                        .send(v1::PushCodeRequest { part: Some(part) })
+                        .await
+                        .is_err()
+                    {
                         return;
                     }
                 }
@@ -282,11 +369,26 @@ mod tests {
     #[test]
     fn a_version_is_told_in_words() {
         let version = "0123456789abcdef".to_owned();
-        let nowhere = Snapshot { version: version.clone(), ..Snapshot::default() };
+        let nowhere = Snapshot {
+            version: version.clone(),
+            ..Snapshot::default()
+        };
         assert_eq!(words(&nowhere), "version 01234567, not committed");
-        let clean = Snapshot { version, commit: "fedcba9876543210".to_owned(), branch: "main".to_owned(), ..Snapshot::default() };
+        let clean = Snapshot {
+            version,
+            commit: "fedcba9876543210".to_owned(),
+            branch: "main".to_owned(),
+            ..Snapshot::default()
+        };
         assert_eq!(words(&clean), "version 01234567, main at fedcba98");
-        let dirty = Snapshot { branch: String::new(), changed: (1, 10, 2), ..clean };
-        assert_eq!(words(&dirty), "version 01234567, commit fedcba98 and 1 uncommitted file (+10 -2)");
+        let dirty = Snapshot {
+            branch: String::new(),
+            changed: (1, 10, 2),
+            ..clean
+        };
+        assert_eq!(
+            words(&dirty),
+            "version 01234567, commit fedcba98 and 1 uncommitted file (+10 -2)"
+        );
     }
 }

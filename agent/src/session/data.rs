@@ -20,16 +20,30 @@ impl Session {
     }
 
     async fn look_at(&self, program: &Program) {
-        let Some(observer) = &self.observer else { return };
+        let Some(observer) = &self.observer else {
+            return;
+        };
         let sources = program.data.clone();
         if sources.is_empty() {
-            observer.data.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            observer
+                .data
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
             return;
         }
         let keeper = Arc::clone(&observer.keeper);
-        let looking = tokio::task::spawn_blocking(move || keeper.lock().unwrap_or_else(PoisonError::into_inner).look(&sources));
+        let looking = tokio::task::spawn_blocking(move || {
+            keeper
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .look(&sources)
+        });
         let Ok(found) = looking.await else { return };
-        let before = std::mem::replace(&mut *observer.data.lock().unwrap_or_else(PoisonError::into_inner), found.clone());
+        let before = std::mem::replace(
+            &mut *observer.data.lock().unwrap_or_else(PoisonError::into_inner),
+            found.clone(),
+        );
         for set in found {
             match before.iter().find(|known| known.name == set.name) {
                 Some(known) if known.digest == set.digest && known.note == set.note => {}
@@ -41,13 +55,28 @@ impl Session {
 
 /// Says what a data set is, for a person.
 fn words(set: &DataSet, known: bool) -> String {
-    let news = if known { "the data has changed" } else { "data" };
-    let note = if set.note.is_empty() { String::new() } else { format!("; {}", set.note) };
-    let name = if set.name == set.location { set.name.clone() } else { format!("{} ({})", set.name, set.location) };
+    let news = if known {
+        "the data has changed"
+    } else {
+        "data"
+    };
+    let note = if set.note.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", set.note)
+    };
+    let name = if set.name == set.location {
+        set.name.clone()
+    } else {
+        format!("{} ({})", set.name, set.location)
+    };
     match set.digest.get(..8) {
         Some(digest) => {
             let plural = if set.files == 1 { "" } else { "s" };
-            format!("{news}: {name} is {digest}, {} file{plural} by {}{note}", set.files, set.basis)
+            format!(
+                "{news}: {name} is {digest}, {} file{plural} by {}{note}",
+                set.files, set.basis
+            )
         }
         None => format!("{news}: {name} cannot be told: {}", set.note),
     }

@@ -28,7 +28,10 @@ impl Observer {
     pub(super) fn new(host: String, options: &AgentOptions) -> Self {
         Self {
             surveyor: Arc::new(Surveyor::new(host, Arc::clone(&options.driver))),
-            keeper: Arc::new(Mutex::new(DataKeeper::new(options.workdir.clone(), &options.runs_dir))),
+            keeper: Arc::new(Mutex::new(DataKeeper::new(
+                options.workdir.clone(),
+                &options.runs_dir,
+            ))),
             workdir: options.workdir.clone(),
             data: Mutex::default(),
             told: tokio::sync::Mutex::default(),
@@ -38,8 +41,16 @@ impl Observer {
     /// Tells the controller what a command is executed in, unless it knows. A controller that does not take it loses that, and no run.
     pub(super) async fn describe(&self, link: &Link, job: &Job, command: &[String]) {
         let mut told = self.told.lock().await;
-        let (surveyor, command, workdir) = (Arc::clone(&self.surveyor), command.to_vec(), self.workdir.clone());
-        let data = self.data.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (surveyor, command, workdir) = (
+            Arc::clone(&self.surveyor),
+            command.to_vec(),
+            self.workdir.clone(),
+        );
+        let data = self
+            .data
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let looking = tokio::task::spawn_blocking(move || surveyor.look(&command, &workdir, data));
         let environment = match looking.await {
             Ok(environment) => environment,
@@ -55,9 +66,17 @@ impl Observer {
             environment: Some(environment.into()),
             request_id: chance::request_id(),
         };
-        match link.until_answered_somehow(async |mut client| client.describe_environment(request.clone()).await).await {
+        match link
+            .until_answered_somehow(async |mut client| {
+                client.describe_environment(request.clone()).await
+            })
+            .await
+        {
             Ok(_) => {}
-            Err(refused) => tracing::debug!(reason = refused.message, "the controller was not told of the environment"),
+            Err(refused) => tracing::debug!(
+                reason = refused.message,
+                "the controller was not told of the environment"
+            ),
         }
         *told = digest;
     }

@@ -41,7 +41,12 @@ struct Holding {
 
 impl Holdings {
     /// Adds an attempt.
-    pub(super) fn add(&mut self, attempt: HeldAttempt, numbers: AttemptNumbers, record_json: String) {
+    pub(super) fn add(
+        &mut self,
+        attempt: HeldAttempt,
+        numbers: AttemptNumbers,
+        record_json: String,
+    ) {
         let holding = self.attempts.entry(attempt).or_default();
         (holding.numbers, holding.record_json) = (numbers, record_json);
     }
@@ -55,7 +60,9 @@ impl Holdings {
 
     /// Says how what the controller wants of an attempt reaches it.
     pub(super) fn connect(&mut self, attempt: &HeldAttempt, wants: mpsc::UnboundedSender<Want>) {
-        let Some(holding) = self.attempts.get_mut(attempt) else { return };
+        let Some(holding) = self.attempts.get_mut(attempt) else {
+            return;
+        };
         if let Some(want) = holding.wanted.take() {
             let _ = wants.send(want);
         }
@@ -65,7 +72,10 @@ impl Holdings {
     /// Says where the points of an attempt are. Returns what a person should know.
     pub(super) fn attach(&mut self, attempt: &HeldAttempt, spool: &Arc<Spool>) -> Option<String> {
         let holding = self.attempts.get_mut(attempt)?;
-        let note = holding.points.take().and_then(|points| rewind(spool, points));
+        let note = holding
+            .points
+            .take()
+            .and_then(|points| rewind(spool, points));
         holding.spool = Some(Arc::clone(spool));
         note
     }
@@ -84,25 +94,50 @@ impl Holdings {
 
     /// Returns the attempts that a registration or a heartbeat names.
     pub(super) fn listed(&self) -> Vec<HeldAttempt> {
-        self.attempts.iter().filter(|(_, holding)| !holding.is_closed).map(|(attempt, _)| attempt.clone()).collect()
+        self.attempts
+            .iter()
+            .filter(|(_, holding)| !holding.is_closed)
+            .map(|(attempt, _)| attempt.clone())
+            .collect()
     }
 
     /// Returns the numbers by which the controller knows an attempt.
     pub(super) fn numbers(&self, attempt: &HeldAttempt) -> AttemptNumbers {
-        self.attempts.get(attempt).map_or(attempt.numbers(), |holding| holding.numbers)
+        self.attempts
+            .get(attempt)
+            .map_or(attempt.numbers(), |holding| holding.numbers)
     }
 
     /// Returns an attempt as a registration names it.
     pub(super) fn live(&self, attempt: &HeldAttempt) -> v1::LiveAttempt {
-        let AttemptNumbers { run, attempt: number } = self.numbers(attempt);
-        let text = |of: fn(&Holding) -> &String| self.attempts.get(attempt).map(|holding| of(holding).clone()).unwrap_or_default();
-        let (record_json, unread) = (text(|holding| &holding.record_json), text(|holding| &holding.unread));
-        v1::LiveAttempt { run, attempt: number, incarnation: attempt.incarnation.clone(), record_json, unread }
+        let AttemptNumbers {
+            run,
+            attempt: number,
+        } = self.numbers(attempt);
+        let text = |of: fn(&Holding) -> &String| {
+            self.attempts
+                .get(attempt)
+                .map(|holding| of(holding).clone())
+                .unwrap_or_default()
+        };
+        let (record_json, unread) = (
+            text(|holding| &holding.record_json),
+            text(|holding| &holding.unread),
+        );
+        v1::LiveAttempt {
+            run,
+            attempt: number,
+            incarnation: attempt.incarnation.clone(),
+            record_json,
+            unread,
+        }
     }
 
     /// Passes on what the controller wants of an attempt.
     pub(super) fn direct(&mut self, attempt: &HeldAttempt, directive: v1::Directive) {
-        let (Some(holding), Some(want)) = (self.attempts.get_mut(attempt), want(directive)) else { return };
+        let (Some(holding), Some(want)) = (self.attempts.get_mut(attempt), want(directive)) else {
+            return;
+        };
         holding.is_closed |= matches!(want, Want::Abandon { .. });
         match &holding.wants {
             // The attempt has ended: there is nothing left to do.
@@ -113,26 +148,43 @@ impl Holdings {
 
     /// Passes on what all attempts are to do.
     pub(super) fn direct_all(&self, want: &Want) {
-        for wants in self.attempts.values().filter_map(|holding| holding.wants.as_ref()) {
+        for wants in self
+            .attempts
+            .values()
+            .filter_map(|holding| holding.wants.as_ref())
+        {
             let _ = wants.send(want.clone());
         }
     }
 
     /// Returns whether the controller has to be told again that a program has started; once for each registration.
     pub(super) fn take_needs_start(&mut self, attempt: &HeldAttempt) -> bool {
-        self.attempts.get_mut(attempt).is_some_and(|holding| std::mem::take(&mut holding.needs_start))
+        self.attempts
+            .get_mut(attempt)
+            .is_some_and(|holding| std::mem::take(&mut holding.needs_start))
     }
 
     /// Takes in what a registration says of an attempt. Returns what a person should know.
     pub(super) fn apply(&mut self, attempt: &HeldAttempt, known: &v1::HeldAttempt) -> Vec<String> {
         let mut notes = Vec::new();
-        let Some(holding) = self.attempts.get_mut(attempt) else { return notes };
-        let numbers = AttemptNumbers { run: known.run, attempt: known.attempt };
+        let Some(holding) = self.attempts.get_mut(attempt) else {
+            return notes;
+        };
+        let numbers = AttemptNumbers {
+            run: known.run,
+            attempt: known.attempt,
+        };
         if holding.numbers != numbers {
             holding.numbers = numbers;
-            notes.push(format!("the restored controller knows it as run {} attempt {}", numbers.run, numbers.attempt));
+            notes.push(format!(
+                "the restored controller knows it as run {} attempt {}",
+                numbers.run, numbers.attempt
+            ));
             if let Err(error) = numbers.write(&attempt.folder) {
-                notes.push(format!("{}: {error}; if this agent is killed, the next one cannot tell", attempt.folder.display()));
+                notes.push(format!(
+                    "{}: {error}; if this agent is killed, the next one cannot tell",
+                    attempt.folder.display()
+                ));
             }
         }
         holding.needs_start = !known.started;
@@ -152,7 +204,9 @@ fn rewind(spool: &Spool, points: u64) -> Option<String> {
         return None;
     }
     let lost = spool.rewind(points).err()?;
-    Some(format!("the controller was restored and has {points} of its points; the {lost} after them are no longer kept here"))
+    Some(format!(
+        "the controller was restored and has {points} of its points; the {lost} after them are no longer kept here"
+    ))
 }
 
 /// Returns what a directive asks for, `None` to continue.

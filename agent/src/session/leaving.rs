@@ -36,9 +36,18 @@ pub(super) async fn announce(session: Arc<Session>, why: Interrupt) {
     let announcing = async {
         let mut backoff = Backoff::default();
         loop {
-            match session.link.once(async |mut client| client.announce_leaving(request.clone()).await).await {
+            match session
+                .link
+                .once(async |mut client| client.announce_leaving(request.clone()).await)
+                .await
+            {
                 Err(CallError::Outage(_)) => backoff.wait().await,
-                Err(error) => return tracing::debug!(?error, "the controller does not take the announcement that this agent leaves"),
+                Err(error) => {
+                    return tracing::debug!(
+                        ?error,
+                        "the controller does not take the announcement that this agent leaves"
+                    );
+                }
                 Ok(_) => return,
             }
         }
@@ -61,11 +70,19 @@ pub(super) async fn take_away(executor: &dyn Executor, jobs: &[Job]) {
 pub(super) async fn leave(session: &Session, why: Option<Interrupt>) {
     session.ends_because(reason(why));
     let ended_because = session.book().summary.ended_because.clone();
-    let request = v1::LeaveAgentRequest { agent_id: session.agent.clone(), sweep_id: session.sweep.clone(), reason: ended_because };
+    let request = v1::LeaveAgentRequest {
+        agent_id: session.agent.clone(),
+        sweep_id: session.sweep.clone(),
+        reason: ended_because,
+    };
     let leaving = async {
         let mut backoff = Backoff::default();
         loop {
-            match session.link.once(async |mut client| client.leave_agent(request.clone()).await).await {
+            match session
+                .link
+                .once(async |mut client| client.leave_agent(request.clone()).await)
+                .await
+            {
                 Err(CallError::Outage(_)) => backoff.wait().await,
                 // An agent that the controller does not know holds nothing.
                 Err(_) => return v1::LeaveAgentResponse::default(),
@@ -79,7 +96,11 @@ pub(super) async fn leave(session: &Session, why: Option<Interrupt>) {
     settle(summary, why, answer);
 }
 
-fn settle(summary: &mut AgentSummary, why: Option<Interrupt>, answer: Option<v1::LeaveAgentResponse>) {
+fn settle(
+    summary: &mut AgentSummary,
+    why: Option<Interrupt>,
+    answer: Option<v1::LeaveAgentResponse>,
+) {
     let gives_back = matches!(summary.departure, Departure::Preempted | Departure::Stopped);
     if gives_back && summary.ended_because == reason(why) {
         summary.ended_because += match answer {
@@ -87,7 +108,9 @@ fn settle(summary: &mut AgentSummary, why: Option<Interrupt>, answer: Option<v1:
             None => "; the controller did not answer: its runs go back when their leases end",
         };
     } else if answer.is_none() {
-        tracing::warn!("the controller did not answer the agent's good-bye; it will miss it when its lease ends");
+        tracing::warn!(
+            "the controller did not answer the agent's good-bye; it will miss it when its lease ends"
+        );
     }
     summary.quarantine = answer.map(|answer| answer.quarantine).unwrap_or_default();
 }
@@ -110,15 +133,25 @@ mod tests {
     #[test]
     fn runs_went_back_only_if_the_controller_says_so() {
         let said = |why: Option<Interrupt>, answer| {
-            let mut summary = AgentSummary { ended_because: reason(why).to_owned(), departure: why.into(), ..AgentSummary::default() };
+            let mut summary = AgentSummary {
+                ended_because: reason(why).to_owned(),
+                departure: why.into(),
+                ..AgentSummary::default()
+            };
             settle(&mut summary, why, answer);
             summary.ended_because
         };
         let answer = || Some(v1::LeaveAgentResponse::default());
-        assert_eq!(said(Some(Interrupt::Preempt), answer()), "the machine was taken away; its runs went back");
+        assert_eq!(
+            said(Some(Interrupt::Preempt), answer()),
+            "the machine was taken away; its runs went back"
+        );
         let unanswered = "the machine was taken away; the controller did not answer: its runs go back when their leases end";
         assert_eq!(said(Some(Interrupt::Preempt), None), unanswered);
-        assert_eq!(said(Some(Interrupt::Drain), None), "interrupted; what was running has ended");
+        assert_eq!(
+            said(Some(Interrupt::Drain), None),
+            "interrupted; what was running has ended"
+        );
         assert_eq!(said(None, answer()), "there was nothing left to do");
     }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{FinishAttemptRequest, FinishAttemptResponse, RegisterAgentRequest, RegisterAgentResponse};
+use sweep_proto::v1::{
+    FinishAttemptRequest, FinishAttemptResponse, RegisterAgentRequest, RegisterAgentResponse,
+};
 use tokio::sync::{Mutex, Notify, RwLock, mpsc};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -117,14 +119,18 @@ impl Link {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
-        self.judged(call(self.client.clone()).await).map(Response::into_inner)
+        self.judged(call(self.client.clone()).await)
+            .map(Response::into_inner)
     }
 
     /// Judges an answer, and tells a person of the beginning and the end of an outage.
     ///
     /// # Errors
     /// See [`Link::once`].
-    pub(super) fn judged<A>(&self, answer: Result<Response<A>, Status>) -> Result<Response<A>, CallError> {
+    pub(super) fn judged<A>(
+        &self,
+        answer: Result<Response<A>, Status>,
+    ) -> Result<Response<A>, CallError> {
         let own = self.controller();
         let answer = match answer {
             Ok(answer) => check(answer.metadata(), &own).map(|()| answer),
@@ -136,7 +142,9 @@ impl Link {
                 if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_TOLD {
                     let mut told = lock(&self.told);
                     if told.len() < REASONS_TOLD && told.insert(reason.clone()) {
-                        let _ = self.notices.send(Notice::Disconnected { reason: reason.clone() });
+                        let _ = self.notices.send(Notice::Disconnected {
+                            reason: reason.clone(),
+                        });
                     }
                 }
             }
@@ -152,14 +160,27 @@ impl Link {
 
     /// Looks for another token where the controller has refused the present one. With another one, a further try may succeed.
     fn with_another_token(&self, error: CallError) -> CallError {
-        let is_refused = matches!(&error, CallError::Outage(Outage { cause: OutageCause::Token, .. }));
-        let found = if is_refused { bearer(&self.source).ok().flatten() } else { None };
+        let is_refused = matches!(
+            &error,
+            CallError::Outage(Outage {
+                cause: OutageCause::Token,
+                ..
+            })
+        );
+        let found = if is_refused {
+            bearer(&self.source).ok().flatten()
+        } else {
+            None
+        };
         let mut token = lock(&self.token.0);
         if found.is_none() || *token == found {
             return error;
         }
         *token = found;
-        CallError::Outage(Outage { cause: OutageCause::Away, reason: "the controller asks for another token, which was found".to_owned() })
+        CallError::Outage(Outage {
+            cause: OutageCause::Away,
+            reason: "the controller asks for another token, which was found".to_owned(),
+        })
     }
 
     /// Calls until the outcome is known, with the same request each time. An agent that the controller does not know, or not with what it holds,
@@ -167,7 +188,10 @@ impl Link {
     ///
     /// # Errors
     /// The controller refused.
-    pub(super) async fn until_answered<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, ControllerRefusal>
+    pub(super) async fn until_answered<A, F>(
+        &self,
+        call: impl Fn(Client) -> F,
+    ) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -178,14 +202,21 @@ impl Link {
     ///
     /// # Errors
     /// The controller refused, or cannot do this.
-    pub(super) async fn until_answered_somehow<A, F>(&self, call: impl Fn(Client) -> F) -> Result<A, ControllerRefusal>
+    pub(super) async fn until_answered_somehow<A, F>(
+        &self,
+        call: impl Fn(Client) -> F,
+    ) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
         self.repeat(call, true).await
     }
 
-    async fn repeat<A, F>(&self, call: impl Fn(Client) -> F, is_minor: bool) -> Result<A, ControllerRefusal>
+    async fn repeat<A, F>(
+        &self,
+        call: impl Fn(Client) -> F,
+        is_minor: bool,
+    ) -> Result<A, ControllerRefusal>
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
@@ -203,7 +234,8 @@ impl Link {
                 }
                 Err(CallError::Refused(refused)) if refused.asks_to_register() => {
                     registered_again += 1;
-                    if let Err(CallError::Refused(refused)) = self.register_again(generation).await {
+                    if let Err(CallError::Refused(refused)) = self.register_again(generation).await
+                    {
                         return Err(refused);
                     }
                     if registered_again <= REGISTRATIONS_MAX {
@@ -240,19 +272,30 @@ impl Link {
         self.send_registration(&mut registration).await.map(|_| ())
     }
 
-    async fn send_registration(&self, registration: &mut RegisterAgentRequest) -> Result<RegisterAgentResponse, CallError> {
+    async fn send_registration(
+        &self,
+        registration: &mut RegisterAgentRequest,
+    ) -> Result<RegisterAgentResponse, CallError> {
         let _turn = self.turn.write().await;
         let held = self.holdings().listed();
-        registration.attempts = held.iter().map(|attempt| self.holdings().live(attempt)).collect();
+        registration.attempts = held
+            .iter()
+            .map(|attempt| self.holdings().live(attempt))
+            .collect();
         let request = registration.clone();
-        let answer = self.once(async |mut client| client.register_agent(request).await).await?;
+        let answer = self
+            .once(async |mut client| client.register_agent(request).await)
+            .await?;
         // From now on the full id, whatever other sweep may later begin like it or take its name.
         registration.sweep_id.clone_from(&answer.sweep_id);
         lock(&self.controller).clone_from(&answer.controller_id);
         for (attempt, known) in held.iter().zip(&answer.attempts) {
             let notes = self.holdings().apply(attempt, known);
             for note in notes {
-                self.notice(Notice::Note(format!("run {} attempt {}: {note}", attempt.run, attempt.attempt)));
+                self.notice(Notice::Note(format!(
+                    "run {} attempt {}: {note}",
+                    attempt.run, attempt.attempt
+                )));
             }
         }
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -263,9 +306,15 @@ impl Link {
     ///
     /// # Errors
     /// See [`Link::once`].
-    pub(super) async fn finish(&self, held: &HeldAttempt, request: FinishAttemptRequest) -> Result<FinishAttemptResponse, CallError> {
+    pub(super) async fn finish(
+        &self,
+        held: &HeldAttempt,
+        request: FinishAttemptRequest,
+    ) -> Result<FinishAttemptResponse, CallError> {
         let _turn = self.turn.read().await;
-        let answer = self.once(async |mut client| client.finish_attempt(request).await).await?;
+        let answer = self
+            .once(async |mut client| client.finish_attempt(request).await)
+            .await?;
         self.holdings().close(held);
         Ok(answer)
     }
@@ -311,9 +360,12 @@ impl Link {
 /// # Errors
 /// The token holds what no header can.
 fn bearer(source: &TokenSource) -> Result<Option<MetadataValue<Ascii>>, String> {
-    let Some(token) = source.find() else { return Ok(None) };
+    let Some(token) = source.find() else {
+        return Ok(None);
+    };
     let value = format!("Bearer {}", token.trim()).parse();
-    let mut value: MetadataValue<Ascii> = value.map_err(|_| "the token holds characters that no token has; copy it again".to_owned())?;
+    let mut value: MetadataValue<Ascii> = value
+        .map_err(|_| "the token holds characters that no token has; copy it again".to_owned())?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
@@ -330,7 +382,9 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) async fn wait(&mut self) {
-        let longest = BACKOFF_FIRST.saturating_mul(1 << self.waits.min(10)).min(BACKOFF_MAX);
+        let longest = BACKOFF_FIRST
+            .saturating_mul(1 << self.waits.min(10))
+            .min(BACKOFF_MAX);
         self.waits += 1;
         tokio::time::sleep(longest.mul_f64(0.5 + 0.5 * chance::fraction())).await;
     }

@@ -72,7 +72,8 @@ pub(crate) async fn run(
 ) -> Result<AgentSummary, AgentError> {
     let options = absolute(options)?;
     let gpus = slot::find_gpus(&*options.driver);
-    let slots = slot::plan(&gpus, options.slots, options.gpus_per_run).map_err(AgentError::Slots)?;
+    let slots =
+        slot::plan(&gpus, options.slots, options.gpus_per_run).map_err(AgentError::Slots)?;
     tree::adopt_orphans();
     let (level, is_level) = watch::channel(None);
     let (passed, signals) = mpsc::unbounded_channel();
@@ -94,9 +95,25 @@ pub(crate) async fn run(
         std::future::pending::<()>().await;
     };
     let work = async {
-        let Some((session, jobs)) = join(surroundings, options, &slots, gpus.names.len(), notices, is_level.clone()).await? else {
-            let (ended_because, departure) = ("interrupted before it had joined".to_owned(), (*is_level.borrow()).into());
-            return Ok(AgentSummary { ended_because, departure, ..AgentSummary::default() });
+        let Some((session, jobs)) = join(
+            surroundings,
+            options,
+            &slots,
+            gpus.names.len(),
+            notices,
+            is_level.clone(),
+        )
+        .await?
+        else {
+            let (ended_because, departure) = (
+                "interrupted before it had joined".to_owned(),
+                (*is_level.borrow()).into(),
+            );
+            return Ok(AgentSummary {
+                ended_because,
+                departure,
+                ..AgentSummary::default()
+            });
         };
         work(Arc::new(session), slots, jobs, is_level, signals).await
     };
@@ -108,15 +125,24 @@ pub(crate) async fn run(
 
 fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
     for path in [&mut options.workdir, &mut options.runs_dir] {
-        *path = std::path::absolute(&*path).map_err(|source| AgentError::File { path: path.clone(), source })?;
+        *path = std::path::absolute(&*path).map_err(|source| AgentError::File {
+            path: path.clone(),
+            source,
+        })?;
     }
     if let Err(source) = std::fs::read_dir(&options.workdir) {
-        return Err(AgentError::File { path: options.workdir, source });
+        return Err(AgentError::File {
+            path: options.workdir,
+            source,
+        });
     }
     match private::make_root(&options.runs_dir) {
         // It is waited for.
         Err(error) if room::says_full(&error) => Ok(options),
-        Err(source) => Err(AgentError::File { path: options.runs_dir, source }),
+        Err(source) => Err(AgentError::File {
+            path: options.runs_dir,
+            source,
+        }),
         Ok(()) => Ok(options),
     }
 }
@@ -130,20 +156,49 @@ async fn join(
     notices: mpsc::UnboundedSender<Notice>,
     mut level: watch::Receiver<Option<Interrupt>>,
 ) -> Result<Option<(Session, Vec<Job>)>, AgentError> {
-    let Some((handover, left)) = open_handover(&surroundings, &options, &notices, &mut level).await? else { return Ok(None) };
+    let Some((handover, left)) =
+        open_handover(&surroundings, &options, &notices, &mut level).await?
+    else {
+        return Ok(None);
+    };
     let (mut held, mut jobs, lost) = match left {
         Some(left) => take_over(&options, &*surroundings.executor, left).await,
-        None => (Held { agent: chance::id(), sweep: options.sweep.clone(), ..Held::default() }, Vec::new(), Vec::new()),
+        None => (
+            Held {
+                agent: chance::id(),
+                sweep: options.sweep.clone(),
+                ..Held::default()
+            },
+            Vec::new(),
+            Vec::new(),
+        ),
     };
     held.asked.clone_from(&options.sweep);
-    let introduced = introduce(&surroundings, &options, slots.len(), (&mut held, &mut jobs), &notices, &mut level).await?;
-    let Some((link, answer)) = introduced else { return Ok(None) };
+    let introduced = introduce(
+        &surroundings,
+        &options,
+        slots.len(),
+        (&mut held, &mut jobs),
+        &notices,
+        &mut level,
+    )
+    .await?;
+    let Some((link, answer)) = introduced else {
+        return Ok(None);
+    };
     let program = answer.program.unwrap_or_default();
     let pinned = program.code_pinned;
     let patterns = patterns(&program.metric_patterns).map_err(AgentError::Refused)?;
-    link.notice(Notice::Joined { sweep: answer.sweep_id.clone(), slots: slots.len(), gpus });
+    link.notice(Notice::Joined {
+        sweep: answer.sweep_id.clone(),
+        slots: slots.len(),
+        gpus,
+    });
     for job in &jobs {
-        link.notice(Notice::Note(format!("run {} attempt {}: taken over from an agent that was killed", job.run, job.attempt)));
+        link.notice(Notice::Note(format!(
+            "run {} attempt {}: taken over from an agent that was killed",
+            job.run, job.attempt
+        )));
     }
     for note in lost {
         link.notice(Notice::Note(note));
@@ -151,8 +206,12 @@ async fn join(
     held.sweep.clone_from(&answer.sweep_id);
     held.controller.clone_from(&answer.controller_id);
     let sweep_folder = options.runs_dir.join(&answer.sweep_id);
-    folders::write_controller(&options.runs_dir, &answer.sweep_id, &answer.controller_id)
-        .map_err(|source| AgentError::File { path: sweep_folder, source })?;
+    folders::write_controller(&options.runs_dir, &answer.sweep_id, &answer.controller_id).map_err(
+        |source| AgentError::File {
+            path: sweep_folder,
+            source,
+        },
+    )?;
     if private::is_replaceable_by_others(&options.runs_dir) {
         let folder = options.runs_dir.display();
         link.notice(Notice::Note(format!(
@@ -160,16 +219,26 @@ async fn join(
         )));
     }
     let agent = held.agent.clone();
-    let capture = options.captures.then(|| Capture::new(&options, &answer.sweep_id, &program.code_include));
+    let capture = options
+        .captures
+        .then(|| Capture::new(&options, &answer.sweep_id, &program.code_include));
     handover.take(held);
-    let book = Book { tickets: options.count, ..Book::default() };
+    let book = Book {
+        tickets: options.count,
+        ..Book::default()
+    };
     let session = Session {
         link,
         executor: surroundings.executor,
         agent,
         sweep: answer.sweep_id,
         patterns,
-        observer: options.captures.then(|| Arc::new(environment::Observer::new(surroundings.host.clone(), &options))),
+        observer: options.captures.then(|| {
+            Arc::new(environment::Observer::new(
+                surroundings.host.clone(),
+                &options,
+            ))
+        }),
         capture,
         pinned: AtomicBool::new(pinned),
         others_told: Arc::default(),
@@ -191,14 +260,21 @@ async fn open_handover(
     notices: &mpsc::UnboundedSender<Notice>,
     level: &mut Level,
 ) -> Result<Option<(Handover, Option<Held>)>, AgentError> {
-    let trouble = |source| AgentError::File { path: options.runs_dir.join("agents"), source };
+    let trouble = |source| AgentError::File {
+        path: options.runs_dir.join("agents"),
+        source,
+    };
     let waits = Room::new(options.runs_dir.clone());
     loop {
         // Room for its first attempt too: without it there is nothing to do for it here.
         let opened = Handover::open(&options.runs_dir, &surroundings.host, &options.sweep);
         match opened {
             Err(error) if room::says_full(&error) => {
-                waits.look().news.into_iter().for_each(|news| drop(notices.send(Notice::Note(news))));
+                waits
+                    .look()
+                    .news
+                    .into_iter()
+                    .for_each(|news| drop(notices.send(Notice::Note(news))));
                 tokio::select! {
                     () = tokio::time::sleep(ROOM_LOOK) => {}
                     _ = interrupted(level) => return Ok(None),
@@ -235,9 +311,21 @@ async fn introduce(
             holdings.add(job.held(), job.numbers(), job.record_json.clone());
         }
         // Only the controller that assigned them may say anything of the attempts.
-        let controller = if jobs.is_empty() { "" } else { held.controller.as_str() };
+        let controller = if jobs.is_empty() {
+            ""
+        } else {
+            held.controller.as_str()
+        };
         let (channel, token) = (surroundings.controller.clone(), options.token.clone());
-        let link = Link::new(channel, token, controller, registration, holdings, notices.clone()).map_err(AgentError::Unauthorized)?;
+        let link = Link::new(
+            channel,
+            token,
+            controller,
+            registration,
+            holdings,
+            notices.clone(),
+        )
+        .map_err(AgentError::Unauthorized)?;
         let answer = tokio::select! {
             answer = register(&link, !jobs.is_empty(), options.wait) => answer,
             is_taken_away = interrupted(level) => {
@@ -255,31 +343,52 @@ async fn introduce(
                     surroundings.executor.end_all(job.marker()).await;
                 }
                 let asked = options.sweep.clone();
-                *held = Held { agent: chance::id(), sweep: asked.clone(), asked, ..Held::default() };
+                *held = Held {
+                    agent: chance::id(),
+                    sweep: asked.clone(),
+                    asked,
+                    ..Held::default()
+                };
             }
-            Err(error) => return Err(refused(error, options.controller.endpoint.uri().to_string())),
+            Err(error) => {
+                return Err(refused(
+                    error,
+                    options.controller.endpoint.uri().to_string(),
+                ));
+            }
         }
     }
 }
 
 /// Waits for an interrupt; returns whether the machine is taken away.
 async fn interrupted(level: &mut Level) -> bool {
-    level.wait_for(Option::is_some).await.is_ok_and(|level| level.is_some_and(|level| level >= Interrupt::Preempt))
+    level
+        .wait_for(Option::is_some)
+        .await
+        .is_ok_and(|level| level.is_some_and(|level| level >= Interrupt::Preempt))
 }
 
 /// Registers until the controller answers; an agent that holds nothing gives up after `wait`, and after some tries.
-async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::RegisterAgentResponse, CallError> {
+async fn register(
+    link: &Link,
+    holds: bool,
+    wait: Duration,
+) -> Result<v1::RegisterAgentResponse, CallError> {
     let mut backoff = Backoff::default();
     let (began, mut tries) = (tokio::time::Instant::now(), 0);
     loop {
         tries += 1;
         match link.register().await {
             Err(CallError::Outage(outage))
-                if holds || ((tries < FIRST_TRIES || began.elapsed() < wait) && outage.cause != OutageCause::Token) =>
+                if holds
+                    || ((tries < FIRST_TRIES || began.elapsed() < wait)
+                        && outage.cause != OutageCause::Token) =>
             {
                 if tries == 1 && !wait.is_zero() {
                     let seconds = wait.as_secs_f64();
-                    link.notice(Notice::Note(format!("no controller answers; waiting up to {seconds} s for it (--wait)")));
+                    link.notice(Notice::Note(format!(
+                        "no controller answers; waiting up to {seconds} s for it (--wait)"
+                    )));
                 }
                 backoff.wait().await;
             }
@@ -290,7 +399,11 @@ async fn register(link: &Link, holds: bool, wait: Duration) -> Result<v1::Regist
 
 /// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended. Returns also
 /// what a person should know.
-async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: Held) -> (Held, Vec<Job>, Vec<String>) {
+async fn take_over(
+    options: &AgentOptions,
+    executor: &dyn Executor,
+    mut left: Held,
+) -> (Held, Vec<Job>, Vec<String>) {
     let (mut jobs, mut lost) = (Vec::new(), Vec::new());
     for attempt in std::mem::take(&mut left.attempts) {
         let marker = attempt.marker(&left.agent, &left.sweep);
@@ -303,7 +416,10 @@ async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: He
                 if let Err(error) = read
                     && Obstruction::of(&error).is_some()
                 {
-                    lost.push(format!("run {} attempt {} is ended and not taken over: {error}", attempt.run, attempt.attempt));
+                    lost.push(format!(
+                        "run {} attempt {} is ended and not taken over: {error}",
+                        attempt.run, attempt.attempt
+                    ));
                 }
                 executor.end_all(marker).await;
             }
@@ -314,9 +430,16 @@ async fn take_over(options: &AgentOptions, executor: &dyn Executor, mut left: He
 
 fn refused(error: CallError, address: String) -> AgentError {
     match error {
-        CallError::Refused(refused) if refused.is_sweep_over() => AgentError::SweepOver(refused.message),
-        CallError::Refused(refused) | CallError::Unexplained(refused) => AgentError::Refused(refused.message),
-        CallError::Outage(Outage { cause: OutageCause::Token, reason }) => AgentError::Unauthorized(reason),
+        CallError::Refused(refused) if refused.is_sweep_over() => {
+            AgentError::SweepOver(refused.message)
+        }
+        CallError::Refused(refused) | CallError::Unexplained(refused) => {
+            AgentError::Refused(refused.message)
+        }
+        CallError::Outage(Outage {
+            cause: OutageCause::Token,
+            reason,
+        }) => AgentError::Unauthorized(reason),
         CallError::Outage(Outage { reason, .. }) => AgentError::Unreachable { address, reason },
     }
 }
@@ -332,13 +455,23 @@ async fn work(
     let mut workers = JoinSet::new();
     for slot in slots {
         match jobs.iter().position(|job| job.slot == slot) {
-            Some(index) => drop(workers.spawn(worker::resume(Arc::clone(&session), Some(slot), jobs.remove(index), level.clone()))),
+            Some(index) => drop(workers.spawn(worker::resume(
+                Arc::clone(&session),
+                Some(slot),
+                jobs.remove(index),
+                level.clone(),
+            ))),
             None => drop(workers.spawn(worker::work(Arc::clone(&session), slot, level.clone()))),
         }
     }
     // There were more slots before.
     for job in jobs {
-        workers.spawn(worker::resume(Arc::clone(&session), None, job, level.clone()));
+        workers.spawn(worker::resume(
+            Arc::clone(&session),
+            None,
+            job,
+            level.clone(),
+        ));
     }
     let heartbeat = tokio::spawn(beat(Arc::clone(&session)));
     let mut orders = level.clone();
@@ -397,7 +530,9 @@ async fn work(
 async fn beat(session: Arc<Session>) {
     let mut ticks = tokio::time::interval(session.heartbeat);
     // With this much left of the lease, programs still have their time to end.
-    let patience = session.lease.saturating_sub(session.options.grace.min(session.lease / 2));
+    let patience = session
+        .lease
+        .saturating_sub(session.options.grace.min(session.lease / 2));
     let (mut answered, mut deserted) = (tokio::time::Instant::now(), false);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -406,16 +541,25 @@ async fn beat(session: Arc<Session>) {
             () = session.link.news() => {}
         }
         let attempts = session.link.holdings().listed();
-        let live = |attempt: &HeldAttempt| v1::LiveAttempt { record_json: String::new(), ..session.link.holdings().live(attempt) };
+        let live = |attempt: &HeldAttempt| v1::LiveAttempt {
+            record_json: String::new(),
+            ..session.link.holdings().live(attempt)
+        };
         let request = v1::HeartbeatRequest {
             agent_id: session.agent.clone(),
             sweep_id: session.sweep.clone(),
             attempts: attempts.iter().map(live).collect(),
         };
-        if session.program.stop_on_lease_lost && answered.elapsed() >= patience && !attempts.is_empty() && !deserted {
+        if session.program.stop_on_lease_lost
+            && answered.elapsed() >= patience
+            && !attempts.is_empty()
+            && !deserted
+        {
             deserted = true;
             let seconds = answered.elapsed().as_secs();
-            let note = format!("no answer from the controller for {seconds} s, and on_lease_lost is stop: the running programs are ended");
+            let note = format!(
+                "no answer from the controller for {seconds} s, and on_lease_lost is stop: the running programs are ended"
+            );
             session.link.notice(Notice::Note(note));
             session.want_of_all(&Want::Preempt);
         }
@@ -435,11 +579,13 @@ async fn beat(session: Arc<Session>) {
                     holdings.direct(attempt, directive);
                 }
             }
-            Err(CallError::Refused(refused)) if refused.asks_to_register() => match session.link.register_again(generation).await {
-                Err(CallError::Refused(refused)) => drop(session.give_up(&refused)),
-                Err(error) => tracing::debug!(?error, "could not register again"),
-                Ok(()) => {}
-            },
+            Err(CallError::Refused(refused)) if refused.asks_to_register() => {
+                match session.link.register_again(generation).await {
+                    Err(CallError::Refused(refused)) => drop(session.give_up(&refused)),
+                    Err(error) => tracing::debug!(?error, "could not register again"),
+                    Ok(()) => {}
+                }
+            }
             Err(error) => {
                 tracing::debug!(?error, "a heartbeat was not answered");
                 // An outage that is shorter than the lease must not cost it.

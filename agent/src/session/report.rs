@@ -59,9 +59,14 @@ impl Report {
         let collect = async {
             while let Some(seen) = seen.recv().await {
                 match seen {
-                    AttemptEvent::Started { command, moment } => drop(started.send(Some((command, moment)))),
+                    AttemptEvent::Started { command, moment } => {
+                        drop(started.send(Some((command, moment))));
+                    }
                     AttemptEvent::Points(points) => {
-                        if let Some(complaint) = spool.push(points.into_iter().map(wire_point).collect()).await {
+                        if let Some(complaint) = spool
+                            .push(points.into_iter().map(wire_point).collect())
+                            .await
+                        {
                             self.note(&complaint);
                         }
                     }
@@ -79,7 +84,13 @@ impl Report {
         };
         let mut to_start = is_started.clone();
         let send = async {
-            let Ok(Some((command, moment))) = to_start.wait_for(Option::is_some).await.map(|begun| begun.clone()) else { return };
+            let Ok(Some((command, moment))) = to_start
+                .wait_for(Option::is_some)
+                .await
+                .map(|begun| begun.clone())
+            else {
+                return;
+            };
             if self.start(command, moment).await && self.send_metrics(spool).await.is_ok() {
                 return;
             }
@@ -100,7 +111,10 @@ impl Report {
 
     /// Tells a person.
     pub(super) fn note(&self, text: &str) {
-        self.link.notice(Notice::Note(format!("run {} attempt {}: {text}", self.job.run, self.job.attempt)));
+        self.link.notice(Notice::Note(format!(
+            "run {} attempt {}: {text}",
+            self.job.run, self.job.attempt
+        )));
     }
 
     /// Tells a person, unless another attempt has.
@@ -143,7 +157,10 @@ impl Report {
 
     /// Reports the result, once the controller has all points before it. Returns the run's state as the controller says it after the end of the
     /// attempt, or why it does not take the result.
-    pub(super) async fn finish(&self, result: v1::FinishAttemptRequest) -> Result<v1::FinishAttemptResponse, String> {
+    pub(super) async fn finish(
+        &self,
+        result: v1::FinishAttemptRequest,
+    ) -> Result<v1::FinishAttemptResponse, String> {
         self.spool.keep_result(&result);
         self.spool.close();
         let mut backoff = Backoff::default();
@@ -156,12 +173,21 @@ impl Report {
                 return Err(reason);
             }
             let AttemptNumbers { run, attempt } = self.numbers();
-            let request = v1::FinishAttemptRequest { run, attempt, points: self.reported(), ..result.clone() };
+            let request = v1::FinishAttemptRequest {
+                run,
+                attempt,
+                points: self.reported(),
+                ..result.clone()
+            };
             let generation = self.link.generation();
             match self.link.finish(&self.job.held(), request).await {
                 Ok(answer) => return Ok(answer),
-                Err(CallError::Refused(refused)) if refused.asks_to_register() || refused.is_missing_points() => {
-                    if let Err(CallError::Refused(refused)) = self.link.register_again(generation).await {
+                Err(CallError::Refused(refused))
+                    if refused.asks_to_register() || refused.is_missing_points() =>
+                {
+                    if let Err(CallError::Refused(refused)) =
+                        self.link.register_again(generation).await
+                    {
                         return Err(self.session.give_up(&refused));
                     }
                 }
@@ -195,7 +221,13 @@ impl Report {
     async fn send_start(&self, request: v1::StartAttemptRequest) -> Result<(), String> {
         let call = async |mut client: Client| {
             let AttemptNumbers { run, attempt } = self.numbers();
-            client.start_attempt(v1::StartAttemptRequest { run, attempt, ..request.clone() }).await
+            client
+                .start_attempt(v1::StartAttemptRequest {
+                    run,
+                    attempt,
+                    ..request.clone()
+                })
+                .await
         };
         let answer = self.link.until_answered(call).await;
         self.obey(answer.map(|answer| answer.directive))
@@ -208,7 +240,13 @@ impl Report {
     async fn start_again(&self) -> Result<(), String> {
         let is_asked = self.link.holdings().take_needs_start(&self.job.held());
         match self.begun.get().filter(|_| is_asked) {
-            Some(begun) => self.send_start(v1::StartAttemptRequest { request_id: chance::request_id(), ..begun.clone() }).await,
+            Some(begun) => {
+                self.send_start(v1::StartAttemptRequest {
+                    request_id: chance::request_id(),
+                    ..begun.clone()
+                })
+                .await
+            }
             None => Ok(()),
         }
     }
@@ -218,12 +256,20 @@ impl Report {
     /// # Errors
     /// The attempt does not own its run any more: why.
     async fn send_metrics(&self, spool: &Spool) -> Result<(), String> {
-        let mut sent = Instant::now().checked_sub(REPORT_EVERY).unwrap_or_else(Instant::now);
+        let mut sent = Instant::now()
+            .checked_sub(REPORT_EVERY)
+            .unwrap_or_else(Instant::now);
         let mut backoff = Backoff::default();
-        while let Some(batch) = spool.next(REPORT_EVERY.saturating_sub(sent.elapsed())).await {
+        while let Some(batch) = spool
+            .next(REPORT_EVERY.saturating_sub(sent.elapsed()))
+            .await
+        {
             sent = Instant::now();
             self.start_again().await?;
-            let (count, end) = (batch.points.len(), batch.first_seq + batch.points.len() as u64);
+            let (count, end) = (
+                batch.points.len(),
+                batch.first_seq + batch.points.len() as u64,
+            );
             let request = v1::ReportMetricsRequest {
                 agent_id: self.job.agent.clone(),
                 sweep_id: self.job.sweep.clone(),
@@ -235,25 +281,40 @@ impl Report {
             let generation = self.link.generation();
             let call = async |mut client: Client| {
                 let AttemptNumbers { run, attempt } = self.numbers();
-                client.report_metrics(v1::ReportMetricsRequest { run, attempt, ..request.clone() }).await
+                client
+                    .report_metrics(v1::ReportMetricsRequest {
+                        run,
+                        attempt,
+                        ..request.clone()
+                    })
+                    .await
             };
             let answer = self.link.until_answered(call).await;
             #[cfg(feature = "simulation")]
-            if weakness::has(Weakness::PointsPassedOver) && answer.as_ref().is_err_and(ControllerRefusal::is_missing_points) {
+            if weakness::has(Weakness::PointsPassedOver)
+                && answer
+                    .as_ref()
+                    .is_err_and(ControllerRefusal::is_missing_points)
+            {
                 spool.acknowledge_until(end);
                 continue;
             }
             match &answer {
                 // A controller that was restored has fewer points than it had: a registration says how many, and they are sent again from there.
                 Err(refused) if refused.is_missing_points() => {
-                    if let Err(CallError::Refused(refused)) = self.link.register_again(generation).await {
+                    if let Err(CallError::Refused(refused)) =
+                        self.link.register_again(generation).await
+                    {
                         return Err(self.session.give_up(&refused));
                     }
                     backoff.wait().await;
                     continue;
                 }
                 Err(refused) if !refused.is_stale() && !refused.is_sweep_gone() => {
-                    self.note(&format!("the controller does not take {count} points: {}", refused.message));
+                    self.note(&format!(
+                        "the controller does not take {count} points: {}",
+                        refused.message
+                    ));
                     spool.acknowledge_until(end);
                     continue;
                 }
@@ -276,7 +337,9 @@ impl Report {
             let data = match read_piece(&self.job, offset, limit) {
                 Ok(data) => data,
                 Err(error) if Obstruction::of(&error).is_some() => {
-                    return self.note(&format!("its output is not sent to the controller any more: {error}"));
+                    return self.note(&format!(
+                        "its output is not sent to the controller any more: {error}"
+                    ));
                 }
                 Err(error) => {
                     tracing::warn!(%error, output = %self.job.output().display(), "output cannot be read back for the controller");
@@ -295,28 +358,45 @@ impl Report {
                 };
                 let call = async |mut client: Client| {
                     let AttemptNumbers { run, attempt } = self.numbers();
-                    client.append_log(v1::AppendLogRequest { run, attempt, ..request.clone() }).await
+                    client
+                        .append_log(v1::AppendLogRequest {
+                            run,
+                            attempt,
+                            ..request.clone()
+                        })
+                        .await
                 };
                 if let Err(refused) = self.link.until_answered(call).await {
-                    tracing::warn!(reason = refused.message, "the controller does not take the output");
+                    tracing::warn!(
+                        reason = refused.message,
+                        "the controller does not take the output"
+                    );
                     return;
                 }
                 offset += length;
                 // A controller that was restored lacks some of it; what it has it ignores.
-                if std::mem::replace(&mut generation, self.link.generation()) != self.link.generation() {
+                if std::mem::replace(&mut generation, self.link.generation())
+                    != self.link.generation()
+                {
                     (offset, limit) = (0, LOG_BYTES_MAX);
                     continue;
                 }
             }
             let is_long = offset == LOG_BYTES_MAX && limit == LOG_BYTES_MAX;
             if is_long && ended {
-                let end = std::fs::metadata(self.job.output()).map_or(offset, |output| output.len());
+                let end =
+                    std::fs::metadata(self.job.output()).map_or(offset, |output| output.len());
                 limit = u64::MAX;
                 if end > offset + LOG_TAIL_BYTES {
                     offset = end - LOG_TAIL_BYTES;
-                    let (head, tail, path) = (LOG_BYTES_MAX >> 20, LOG_TAIL_BYTES >> 20, self.job.output());
-                    let kept = format!("the controller has the first {head} MiB and the last {tail} MiB");
-                    self.note(&format!("its output is longer than {head} MiB: {kept}; the whole is in {}", path.display()));
+                    let (head, tail, path) =
+                        (LOG_BYTES_MAX >> 20, LOG_TAIL_BYTES >> 20, self.job.output());
+                    let kept =
+                        format!("the controller has the first {head} MiB and the last {tail} MiB");
+                    self.note(&format!(
+                        "its output is longer than {head} MiB: {kept}; the whole is in {}",
+                        path.display()
+                    ));
                 }
                 continue;
             }
@@ -327,7 +407,9 @@ impl Report {
                 return;
             }
             // A sender that is gone ends the wait at once: the attempt has ended, and one more look finds its last words.
-            ended = tokio::time::timeout(REPORT_EVERY, closed(&mut running)).await.is_ok();
+            ended = tokio::time::timeout(REPORT_EVERY, closed(&mut running))
+                .await
+                .is_ok();
         }
     }
 
@@ -339,19 +421,25 @@ impl Report {
         match answer {
             Ok(directive) => {
                 let directive = directive.unwrap_or_default();
-                let abandoned = (directive.kind() == Kind::Abandon).then(|| directive.reason.clone());
+                let abandoned =
+                    (directive.kind() == Kind::Abandon).then(|| directive.reason.clone());
                 self.link.holdings().direct(&self.job.held(), directive);
                 abandoned.map_or(Ok(()), Err)
             }
             Err(refused) if refused.is_stale() || refused.is_sweep_gone() => {
                 let reason = self.session.give_up(&refused);
                 // The attempt has ended: there is nothing left to do.
-                let _ = self.wants.send(Want::Abandon { reason: reason.clone() });
+                let _ = self.wants.send(Want::Abandon {
+                    reason: reason.clone(),
+                });
                 Err(reason)
             }
             // It says nothing of who owns the run: the program goes on.
             Err(refused) => {
-                self.note(&format!("the controller rejects its report: {}", refused.message));
+                self.note(&format!(
+                    "the controller rejects its report: {}",
+                    refused.message
+                ));
                 Ok(())
             }
         }
@@ -367,13 +455,26 @@ fn read_piece(job: &Job, offset: u64, limit: u64) -> std::io::Result<Vec<u8>> {
     let mut file = private::open(&job.output())?;
     file.seek(SeekFrom::Start(offset))?;
     let mut data = Vec::new();
-    file.take(LOG_PIECE_BYTES.min(limit - offset)).read_to_end(&mut data)?;
+    file.take(LOG_PIECE_BYTES.min(limit - offset))
+        .read_to_end(&mut data)?;
     Ok(data)
 }
 
 fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
-    let Point { reading, wall_ms, counts } = point;
-    (v1::MetricPoint { name: shortened(reading.name), step: reading.step, wall_ms, value: reading.value }, counts)
+    let Point {
+        reading,
+        wall_ms,
+        counts,
+    } = point;
+    (
+        v1::MetricPoint {
+            name: shortened(reading.name),
+            step: reading.step,
+            wall_ms,
+            value: reading.value,
+        },
+        counts,
+    )
 }
 
 /// Shortens a name that the controller would not take: a report that is refused would hold up all that come after it.

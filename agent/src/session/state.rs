@@ -91,7 +91,13 @@ impl Session {
     }
 
     /// Records that an attempt is the agent's, and how to reach it.
-    pub(super) fn hold(&self, attempt: &HeldAttempt, numbers: AttemptNumbers, record_json: String, wants: mpsc::UnboundedSender<Want>) {
+    pub(super) fn hold(
+        &self,
+        attempt: &HeldAttempt,
+        numbers: AttemptNumbers,
+        record_json: String,
+        wants: mpsc::UnboundedSender<Want>,
+    ) {
         self.handover.hold(attempt);
         let mut holdings = self.link.holdings();
         holdings.add(attempt.clone(), numbers, record_json);
@@ -122,23 +128,35 @@ impl Session {
     /// Returns why no attempt can begin here, and tells a person when that changes.
     pub(super) fn obstacle(&self) -> Option<String> {
         let look = self.room.look();
-        look.news.into_iter().for_each(|news| self.link.notice(Notice::Note(news)));
+        look.news
+            .into_iter()
+            .for_each(|news| self.link.notice(Notice::Note(news)));
         look.obstacle
     }
 
     /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
     pub(super) fn give_up(&self, refused: &ControllerRefusal) -> String {
         if refused.is_sweep_gone() {
-            let reason = format!("the controller does not have the sweep any more: {}", refused.message);
-            self.book().failed.get_or_insert(AgentError::SweepGone(reason));
-            self.link.holdings().direct_all(&Want::Abandon { reason: refused.message.clone() });
+            let reason = format!(
+                "the controller does not have the sweep any more: {}",
+                refused.message
+            );
+            self.book()
+                .failed
+                .get_or_insert(AgentError::SweepGone(reason));
+            self.link.holdings().direct_all(&Want::Abandon {
+                reason: refused.message.clone(),
+            });
         }
         refused.message.clone()
     }
 
     /// Returns the policy for a program whose agent has died.
     pub(super) fn alone(&self) -> Alone {
-        let end_after = |patience| Alone::EndAfter { lock: self.handover.lock().to_owned(), patience };
+        let end_after = |patience| Alone::EndAfter {
+            lock: self.handover.lock().to_owned(),
+            patience,
+        };
         if self.options.ends_alone {
             end_after(Duration::ZERO)
         } else if self.program.stop_on_lease_lost {
@@ -175,10 +193,14 @@ pub(super) async fn give_run_back(session: &Session, sweep: &str, held: &HeldAtt
         incarnation: held.incarnation.clone(),
         points: 0,
     };
-    let giving = session.link.until_answered(async |mut client| client.finish_attempt(request.clone()).await);
+    let giving = session
+        .link
+        .until_answered(async |mut client| client.finish_attempt(request.clone()).await);
     match tokio::time::timeout(FAREWELL, giving).await {
         Ok(Ok(_)) => {}
-        Ok(Err(refused)) => tracing::debug!(reason = refused.message, "a run could not be given back"),
+        Ok(Err(refused)) => {
+            tracing::debug!(reason = refused.message, "a run could not be given back");
+        }
         Err(_) => tracing::debug!("the controller did not answer when a run was given back"),
     }
 }
@@ -188,7 +210,9 @@ pub(crate) fn patterns(patterns: &[v1::MetricPattern]) -> Result<Vec<Pattern>, S
         let name = (!pattern.name.is_empty()).then(|| pattern.name.clone());
         match regex::Regex::new(&pattern.regex) {
             Ok(regex) => Ok(Pattern { name, regex }),
-            Err(error) => Err(format!("the sweep's metric_patterns hold a regular expression that this agent cannot read: {error}")),
+            Err(error) => Err(format!(
+                "the sweep's metric_patterns hold a regular expression that this agent cannot read: {error}"
+            )),
         }
     };
     patterns.iter().map(compile).collect()

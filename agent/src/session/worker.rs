@@ -86,7 +86,10 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
                 counts
             }
             Err(reason) => {
-                session.book().failed.get_or_insert(AgentError::Refused(reason));
+                session
+                    .book()
+                    .failed
+                    .get_or_insert(AgentError::Refused(reason));
                 false
             }
         };
@@ -97,13 +100,18 @@ pub(super) async fn work(session: Arc<Session>, slot: Slot, mut level: Level) {
             break;
         }
     }
-    let leaves_soon = level.borrow().is_some_and(|interrupt| interrupt >= Interrupt::Preempt);
+    let leaves_soon = level
+        .borrow()
+        .is_some_and(|interrupt| interrupt >= Interrupt::Preempt);
     if !leaves_soon {
         session.look_at_outputs().await;
     }
     if session.book().tickets == Some(0) && level.borrow().is_none() {
         let count = session.options.count.unwrap_or_default();
-        session.ends_because(format!("{count} {} ended (--count {count})", if count == 1 { "run has" } else { "runs have" }));
+        session.ends_because(format!(
+            "{count} {} ended (--count {count})",
+            if count == 1 { "run has" } else { "runs have" }
+        ));
     }
 }
 
@@ -130,7 +138,10 @@ fn give_ticket_back(session: &Session) {
 
 /// Goes on with what an agent before this one has begun, then works as any slot does.
 pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, mut level: Level) {
-    let job = Job { patterns: session.patterns.clone(), ..job };
+    let job = Job {
+        patterns: session.patterns.clone(),
+        ..job
+    };
     // Its ticket was that of the agent before.
     let (run, gpu_bytes) = (job.run, job.gpu_bytes.clone());
     attend(&session, job, Begin::Again(Counts::default()), &mut level).await;
@@ -152,11 +163,16 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
     loop {
         let (driver, looked_at) = (Arc::clone(&session.options.driver), Arc::clone(&before));
         // It neither panics nor is aborted; and what nobody could look at is not held against a GPU.
-        let left = tokio::task::spawn_blocking(move || left_behind(&*driver, &looked_at)).await.unwrap_or_default();
+        let left = tokio::task::spawn_blocking(move || left_behind(&*driver, &looked_at))
+            .await
+            .unwrap_or_default();
         if left.is_empty() {
             break;
         }
-        let held: Vec<_> = left.iter().map(|(gpu, bytes)| format!("GPU {gpu} {:.1} GB", *bytes as f64 / 1e9)).collect();
+        let held: Vec<_> = left
+            .iter()
+            .map(|(gpu, bytes)| format!("GPU {gpu} {:.1} GB", *bytes as f64 / 1e9))
+            .collect();
         if !told && ended.elapsed() >= GPU_PATIENCE {
             told = true;
             session.link.notice(Notice::Note(format!(
@@ -173,7 +189,10 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
     }
     if told {
         let names: Vec<_> = before.keys().map(String::as_str).collect();
-        session.link.notice(Notice::Note(format!("GPU {}: free again, takes runs again", names.join(", "))));
+        session.link.notice(Notice::Note(format!(
+            "GPU {}: free again, takes runs again",
+            names.join(", ")
+        )));
     }
 }
 
@@ -181,7 +200,11 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
 async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Level) -> bool {
     let key = job.held();
     let (wants, mut wanted) = mpsc::unbounded_channel();
-    let numbers = if begin == Begin::Anew { key.numbers() } else { session.link.holdings().numbers(&key) };
+    let numbers = if begin == Begin::Anew {
+        key.numbers()
+    } else {
+        session.link.holdings().numbers(&key)
+    };
     session.hold(&key, numbers, job.record_json.clone(), wants.clone());
     // An interrupt from now on reaches it; an earlier one has not.
     let interrupted = *level.borrow();
@@ -204,13 +227,24 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
     let missing = session.link.holdings().attach(&key, &spool);
     let job = Arc::new(job);
     let (link, observer) = (Arc::clone(&session.link), session.observer.clone());
-    let report = Report { session: Arc::clone(session), link, job: Arc::clone(&job), wants, spool, begun: OnceLock::new(), observer };
+    let report = Report {
+        session: Arc::clone(session),
+        link,
+        job: Arc::clone(&job),
+        wants,
+        spool,
+        begun: OnceLock::new(),
+        observer,
+    };
     for note in recovered.note.iter().chain(&missing) {
         report.note(note);
     }
     let told = match (written, recovered.result) {
         (Err(source), _) => {
-            let ended = Err(AgentError::File { path: job.folder(), source });
+            let ended = Err(AgentError::File {
+                path: job.folder(),
+                source,
+            });
             conclude(session, &report, ended, level).await
         }
         (Ok(()), Some(result)) => {
@@ -221,7 +255,11 @@ async fn attend(session: &Arc<Session>, job: Job, begin: Begin, level: &mut Leve
             }
         }
         (Ok(()), None) => {
-            let begin = if begin == Begin::Anew { begin } else { Begin::Again(recovered.counts) };
+            let begin = if begin == Begin::Anew {
+                begin
+            } else {
+                Begin::Again(recovered.counts)
+            };
             let ended = execute(session, begin, &report, &mut wanted, level.clone()).await;
             conclude(session, &report, ended, level).await
         }
@@ -252,7 +290,13 @@ fn settling_time(session: &Session) -> Duration {
 ///
 /// # Errors
 /// It makes no sense: what is wrong, in words.
-fn job(session: &Session, slot: &Slot, assignment: &v1::Assignment, placed: AttemptPlacement, code: Code) -> Result<Job, String> {
+fn job(
+    session: &Session,
+    slot: &Slot,
+    assignment: &v1::Assignment,
+    placed: AttemptPlacement,
+    code: Code,
+) -> Result<Job, String> {
     let sweep = &assignment.sweep_id;
     // The sweep may have been edited since the agent registered.
     let edited = assignment.program.as_ref();
@@ -314,21 +358,32 @@ async fn execute(
     let (over, is_over) = oneshot::channel::<()>();
     let announce = announce(session, &report.job, to_report, told);
     let run = async {
-        let ended = session.executor.execute(&report.job, begin, wanted, seen).await;
+        let ended = session
+            .executor
+            .execute(&report.job, begin, wanted, seen)
+            .await;
         drop(over);
         ended
     };
-    let (ended, (), delivered) = tokio::join!(run, announce, follow(report, to_follow, is_over, level));
-    ended.map(|ended| (ended, delivered)).map_err(|(path, source)| AgentError::File { path, source })
+    let (ended, (), delivered) =
+        tokio::join!(run, announce, follow(report, to_follow, is_over, level));
+    ended
+        .map(|ended| (ended, delivered))
+        .map_err(|(path, source)| AgentError::File { path, source })
 }
 
 /// Reports what an agent before this one has not got rid of; returns whether the controller has it now.
 async fn deliver(report: &Report, level: Level) -> bool {
     let (seen, to_follow) = mpsc::channel(1);
-    let argv = Launch::read(&report.job.folder()).map(|launch| launch.command.argv).unwrap_or_default();
+    let argv = Launch::read(&report.job.folder())
+        .map(|launch| launch.command.argv)
+        .unwrap_or_default();
     let command = sweep_code::redacted_arguments(&argv);
     // The receiver is right here.
-    let _ = seen.try_send(runner::AttemptEvent::Started { command, moment: None });
+    let _ = seen.try_send(runner::AttemptEvent::Started {
+        command,
+        moment: None,
+    });
     drop(seen);
     let (_, is_over) = oneshot::channel();
     follow(report, to_follow, is_over, level).await
@@ -336,7 +391,12 @@ async fn deliver(report: &Report, level: Level) -> bool {
 
 /// Reports what is seen. The controller may be away for good: an agent that is to leave does not wait for it long once the program `is_over`.
 /// Returns whether the controller has all of it, or wants no more.
-async fn follow(report: &Report, seen: mpsc::Receiver<runner::AttemptEvent>, is_over: oneshot::Receiver<()>, mut level: Level) -> bool {
+async fn follow(
+    report: &Report,
+    seen: mpsc::Receiver<runner::AttemptEvent>,
+    is_over: oneshot::Receiver<()>,
+    mut level: Level,
+) -> bool {
     let mut killing = level.clone();
     let leaving = async {
         // An error is what it waits for: nothing is ever sent.
@@ -351,11 +411,20 @@ async fn follow(report: &Report, seen: mpsc::Receiver<runner::AttemptEvent>, is_
 }
 
 /// Passes on what is seen, and tells a person of the start.
-async fn announce(session: &Session, job: &Job, mut seen: mpsc::Receiver<runner::AttemptEvent>, told: mpsc::Sender<runner::AttemptEvent>) {
+async fn announce(
+    session: &Session,
+    job: &Job,
+    mut seen: mpsc::Receiver<runner::AttemptEvent>,
+    told: mpsc::Sender<runner::AttemptEvent>,
+) {
     while let Some(seen) = seen.recv().await {
         if let runner::AttemptEvent::Started { command, .. } = &seen {
             session.book().starts_failed = 0;
-            session.link.notice(Notice::Started { run: job.run, attempt: job.attempt, command: command.clone() });
+            session.link.notice(Notice::Started {
+                run: job.run,
+                attempt: job.attempt,
+                command: command.clone(),
+            });
         }
         if told.send(seen).await.is_err() {
             return;
@@ -375,38 +444,87 @@ enum ReportOutcome {
 }
 
 /// Reports the end of an attempt.
-async fn conclude(session: &Session, report: &Report, ended: Result<(AttemptEnd, bool), AgentError>, level: &mut Level) -> ReportOutcome {
+async fn conclude(
+    session: &Session,
+    report: &Report,
+    ended: Result<(AttemptEnd, bool), AgentError>,
+    level: &mut Level,
+) -> ReportOutcome {
     let (ended, delivered) = match ended {
         // Its run is nobody's fault and goes back; the next one is asked for when there is room.
-        Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => {
-            (AttemptEnd { outcome: AttemptOutcome::Preempted, objective: None }, true)
-        }
+        Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => (
+            AttemptEnd {
+                outcome: AttemptOutcome::Preempted,
+                objective: None,
+            },
+            true,
+        ),
         Err(AgentError::File { source, .. }) if room::says_full(&source) => {
             session.room.note_refusal();
-            (AttemptEnd { outcome: AttemptOutcome::Preempted, objective: None }, true)
+            (
+                AttemptEnd {
+                    outcome: AttemptOutcome::Preempted,
+                    objective: None,
+                },
+                true,
+            )
         }
         Ok(ended) => ended,
         Err(error) => {
             let message = error.to_string();
             session.book().failed.get_or_insert(error);
-            let failure = AttemptFailure { kind: "could_not_start", blame: "machine", message, ..AttemptFailure::default() };
-            (AttemptEnd { outcome: AttemptOutcome::Failed(failure), objective: None }, true)
+            let failure = AttemptFailure {
+                kind: "could_not_start",
+                blame: "machine",
+                message,
+                ..AttemptFailure::default()
+            };
+            (
+                AttemptEnd {
+                    outcome: AttemptOutcome::Failed(failure),
+                    objective: None,
+                },
+                true,
+            )
         }
     };
     note_start(session, &ended.outcome);
     if let AttemptOutcome::Abandoned(_) = ended.outcome {
-        announce_end(session, &report.job, "abandoned".to_owned(), None, ended.outcome.in_words());
+        announce_end(
+            session,
+            &report.job,
+            "abandoned".to_owned(),
+            None,
+            ended.outcome.in_words(),
+        );
         return ReportOutcome::CountsNot;
     }
     let result = report.result(&ended.outcome);
     if !delivered && ended.outcome != AttemptOutcome::Preempted {
         // A result without its metrics would be taken for another one.
         report.spool.keep_result(&result);
-        announce_end(session, &report.job, "unreported".to_owned(), ended.objective, ended.outcome.in_words());
+        announce_end(
+            session,
+            &report.job,
+            "unreported".to_owned(),
+            ended.objective,
+            ended.outcome.in_words(),
+        );
         return ReportOutcome::Kept;
     }
-    let told = tell(session, report, result, Some((&ended, ended.outcome.in_words())), level).await;
-    if ended.outcome == AttemptOutcome::Preempted { ReportOutcome::CountsNot } else { told }
+    let told = tell(
+        session,
+        report,
+        result,
+        Some((&ended, ended.outcome.in_words())),
+        level,
+    )
+    .await;
+    if ended.outcome == AttemptOutcome::Preempted {
+        ReportOutcome::CountsNot
+    } else {
+        told
+    }
 }
 
 /// Tells the controller of the end of an attempt.
@@ -417,8 +535,14 @@ async fn tell(
     ended: Option<(&AttemptEnd, String)>,
     level: &mut Level,
 ) -> ReportOutcome {
-    let failed_with = result.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
-    let (mut objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| (ended.objective, message));
+    let failed_with = result
+        .failure
+        .as_ref()
+        .map(|failure| failure.message.clone())
+        .unwrap_or_default();
+    let (mut objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| {
+        (ended.objective, message)
+    });
     let (told, state) = tokio::select! {
         answer = report.finish(result) => match answer {
             // It is tried again: its end is yet to come.
@@ -443,23 +567,52 @@ async fn tell(
     told
 }
 
-fn announce_end(session: &Session, job: &Job, state: String, objective: Option<f64>, message: String) {
+fn announce_end(
+    session: &Session,
+    job: &Job,
+    state: String,
+    objective: Option<f64>,
+    message: String,
+) {
     tally(session, &state);
-    session.link.notice(Notice::Ended { run: job.run, attempt: job.attempt, state, objective, message });
+    session.link.notice(Notice::Ended {
+        run: job.run,
+        attempt: job.attempt,
+        state,
+        objective,
+        message,
+    });
 }
 
 /// Whether it is the machine that kept the program from starting.
 fn could_not_start(outcome: &AttemptOutcome) -> bool {
-    matches!(outcome, AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", .. }))
+    matches!(
+        outcome,
+        AttemptOutcome::Failed(AttemptFailure {
+            kind: "could_not_start",
+            blame: "machine",
+            ..
+        })
+    )
 }
 
 /// A machine on which nothing starts must not take run after run.
 fn note_start(session: &Session, outcome: &AttemptOutcome) {
-    let AttemptOutcome::Failed(AttemptFailure { kind: "could_not_start", blame: "machine", message, .. }) = outcome else { return };
+    let AttemptOutcome::Failed(AttemptFailure {
+        kind: "could_not_start",
+        blame: "machine",
+        message,
+        ..
+    }) = outcome
+    else {
+        return;
+    };
     let mut book = session.book();
     book.starts_failed += 1;
     if book.starts_failed >= STARTS_FAILED_MAX {
-        let error = format!("{STARTS_FAILED_MAX} programs in a row could not be started on this machine; the last one: {message}");
+        let error = format!(
+            "{STARTS_FAILED_MAX} programs in a row could not be started on this machine; the last one: {message}"
+        );
         book.failed.get_or_insert(AgentError::Refused(error));
     }
 }
@@ -485,7 +638,11 @@ async fn patience_ends(level: &mut Level) {
 
 /// Waits for an interrupt that goes as far as `least`.
 async fn told(level: &mut Level, least: Interrupt) {
-    if level.wait_for(|level| level.is_some_and(|level| level >= least)).await.is_err() {
+    if level
+        .wait_for(|level| level.is_some_and(|level| level >= least))
+        .await
+        .is_err()
+    {
         // Nobody can interrupt any more.
         std::future::pending::<()>().await;
     }

@@ -109,7 +109,11 @@ impl Spool {
     }
 
     fn of(queue: Queue) -> Self {
-        Self { queue: Mutex::new(queue), changed: Notify::new(), freed: Notify::new() }
+        Self {
+            queue: Mutex::new(queue),
+            changed: Notify::new(),
+            freed: Notify::new(),
+        }
     }
 
     /// Adds points, each with the counts after it; waits while there is no room. Returns what a person should know.
@@ -230,8 +234,10 @@ impl Queue {
         let mut recovered = Recovered::default();
         if let Err(error) = queue.recover(&mut recovered) {
             queue.complained = true;
-            recovered.note =
-                Some(format!("{}: {error}; metrics that the controller does not have yet are kept in memory", queue.path.display()));
+            recovered.note = Some(format!(
+                "{}: {error}; metrics that the controller does not have yet are kept in memory",
+                queue.path.display()
+            ));
         }
         recovered.counts = queue.counts;
         (queue, recovered)
@@ -239,14 +245,24 @@ impl Queue {
 
     fn recover(&mut self, recovered: &mut Recovered) -> io::Result<()> {
         let (file, replaced) = private::open_or_create(&self.path)?;
-        recovered.note = replaced.map(|replaced| format!("{replaced}; its metrics are read again from the program's files"));
+        recovered.note = replaced.map(|replaced| {
+            format!("{replaced}; its metrics are read again from the program's files")
+        });
         let length = file.metadata()?.len();
         while let Some((record, end)) = record::read(&file, self.end, length)? {
             match record {
-                Record::Points { first_seq, points, counts } if first_seq == self.written => {
+                Record::Points {
+                    first_seq,
+                    points,
+                    counts,
+                } if first_seq == self.written => {
                     self.written += points.len() as u64;
                     self.counts = counts;
-                    self.read.push_back(Mark { end, last: self.written, counts });
+                    self.read.push_back(Mark {
+                        end,
+                        last: self.written,
+                        counts,
+                    });
                 }
                 Record::Acknowledged { seq, counts } => {
                     // The points before were never in this file, or are no longer.
@@ -299,9 +315,10 @@ impl Queue {
                 None
             }
             Err(_) if std::mem::replace(&mut self.complained, true) => None,
-            Err(error) => {
-                Some(format!("{}: {error}; metrics that the controller does not have yet are kept in memory", self.path.display()))
-            }
+            Err(error) => Some(format!(
+                "{}: {error}; metrics that the controller does not have yet are kept in memory",
+                self.path.display()
+            )),
         }
     }
 
@@ -309,10 +326,17 @@ impl Queue {
     fn store(&mut self) -> io::Result<()> {
         while !self.beside.is_empty() {
             let first = self.beside.iter().take(BATCH);
-            let counts = first.clone().next_back().map_or(self.counts, |(_, counts)| *counts);
+            let counts = first
+                .clone()
+                .next_back()
+                .map_or(self.counts, |(_, counts)| *counts);
             let points: Vec<MetricPoint> = first.map(|(point, _)| point.clone()).collect();
             let count = points.len();
-            self.append(&Record::Points { first_seq: self.written, points, counts })?;
+            self.append(&Record::Points {
+                first_seq: self.written,
+                points,
+                counts,
+            })?;
             self.written += count as u64;
             self.counts = counts;
             self.beside.drain(..count);
@@ -321,7 +345,10 @@ impl Queue {
     }
 
     fn append(&mut self, record: &Record) -> io::Result<()> {
-        let file = self.file.as_ref().ok_or_else(|| io::Error::other("there is no spool"))?;
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| io::Error::other("there is no spool"))?;
         let bytes = record.to_bytes();
         if let Err(error) = file.write_all_at(&bytes, self.end) {
             // Half a record would end the file for later readers.
@@ -344,18 +371,34 @@ impl Queue {
                 return None;
             };
             at = end;
-            if let Record::Points { first_seq, points: found, counts } = record {
+            if let Record::Points {
+                first_seq,
+                points: found,
+                counts,
+            } = record
+            {
                 let last = first_seq + found.len() as u64;
-                let known = self.acknowledged.saturating_sub(first_seq).min(found.len() as u64);
+                let known = self
+                    .acknowledged
+                    .saturating_sub(first_seq)
+                    .min(found.len() as u64);
                 points.extend(found.into_iter().skip(known as usize));
                 self.read.push_back(Mark { end, last, counts });
             }
         }
         points.truncate(BATCH);
         if points.len() < BATCH {
-            points.extend(self.beside.iter().take(BATCH - points.len()).map(|(point, _)| point.clone()));
+            points.extend(
+                self.beside
+                    .iter()
+                    .take(BATCH - points.len())
+                    .map(|(point, _)| point.clone()),
+            );
         }
-        (!points.is_empty()).then_some(PointBatch { first_seq: self.acknowledged, points })
+        (!points.is_empty()).then_some(PointBatch {
+            first_seq: self.acknowledged,
+            points,
+        })
     }
 
     /// Somebody else has changed the file. What is in it is lost; what comes from now on is not.
@@ -364,7 +407,11 @@ impl Queue {
         tracing::error!(path = %self.path.display(), lost, "the spool was damaged while it was in use: its points are lost");
         self.written = self.acknowledged;
         self.first = self.written;
-        self.done = Mark { end: self.end, last: self.written, counts: self.counts };
+        self.done = Mark {
+            end: self.end,
+            last: self.written,
+            counts: self.counts,
+        };
     }
 
     fn acknowledge(&mut self, count: u64) {
@@ -379,9 +426,16 @@ impl Queue {
         self.written = self.written.max(self.acknowledged);
         self.move_on();
         // Without this note they are sent again after a restart, which does no harm.
-        let _ = self.append(&Record::Acknowledged { seq: self.acknowledged, counts: self.counts });
+        let _ = self.append(&Record::Acknowledged {
+            seq: self.acknowledged,
+            counts: self.counts,
+        });
         if self.written == self.acknowledged {
-            self.done = Mark { end: self.end, last: self.written, counts: self.counts };
+            self.done = Mark {
+                end: self.end,
+                last: self.written,
+                counts: self.counts,
+            };
         }
         if self.done.end >= self.kept_bytes_max
             && let Err(error) = self.renew()
@@ -399,36 +453,59 @@ impl Queue {
         }
         self.acknowledged = seq;
         self.start_over();
-        let _ = self.append(&Record::Acknowledged { seq, counts: self.counts });
+        let _ = self.append(&Record::Acknowledged {
+            seq,
+            counts: self.counts,
+        });
         Ok(())
     }
 
     /// Reads the file from its start again.
     fn start_over(&mut self) {
         self.read.clear();
-        self.done = Mark { end: 0, last: self.first, counts: Counts::default() };
+        self.done = Mark {
+            end: 0,
+            last: self.first,
+            counts: Counts::default(),
+        };
     }
 
     /// Leaves behind the records whose points are all acknowledged.
     fn move_on(&mut self) {
-        while let Some(mark) = self.read.pop_front_if(|mark| mark.last <= self.acknowledged) {
+        while let Some(mark) = self
+            .read
+            .pop_front_if(|mark| mark.last <= self.acknowledged)
+        {
             self.done = mark;
         }
     }
 
     /// Begins a new file with what is still needed of this one.
     fn renew(&mut self) -> io::Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
         let mut rest = vec![0; (self.end - self.done.end) as usize];
         file.read_exact_at(&mut rest, self.done.end)?;
         self.first = self.done.last;
         // The first points of the rest may be acknowledged: the number before them is the one that has to fit.
-        let head = Record::Acknowledged { seq: self.done.last, counts: self.done.counts }.to_bytes();
-        self.file = Some(private::replace_and_open(&self.path, &[head.as_slice(), &rest].concat(), Durability::Cached)?);
+        let head = Record::Acknowledged {
+            seq: self.done.last,
+            counts: self.done.counts,
+        }
+        .to_bytes();
+        self.file = Some(private::replace_and_open(
+            &self.path,
+            &[head.as_slice(), &rest].concat(),
+            Durability::Cached,
+        )?);
         self.done.end = head.len() as u64;
         self.end = self.done.end + rest.len() as u64;
         self.read.clear();
-        self.append(&Record::Acknowledged { seq: self.acknowledged, counts: self.counts })
+        self.append(&Record::Acknowledged {
+            seq: self.acknowledged,
+            counts: self.counts,
+        })
     }
 }
 

@@ -75,7 +75,14 @@ impl Record {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![0; HEAD];
         // Earlier agents can read a record without the counts that they do not know.
-        let mut counted = |kinds: [u8; 3], seq: u64, Counts { output, metrics, wandb, frameworks }: &Counts| {
+        let mut counted = |kinds: [u8; 3],
+                           seq: u64,
+                           Counts {
+                               output,
+                               metrics,
+                               wandb,
+                               frameworks,
+                           }: &Counts| {
             let numbers = [seq, *output, *metrics, *wandb, *frameworks];
             let (kind, count) = match (*wandb, *frameworks) {
                 (0, 0) => (kinds[0], 3),
@@ -87,12 +94,24 @@ impl Record {
             bytes.extend(numbers.into_iter().take(count).flat_map(u64::to_le_bytes));
         };
         let content = match self {
-            Self::Points { first_seq, points, counts } => {
+            Self::Points {
+                first_seq,
+                points,
+                counts,
+            } => {
                 counted([POINTS, POINTS_WANDB, POINTS_COUNTED], *first_seq, counts);
-                ReportMetricsRequest { points: points.clone(), ..ReportMetricsRequest::default() }.encode_to_vec()
+                ReportMetricsRequest {
+                    points: points.clone(),
+                    ..ReportMetricsRequest::default()
+                }
+                .encode_to_vec()
             }
             Self::Acknowledged { seq, counts } => {
-                counted([ACKNOWLEDGED, ACKNOWLEDGED_WANDB, ACKNOWLEDGED_COUNTED], *seq, counts);
+                counted(
+                    [ACKNOWLEDGED, ACKNOWLEDGED_WANDB, ACKNOWLEDGED_COUNTED],
+                    *seq,
+                    counts,
+                );
                 Vec::new()
             }
             Self::Result(result) => {
@@ -113,11 +132,16 @@ impl Record {
         match *kind {
             POINTS | POINTS_WANDB | POINTS_COUNTED => {
                 let (first_seq, counts, rest) = read_counts(*kind, rest)?;
-                Some(Self::Points { first_seq, points: ReportMetricsRequest::decode(rest).ok()?.points, counts })
+                Some(Self::Points {
+                    first_seq,
+                    points: ReportMetricsRequest::decode(rest).ok()?.points,
+                    counts,
+                })
             }
             ACKNOWLEDGED | ACKNOWLEDGED_WANDB | ACKNOWLEDGED_COUNTED => {
                 let (seq, counts, rest) = read_counts(*kind, rest)?;
-                rest.is_empty().then_some(Self::Acknowledged { seq, counts })
+                rest.is_empty()
+                    .then_some(Self::Acknowledged { seq, counts })
             }
             RESULT => FinishAttemptRequest::decode(rest).ok().map(Self::Result),
             _ => None,
@@ -166,7 +190,12 @@ pub(super) fn read(file: &File, at: u64, length: u64) -> io::Result<Option<(Reco
         return Ok(None);
     }
     file.read_exact_at(&mut head, at)?;
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number: u32, byte| number << 8 | u32::from(*byte));
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |number: u32, byte| number << 8 | u32::from(*byte))
+    };
     let (size, checksum) = (number(&head[..4]), number(&head[4..]));
     let end = start + u64::from(size);
     if size == 0 || size > BYTES_MAX || end > length {

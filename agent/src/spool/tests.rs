@@ -6,11 +6,20 @@ use tempfile::TempDir;
 use super::*;
 
 fn point(seq: u64) -> (MetricPoint, Counts) {
-    let point = MetricPoint { name: "loss".to_owned(), value: seq as f64, ..MetricPoint::default() };
+    let point = MetricPoint {
+        name: "loss".to_owned(),
+        value: seq as f64,
+        ..MetricPoint::default()
+    };
     // Of W&B's library from the 700th on.
     (
         point,
-        Counts { output: seq + 1, wandb: (seq + 1).saturating_sub(700), frameworks: (seq + 1).saturating_sub(900), ..Counts::default() },
+        Counts {
+            output: seq + 1,
+            wandb: (seq + 1).saturating_sub(700),
+            frameworks: (seq + 1).saturating_sub(900),
+            ..Counts::default()
+        },
     )
 }
 
@@ -28,7 +37,11 @@ async fn rest(spool: &Spool) -> Vec<u64> {
     let mut found = Vec::new();
     while let Some(batch) = spool.next(Duration::ZERO).await {
         for (index, point) in batch.points.iter().enumerate() {
-            assert_eq!(point.value, (batch.first_seq + index as u64) as f64, "each point has its own number");
+            assert_eq!(
+                point.value,
+                (batch.first_seq + index as u64) as f64,
+                "each point has its own number"
+            );
         }
         found.extend(batch.points.iter().map(|point| point.value as u64));
         spool.acknowledge(batch.points.len());
@@ -43,15 +56,33 @@ async fn points_wait_for_company_or_the_end() {
     spool.push(points(0..3)).await;
     let began = tokio::time::Instant::now();
     let batch = spool.next(Duration::from_secs(1)).await.unwrap();
-    assert_eq!((batch.first_seq, batch.points.len(), began.elapsed().as_secs()), (0, 3, 1));
-    assert_eq!(spool.next(Duration::ZERO).await.unwrap(), batch, "until acknowledged it is the same");
+    assert_eq!(
+        (
+            batch.first_seq,
+            batch.points.len(),
+            began.elapsed().as_secs()
+        ),
+        (0, 3, 1)
+    );
+    assert_eq!(
+        spool.next(Duration::ZERO).await.unwrap(),
+        batch,
+        "until acknowledged it is the same"
+    );
     spool.acknowledge(3);
     spool.push(points(3..103)).await;
     let batch = spool.next(Duration::from_secs(3600)).await.unwrap();
     assert_eq!((batch.first_seq, batch.points.len()), (3, 100));
     spool.acknowledge(99);
     spool.close();
-    assert_eq!(spool.next(Duration::from_secs(3600)).await.unwrap().first_seq, 102);
+    assert_eq!(
+        spool
+            .next(Duration::from_secs(3600))
+            .await
+            .unwrap()
+            .first_seq,
+        102
+    );
     spool.acknowledge(1);
     assert_eq!(spool.next(Duration::from_secs(3600)).await, None);
 }
@@ -64,12 +95,24 @@ async fn what_a_killed_agent_had_not_sent_is_sent_by_the_next() {
     let batch = spool.next(Duration::ZERO).await.unwrap();
     assert_eq!(batch.points.len(), BATCH);
     spool.acknowledge(700);
-    let result = FinishAttemptRequest { run: 7, request_id: "the same one".to_owned(), ..FinishAttemptRequest::default() };
+    let result = FinishAttemptRequest {
+        run: 7,
+        request_id: "the same one".to_owned(),
+        ..FinishAttemptRequest::default()
+    };
     spool.keep_result(&result);
     drop(spool);
     let (spool, recovered) = opened(&folder);
-    let Counts { output, wandb, frameworks, .. } = recovered.counts;
-    assert_eq!((output, wandb, frameworks, recovered.result, recovered.note), (1500, 800, 600, Some(result), None));
+    let Counts {
+        output,
+        wandb,
+        frameworks,
+        ..
+    } = recovered.counts;
+    assert_eq!(
+        (output, wandb, frameworks, recovered.result, recovered.note),
+        (1500, 800, 600, Some(result), None)
+    );
     spool.push(points(1500..1510)).await;
     assert_eq!(rest(&spool).await, (700..1510).collect::<Vec<_>>());
     spool.remove();
@@ -92,7 +135,10 @@ async fn the_file_is_rewritten_once_most_of_it_is_spent() {
         largest = largest.max(size());
     }
     assert!(largest < 2 * KEPT, "{largest}");
-    assert!(spool.rewind(10).is_err(), "what was dropped cannot be sent again");
+    assert!(
+        spool.rewind(10).is_err(),
+        "what was dropped cannot be sent again"
+    );
     drop(spool);
     let (spool, recovered) = opened(&folder);
     assert_eq!((recovered.counts.output, recovered.note), (400_500, None));
@@ -103,7 +149,11 @@ async fn the_file_is_rewritten_once_most_of_it_is_spent() {
 async fn without_a_disk_points_are_kept_in_memory_up_to_a_bound() {
     let (spool, recovered) = Spool::open(Path::new("/proc/no/such/folder"));
     assert!(recovered.note.unwrap().contains("kept in memory"));
-    assert_eq!(spool.push(points(0..POINTS_MAX as u64)).await, None, "it has been said");
+    assert_eq!(
+        spool.push(points(0..POINTS_MAX as u64)).await,
+        None,
+        "it has been said"
+    );
     let waiting = tokio::time::timeout(Duration::from_secs(60), spool.push(points(0..1)));
     assert!(waiting.await.is_err());
     spool.acknowledge(1);
@@ -125,7 +175,11 @@ async fn a_restored_controller_gets_what_it_lacks_once_more() {
     spool.acknowledge(7);
     drop(spool);
     let (spool, recovered) = opened(&folder);
-    assert_eq!((recovered.counts.output, recovered.note), (2500, None), "nothing is read again from the program's files");
+    assert_eq!(
+        (recovered.counts.output, recovered.note),
+        (2500, None),
+        "nothing is read again from the program's files"
+    );
     assert_eq!(rest(&spool).await, (47..2500).collect::<Vec<_>>());
 }
 
@@ -219,7 +273,10 @@ proptest! {
 #[tokio::test]
 async fn a_record_with_a_right_checksum_and_a_senseless_number_is_cut_off() {
     let folder = tempfile::tempdir().unwrap();
-    let senseless = Record::Acknowledged { seq: u64::MAX, counts: Counts::default() };
+    let senseless = Record::Acknowledged {
+        seq: u64::MAX,
+        counts: Counts::default(),
+    };
     fs::write(folder.path().join(FILE), senseless.to_bytes()).unwrap();
     let (spool, recovered) = opened(&folder);
     assert!(recovered.note.unwrap().contains("was damaged after 0 of"));

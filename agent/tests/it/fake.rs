@@ -64,7 +64,11 @@ impl Fake {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = AgentServiceServer::from_arc(self).max_decoding_message_size(16 << 20);
-        tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
         address
     }
 
@@ -80,7 +84,10 @@ impl Fake {
                 let _ = tokio::time::timeout(Duration::from_millis(100), changed).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(60), waiting).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .is_err()
+        {
             panic!("still not {what}");
         }
     }
@@ -90,11 +97,16 @@ impl Fake {
         if paper.away {
             return Err(Status::unavailable("away"));
         }
-        let shown = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
+        let shown = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
         match &paper.token {
             Some(token) if shown != Some(&format!("Bearer {token}")) => {
                 let mut status = Status::unauthenticated("the token is wrong");
-                status.metadata_mut().insert(sweep_proto::CONTROLLER_HEADER, "a1b2c3".parse().unwrap());
+                status
+                    .metadata_mut()
+                    .insert(sweep_proto::CONTROLLER_HEADER, "a1b2c3".parse().unwrap());
                 Err(status)
             }
             _ => Ok(request.into_inner()),
@@ -106,7 +118,10 @@ impl Fake {
             return Ok(());
         }
         let mut status = Status::not_found("no such agent");
-        status.metadata_mut().insert(sweep_proto::REFUSAL_HEADER, "unknown_agent".parse().unwrap());
+        status.metadata_mut().insert(
+            sweep_proto::REFUSAL_HEADER,
+            "unknown_agent".parse().unwrap(),
+        );
         Err(status)
     }
 
@@ -121,18 +136,27 @@ impl Fake {
     }
 
     fn directive(&self, run: u64) -> v1::Directive {
-        let go_on = v1::Directive { kind: v1::directive::Kind::Continue.into(), reason: String::new() };
+        let go_on = v1::Directive {
+            kind: v1::directive::Kind::Continue.into(),
+            reason: String::new(),
+        };
         self.paper().directives.get(&run).cloned().unwrap_or(go_on)
     }
 }
 
 #[tonic::async_trait]
 impl AgentService for Fake {
-    async fn register_agent(&self, request: Request<v1::RegisterAgentRequest>) -> Result<Response<v1::RegisterAgentResponse>, Status> {
+    async fn register_agent(
+        &self,
+        request: Request<v1::RegisterAgentRequest>,
+    ) -> Result<Response<v1::RegisterAgentResponse>, Status> {
         let request = self.enter(request)?;
         if request.sweep_id != "wine1234" && request.sweep_id != "wine" {
             let mut status = Status::not_found(format!("no sweep `{}`", request.sweep_id));
-            status.metadata_mut().insert(sweep_proto::REFUSAL_HEADER, "unknown_sweep".parse().unwrap());
+            status.metadata_mut().insert(
+                sweep_proto::REFUSAL_HEADER,
+                "unknown_sweep".parse().unwrap(),
+            );
             return Err(status);
         }
         self.paper().agents.insert(request.agent_id.clone());
@@ -147,7 +171,10 @@ impl AgentService for Fake {
         })
     }
 
-    async fn acquire(&self, request: Request<v1::AcquireRequest>) -> Result<Response<v1::AcquireResponse>, Status> {
+    async fn acquire(
+        &self,
+        request: Request<v1::AcquireRequest>,
+    ) -> Result<Response<v1::AcquireResponse>, Status> {
         let request = self.enter(request)?;
         self.known(&request.agent_id)?;
         let waits = |paper: &Paper| paper.hold && paper.queue.is_empty();
@@ -158,27 +185,41 @@ impl AgentService for Fake {
         let next = {
             let mut paper = self.paper();
             let repeated = paper.acquired.get(&request.request_id).cloned();
-            let assignment = repeated.or_else(|| (!paper.queue.is_empty()).then(|| paper.queue.remove(0)));
+            let assignment =
+                repeated.or_else(|| (!paper.queue.is_empty()).then(|| paper.queue.remove(0)));
             match assignment {
                 Some(assignment) => {
-                    paper.acquired.insert(request.request_id, assignment.clone());
+                    paper
+                        .acquired
+                        .insert(request.request_id, assignment.clone());
                     Next::Assignment(assignment)
                 }
-                None if paper.open_ended => Next::Wait(v1::Wait { reason: "patience".to_owned() }),
-                None => Next::Done(v1::Done { state: "finished".to_owned(), reason: "all points have been tried".to_owned() }),
+                None if paper.open_ended => Next::Wait(v1::Wait {
+                    reason: "patience".to_owned(),
+                }),
+                None => Next::Done(v1::Done {
+                    state: "finished".to_owned(),
+                    reason: "all points have been tried".to_owned(),
+                }),
             }
         };
         self.answer(v1::AcquireResponse { next: Some(next) })
     }
 
-    async fn start_attempt(&self, request: Request<v1::StartAttemptRequest>) -> Result<Response<v1::StartAttemptResponse>, Status> {
+    async fn start_attempt(
+        &self,
+        request: Request<v1::StartAttemptRequest>,
+    ) -> Result<Response<v1::StartAttemptResponse>, Status> {
         let request = self.enter(request)?;
         let directive = Some(self.directive(request.run));
         self.paper().started.push(request);
         self.answer(v1::StartAttemptResponse { directive })
     }
 
-    async fn describe_code(&self, request: Request<v1::DescribeCodeRequest>) -> Result<Response<v1::DescribeCodeResponse>, Status> {
+    async fn describe_code(
+        &self,
+        request: Request<v1::DescribeCodeRequest>,
+    ) -> Result<Response<v1::DescribeCodeResponse>, Status> {
         let request = self.enter(request)?;
         self.paper().codes.extend(request.code);
         self.answer(v1::DescribeCodeResponse::default())
@@ -193,49 +234,93 @@ impl AgentService for Fake {
         self.answer(v1::DescribeEnvironmentResponse::default())
     }
 
-    async fn push_code(&self, _: Request<tonic::Streaming<v1::PushCodeRequest>>) -> Result<Response<v1::PushCodeResponse>, Status> {
+    async fn push_code(
+        &self,
+        _: Request<tonic::Streaming<v1::PushCodeRequest>>,
+    ) -> Result<Response<v1::PushCodeResponse>, Status> {
         Err(Status::unimplemented("it wants none"))
     }
 
-    async fn report_metrics(&self, request: Request<v1::ReportMetricsRequest>) -> Result<Response<v1::ReportMetricsResponse>, Status> {
+    async fn report_metrics(
+        &self,
+        request: Request<v1::ReportMetricsRequest>,
+    ) -> Result<Response<v1::ReportMetricsResponse>, Status> {
         let request = self.enter(request)?;
         {
             let mut paper = self.paper();
-            let known = paper.points.entry((request.run, request.attempt)).or_default();
+            let known = paper
+                .points
+                .entry((request.run, request.attempt))
+                .or_default();
             let first = request.first_seq as usize;
-            assert!(first <= known.len(), "points {}..{first} are missing", known.len());
+            assert!(
+                first <= known.len(),
+                "points {}..{first} are missing",
+                known.len()
+            );
             known.extend(request.points.into_iter().skip(known.len() - first));
         }
-        self.answer(v1::ReportMetricsResponse { directive: Some(self.directive(request.run)) })
+        self.answer(v1::ReportMetricsResponse {
+            directive: Some(self.directive(request.run)),
+        })
     }
 
-    async fn append_log(&self, request: Request<v1::AppendLogRequest>) -> Result<Response<v1::AppendLogResponse>, Status> {
+    async fn append_log(
+        &self,
+        request: Request<v1::AppendLogRequest>,
+    ) -> Result<Response<v1::AppendLogResponse>, Status> {
         let request = self.enter(request)?;
         {
             let mut paper = self.paper();
-            let known = paper.logs.entry((request.run, request.attempt)).or_default();
+            let known = paper
+                .logs
+                .entry((request.run, request.attempt))
+                .or_default();
             let offset = request.offset as usize;
             if known.len() == 10 << 20 && offset > known.len() {
-                paper.tails.entry((request.run, request.attempt)).or_insert((offset, Vec::new())).1.extend(request.data);
+                paper
+                    .tails
+                    .entry((request.run, request.attempt))
+                    .or_insert((offset, Vec::new()))
+                    .1
+                    .extend(request.data);
                 drop(paper);
                 return self.answer(v1::AppendLogResponse {});
             }
-            assert!(offset <= known.len(), "output {}..{offset} is missing", known.len());
-            let news = request.data.get(known.len() - offset..).unwrap_or_default().to_vec();
+            assert!(
+                offset <= known.len(),
+                "output {}..{offset} is missing",
+                known.len()
+            );
+            let news = request
+                .data
+                .get(known.len() - offset..)
+                .unwrap_or_default()
+                .to_vec();
             known.extend(news);
         }
         self.answer(v1::AppendLogResponse {})
     }
 
-    async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatResponse>, Status> {
+    async fn heartbeat(
+        &self,
+        request: Request<v1::HeartbeatRequest>,
+    ) -> Result<Response<v1::HeartbeatResponse>, Status> {
         let request = self.enter(request)?;
         self.known(&request.agent_id)?;
         self.paper().heartbeats += 1;
-        let directives = request.attempts.iter().map(|attempt| self.directive(attempt.run)).collect();
+        let directives = request
+            .attempts
+            .iter()
+            .map(|attempt| self.directive(attempt.run))
+            .collect();
         self.answer(v1::HeartbeatResponse { directives })
     }
 
-    async fn finish_attempt(&self, request: Request<v1::FinishAttemptRequest>) -> Result<Response<v1::FinishAttemptResponse>, Status> {
+    async fn finish_attempt(
+        &self,
+        request: Request<v1::FinishAttemptRequest>,
+    ) -> Result<Response<v1::FinishAttemptResponse>, Status> {
         let request = self.enter(request)?;
         let state = match request.result() {
             Verdict::Succeeded => "finished",
@@ -245,8 +330,13 @@ impl AgentService for Fake {
             Verdict::Preempted | Verdict::Returned | Verdict::Unspecified => "queued",
         };
         self.paper().finish_calls += 1;
-        self.paper().finished.insert(request.request_id.clone(), request);
-        self.answer(v1::FinishAttemptResponse { run_state: state.to_owned(), ..v1::FinishAttemptResponse::default() })
+        self.paper()
+            .finished
+            .insert(request.request_id.clone(), request);
+        self.answer(v1::FinishAttemptResponse {
+            run_state: state.to_owned(),
+            ..v1::FinishAttemptResponse::default()
+        })
     }
 
     async fn announce_leaving(
@@ -259,7 +349,10 @@ impl AgentService for Fake {
         self.answer(v1::AnnounceLeavingResponse {})
     }
 
-    async fn leave_agent(&self, request: Request<v1::LeaveAgentRequest>) -> Result<Response<v1::LeaveAgentResponse>, Status> {
+    async fn leave_agent(
+        &self,
+        request: Request<v1::LeaveAgentRequest>,
+    ) -> Result<Response<v1::LeaveAgentResponse>, Status> {
         let request = self.enter(request)?;
         self.paper().left.push(request);
         self.answer(v1::LeaveAgentResponse::default())

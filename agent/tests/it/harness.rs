@@ -38,13 +38,19 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
             metric: "loss".to_owned(),
             ..v1::Program::default()
         };
-        paper.queue = runs.iter().enumerate().map(|(index, params)| assignment(index as u64 + 1, 1, params)).collect();
+        paper.queue = runs
+            .iter()
+            .enumerate()
+            .map(|(index, params)| assignment(index as u64 + 1, 1, params))
+            .collect();
     }
     let address = Arc::clone(&fake).serve().await;
     let folder = tempfile::tempdir().unwrap();
     let options = AgentOptions {
         controller: ControllerTarget {
-            endpoint: Endpoint::from_shared(format!("http://{address}")).unwrap().timeout(Duration::from_secs(20)),
+            endpoint: Endpoint::from_shared(format!("http://{address}"))
+                .unwrap()
+                .timeout(Duration::from_secs(20)),
             trust: Trust::Own,
         },
         token: TokenSource::default(),
@@ -63,7 +69,11 @@ pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
         ends_alone: false,
         driver: Arc::<Nvidia>::default(),
     };
-    Harness { fake, options, folder }
+    Harness {
+        fake,
+        options,
+        folder,
+    }
 }
 
 pub(crate) fn assignment(run: u64, attempt: u32, params: &Value) -> v1::Assignment {
@@ -88,7 +98,11 @@ impl Harness {
         let (interrupts, orders) = mpsc::channel(4);
         let (notice, notices) = mpsc::unbounded_channel();
         let agent = tokio::spawn(sweep_agent::run(self.options.clone(), orders, notice));
-        Running { interrupts, notices, agent }
+        Running {
+            interrupts,
+            notices,
+            agent,
+        }
     }
 
     /// Runs the agent until it leaves by itself.
@@ -105,24 +119,39 @@ impl Harness {
     }
 
     pub(crate) fn folder(&self, run: u64, attempt: u32) -> PathBuf {
-        self.options.runs_dir.join("wine1234").join(run.to_string()).join(attempt.to_string())
+        self.options
+            .runs_dir
+            .join("wine1234")
+            .join(run.to_string())
+            .join(attempt.to_string())
     }
 
     pub(crate) fn values(&self, run: u64, metric: &str) -> Vec<f64> {
         let paper = self.fake.paper();
         let points = paper.points.get(&(run, 1)).into_iter().flatten();
-        points.filter(|point| point.name == metric).map(|point| point.value).collect()
+        points
+            .filter(|point| point.name == metric)
+            .map(|point| point.value)
+            .collect()
     }
 
     /// The command lines of processes that carry the environment of this test's attempts.
     pub(crate) fn left_behind(&self) -> Vec<String> {
         let mark = self.folder.path().to_string_lossy().into_owned();
-        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| Some(entry.ok()?.path()));
+        let processes = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| Some(entry.ok()?.path()));
         let marked = processes.filter(|process| {
             let environment = std::fs::read(process.join("environ")).unwrap_or_default();
             String::from_utf8_lossy(&environment).contains(&mark)
         });
-        marked.map(|process| std::fs::read_to_string(process.join("cmdline")).unwrap_or_default().replace('\0', " ")).collect()
+        marked
+            .map(|process| {
+                std::fs::read_to_string(process.join("cmdline"))
+                    .unwrap_or_default()
+                    .replace('\0', " ")
+            })
+            .collect()
     }
 }
 
@@ -132,6 +161,9 @@ impl Running {
     }
 
     pub(crate) async fn end(self) -> Result<AgentSummary, AgentError> {
-        tokio::time::timeout(Duration::from_secs(60), self.agent).await.expect("the agent has not ended").unwrap()
+        tokio::time::timeout(Duration::from_secs(60), self.agent)
+            .await
+            .expect("the agent has not ended")
+            .unwrap()
     }
 }

@@ -1,6 +1,10 @@
 //! The agent against a controller that is made of paper, with real programs.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 #![cfg(target_os = "linux")]
 
 mod away;

@@ -11,7 +11,11 @@ fn told(order: &[u8], agent_lives: bool) -> Output {
     agent.write_all(order).expect("it holds that much");
     let agent = agent_lives.then_some(agent);
     let mut shim = Command::new(env!("CARGO_BIN_EXE_shim"));
-    let ended = shim.arg("__shim").stdin(orders).output().expect("it was built");
+    let ended = shim
+        .arg("__shim")
+        .stdin(orders)
+        .output()
+        .expect("it was built");
     drop(agent);
     ended
 }
@@ -34,7 +38,10 @@ fn launch(folder: &Path) {
 #[test]
 fn a_shim_without_an_attempt_ends_with_its_agent() {
     let ended = told(b"/half/of/an/or", false);
-    assert!(ended.status.success() && ended.stdout.is_empty(), "{ended:?}");
+    assert!(
+        ended.status.success() && ended.stdout.is_empty(),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -42,9 +49,16 @@ fn a_shim_starts_nothing_for_an_agent_that_has_ended() {
     for agent_lives in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         launch(folder.path());
-        told(&[folder.path().as_os_str().as_encoded_bytes(), &[0]].concat(), agent_lives);
+        told(
+            &[folder.path().as_os_str().as_encoded_bytes(), &[0]].concat(),
+            agent_lives,
+        );
         assert_eq!(folder.path().join("begun").exists(), agent_lives);
         let end = fs::read_to_string(folder.path().join("ended.json")).unwrap();
-        assert_eq!(end.contains("the agent ended before the program was started"), !agent_lives, "{end}");
+        assert_eq!(
+            end.contains("the agent ended before the program was started"),
+            !agent_lives,
+            "{end}"
+        );
     }
 }

@@ -156,8 +156,19 @@ const ENDS: [&str; 42] = [
     "vault_password.txt",
 ];
 /// Folders that hold nothing else.
-const FOLDERS: [&str; 11] =
-    [".aws", ".azure", ".config/gcloud", ".docker", ".gcloud", ".gnupg", ".kube", ".oci", ".password-store", ".secrets", ".ssh"];
+const FOLDERS: [&str; 11] = [
+    ".aws",
+    ".azure",
+    ".config/gcloud",
+    ".docker",
+    ".gcloud",
+    ".gnupg",
+    ".kube",
+    ".oci",
+    ".password-store",
+    ".secrets",
+    ".ssh",
+];
 /// Files that are secrets in a folder of a certain name alone.
 const PLACES: [&str; 20] = [
     ".cache/huggingface/token",
@@ -190,15 +201,24 @@ const SAMPLE_WORDS: [&str; 3] = [".example.", ".sample.", ".template."];
 pub(crate) fn is_likely(path: &[u8]) -> bool {
     let text = format!("/{}", String::from_utf8_lossy(path).to_lowercase());
     let name = text.rsplit('/').next().unwrap_or_default();
-    if FOLDERS.iter().any(|folder| text.contains(&format!("/{folder}/"))) {
+    if FOLDERS
+        .iter()
+        .any(|folder| text.contains(&format!("/{folder}/")))
+    {
         return true;
     }
-    if SAMPLES.iter().any(|end| name.ends_with(end)) || SAMPLE_WORDS.iter().any(|word| name.contains(word)) {
+    if SAMPLES.iter().any(|end| name.ends_with(end))
+        || SAMPLE_WORDS.iter().any(|word| name.contains(word))
+    {
         return false;
     }
     NAMES.contains(&name)
-        || PLACES.iter().any(|place| text.ends_with(&format!("/{place}")))
-        || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning) && !is_program(name))
+        || PLACES
+            .iter()
+            .any(|place| text.ends_with(&format!("/{place}")))
+        || BEGINNINGS
+            .iter()
+            .any(|beginning| name.starts_with(beginning) && !is_program(name))
         || ENDS.iter().any(|end| name.ends_with(end))
         || (name.contains("firebase-adminsdk") && name.ends_with(".json"))
         || (text.contains("/secrets/") && !is_program(name))
@@ -206,9 +226,12 @@ pub(crate) fn is_likely(path: &[u8]) -> bool {
 
 /// `service_account.py` is a program that has to do with secrets, not one of them.
 fn is_program(name: &str) -> bool {
-    [".py", ".rs", ".go", ".js", ".ts", ".sh", ".md", ".rst", ".java", ".c", ".cc", ".cpp", ".h", ".jl", ".r", ".ipynb"]
-        .iter()
-        .any(|end| name.ends_with(end))
+    [
+        ".py", ".rs", ".go", ".js", ".ts", ".sh", ".md", ".rst", ".java", ".c", ".cc", ".cpp",
+        ".h", ".jl", ".r", ".ipynb",
+    ]
+    .iter()
+    .any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -24,7 +24,12 @@ impl StoreFixture {
         fs::create_dir(place.root()).unwrap();
         place.git(&["init", "--quiet", "--initial-branch", "main"]);
         place.write("train.py", "print('loss: 0.5')\n");
-        place.write("big.txt", &(0..20_000).map(|line| format!("{}\n", line * 7919 % 10_007)).collect::<String>());
+        place.write(
+            "big.txt",
+            &(0..20_000)
+                .map(|line| format!("{}\n", line * 7919 % 10_007))
+                .collect::<String>(),
+        );
         place.git(&["add", "--all"]);
         place.git(&["commit", "--quiet", "--message", "Begin"]);
         place
@@ -46,11 +51,23 @@ impl StoreFixture {
 
     fn git(&self, arguments: &[&str]) -> String {
         let mut git = Command::new("git");
-        for setting in ["user.name=ann", "user.email=ann@example.org", "commit.gpgSign=false"] {
+        for setting in [
+            "user.name=ann",
+            "user.email=ann@example.org",
+            "commit.gpgSign=false",
+        ] {
             git.args(["-c", setting]);
         }
-        let done = git.args(arguments).current_dir(self.root()).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let done = git
+            .args(arguments)
+            .current_dir(self.root())
+            .output()
+            .unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
@@ -75,7 +92,13 @@ impl StoreFixture {
     fn forged(&self, commit: &str, version: &str) -> PathBuf {
         self.git(&["update-ref", &format!("refs/sweep/{version}"), commit]);
         let bundle = self.path("forged");
-        self.git(&["bundle", "create", "--quiet", bundle.to_str().unwrap(), &format!("refs/sweep/{version}")]);
+        self.git(&[
+            "bundle",
+            "create",
+            "--quiet",
+            bundle.to_str().unwrap(),
+            &format!("refs/sweep/{version}"),
+        ]);
         bundle
     }
 
@@ -87,7 +110,15 @@ impl StoreFixture {
 }
 
 fn git_in_store(place: &StoreFixture, arguments: &[&str]) {
-    assert!(Command::new("git").arg("--git-dir").arg(place.path("code.git")).args(arguments).status().unwrap().success());
+    assert!(
+        Command::new("git")
+            .arg("--git-dir")
+            .arg(place.path("code.git"))
+            .args(arguments)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// All below a folder: path, whether it can be executed, contents; of links where they lead.
@@ -97,14 +128,31 @@ fn contents(root: &Path) -> Vec<(Vec<u8>, bool, Vec<u8>)> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().to_owned();
+            let name = path
+                .strip_prefix(root)
+                .unwrap()
+                .as_os_str()
+                .as_bytes()
+                .to_owned();
             let kind = fs::symlink_metadata(&path).unwrap();
             if kind.is_symlink() {
-                found.push((name, false, fs::read_link(&path).unwrap().as_os_str().as_bytes().to_owned()));
+                found.push((
+                    name,
+                    false,
+                    fs::read_link(&path)
+                        .unwrap()
+                        .as_os_str()
+                        .as_bytes()
+                        .to_owned(),
+                ));
             } else if kind.is_dir() {
                 folders.extend((name != b".git").then_some(path));
             } else {
-                found.push((name, kind.permissions().mode() & 0o100 != 0, fs::read(&path).unwrap()));
+                found.push((
+                    name,
+                    kind.permissions().mode() & 0o100 != 0,
+                    fs::read(&path).unwrap(),
+                ));
             }
         }
     }
@@ -119,15 +167,29 @@ fn a_snapshot_is_written_elsewhere_as_it_was() {
     place.write("with space/and\nline.py", "pass\n");
     place.write(OsStr::from_bytes(b"caf\xe9.py"), "latin\n");
     place.write("run.sh", "#!/bin/sh\n");
-    fs::set_permissions(place.root().join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(
+        place.root().join("run.sh"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
     symlink("/etc/passwd", place.root().join("out")).unwrap();
     let (version, _) = place.send(&[], "bundle");
     let dir = place.path("elsewhere");
     let written = place.store.check_out(&version, &dir).unwrap();
     assert_eq!(contents(&dir), contents(&place.root()));
-    assert_eq!((written.size.files, written.pointers), (6, Vec::<String>::new()));
-    assert!(place.git(&["for-each-ref", "refs/sweep"]).is_empty(), "nothing is written into the user's repository");
-    let again = place.store.check_out(&version, &dir).unwrap_err().to_string();
+    assert_eq!(
+        (written.size.files, written.pointers),
+        (6, Vec::<String>::new())
+    );
+    assert!(
+        place.git(&["for-each-ref", "refs/sweep"]).is_empty(),
+        "nothing is written into the user's repository"
+    );
+    let again = place
+        .store
+        .check_out(&version, &dir)
+        .unwrap_err()
+        .to_string();
     assert!(again.contains("not empty"), "{again}");
 }
 
@@ -148,8 +210,14 @@ fn one_bundle_builds_on_another_and_a_version_is_the_same_everywhere() {
     place.store.bundle(&second, &[unknown], &bundle).unwrap();
     other.receive(&second, &bundle).unwrap();
     let diff = String::from_utf8(place.store.diff(&first, &second, false, false).unwrap()).unwrap();
-    assert!(diff.contains("-print('loss: 0.5')\n+print('loss: 0.3')\n"), "{diff}");
-    let missing = other.diff(&first, &second, true, false).unwrap_err().to_string();
+    assert!(
+        diff.contains("-print('loss: 0.5')\n+print('loss: 0.3')\n"),
+        "{diff}"
+    );
+    let missing = other
+        .diff(&first, &second, true, false)
+        .unwrap_err()
+        .to_string();
     assert!(missing.contains(&first[..8]), "{missing}");
 }
 
@@ -158,7 +226,10 @@ fn a_folder_that_is_no_repository_can_be_sent_too() {
     let place = StoreFixture::new();
     fs::remove_dir_all(place.root().join(".git")).unwrap();
     let (version, _) = place.send(&[], "bundle");
-    place.store.check_out(&version, &place.path("elsewhere")).unwrap();
+    place
+        .store
+        .check_out(&version, &place.path("elsewhere"))
+        .unwrap();
     assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
 }
 
@@ -168,11 +239,25 @@ fn what_is_not_what_it_says_is_refused() {
     let (version, bundle) = place.bundle(&[], "bundle");
     let other = "b".repeat(40);
     place.refuses(&other, &bundle);
-    for name in ["", "HEAD", "../../etc/passwd", "--upload-pack=touch /tmp/x", &"A".repeat(40), &version[..39]] {
-        assert!(!is_version(name) && matches!(place.refuses(name, &bundle), CodeError::NoVersion(_)), "{name}");
+    for name in [
+        "",
+        "HEAD",
+        "../../etc/passwd",
+        "--upload-pack=touch /tmp/x",
+        &"A".repeat(40),
+        &version[..39],
+    ] {
+        assert!(
+            !is_version(name) && matches!(place.refuses(name, &bundle), CodeError::NoVersion(_)),
+            "{name}"
+        );
     }
     let bytes = fs::read(&bundle).unwrap();
-    for (damage, name) in [(bytes[..bytes.len() / 2].to_vec(), "torn"), (b"no bundle at all".to_vec(), "text"), (Vec::new(), "empty")] {
+    for (damage, name) in [
+        (bytes[..bytes.len() / 2].to_vec(), "torn"),
+        (b"no bundle at all".to_vec(), "text"),
+        (Vec::new(), "empty"),
+    ] {
         fs::write(place.path(name), damage).unwrap();
         place.refuses(&version, &place.path(name));
     }
@@ -186,7 +271,16 @@ fn what_is_not_what_it_says_is_refused() {
     assert_eq!(tree, version);
     let error = place.refuses(&version, &place.forged("HEAD", &version));
     assert!(matches!(&error, CodeError::Mismatch(_)), "{error}");
-    assert!(Command::new("git").arg("--git-dir").arg(place.path("code.git")).args(["for-each-ref"]).output().unwrap().stdout.is_empty());
+    assert!(
+        Command::new("git")
+            .arg("--git-dir")
+            .arg(place.path("code.git"))
+            .args(["for-each-ref"])
+            .output()
+            .unwrap()
+            .stdout
+            .is_empty()
+    );
     place.store.receive(&version, &bundle).unwrap();
 }
 
@@ -195,13 +289,32 @@ fn a_tree_that_leads_out_of_its_folder_is_refused() {
     let place = StoreFixture::new();
     let object = |name: &str| -> Vec<u8> {
         let hash = place.git(&["rev-parse", name]);
-        (0..20).map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap()).collect()
+        (0..20)
+            .map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap())
+            .collect()
     };
-    for (mode, name) in [("100644", ".."), ("100644", ".git"), ("100644", "a/../../b"), ("100644", ".GIT"), ("40000", "..")] {
-        let object = object(if mode == "40000" { "HEAD^{tree}" } else { "HEAD:train.py" });
+    for (mode, name) in [
+        ("100644", ".."),
+        ("100644", ".git"),
+        ("100644", "a/../../b"),
+        ("100644", ".GIT"),
+        ("40000", ".."),
+    ] {
+        let object = object(if mode == "40000" {
+            "HEAD^{tree}"
+        } else {
+            "HEAD:train.py"
+        });
         let entry = [mode.as_bytes(), b" ", name.as_bytes(), b"\0", &object].concat();
         fs::write(place.path("entry"), entry).unwrap();
-        let tree = place.git(&["hash-object", "-t", "tree", "--literally", "-w", place.path("entry").to_str().unwrap()]);
+        let tree = place.git(&[
+            "hash-object",
+            "-t",
+            "tree",
+            "--literally",
+            "-w",
+            place.path("entry").to_str().unwrap(),
+        ]);
         let commit = place.git(&["commit-tree", "-m", "x", &tree]);
         let bundle = place.forged(&commit, &tree);
         place.refuses(&tree, &bundle);
@@ -225,36 +338,63 @@ fn all_versions_go_into_a_backup_and_come_out_of_it() {
     assert_eq!(contents(&place.path("elsewhere")), contents(&place.root()));
     // The target of a name has changed.
     let forged = place.forged("HEAD", &"c".repeat(40));
-    assert!(matches!(CodeStore::open(&place.path("third.git")).unwrap().restore(&forged), Err(CodeError::Mismatch(_))));
+    assert!(matches!(
+        CodeStore::open(&place.path("third.git"))
+            .unwrap()
+            .restore(&forged),
+        Err(CodeError::Mismatch(_))
+    ));
 }
 
 #[test]
 fn files_that_lie_elsewhere_are_named() {
     let place = StoreFixture::new();
-    place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    place.write(
+        "weights.bin",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    );
     let (version, _) = place.send(&[], "bundle");
-    assert_eq!(place.store.check_out(&version, &place.path("elsewhere")).unwrap().pointers, ["weights.bin"]);
+    assert_eq!(
+        place
+            .store
+            .check_out(&version, &place.path("elsewhere"))
+            .unwrap()
+            .pointers,
+        ["weights.bin"]
+    );
 }
 
 /// Writes an object that git itself would not make; returns its hash.
 fn object(place: &StoreFixture, kind: &str, body: &[u8]) -> String {
     fs::write(place.path("object"), body).unwrap();
-    place.git(&["hash-object", "-t", kind, "--literally", "-w", place.path("object").to_str().unwrap()])
+    place.git(&[
+        "hash-object",
+        "-t",
+        kind,
+        "--literally",
+        "-w",
+        place.path("object").to_str().unwrap(),
+    ])
 }
 
 fn raw(hash: &str) -> Vec<u8> {
-    (0..20).map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap()).collect()
+    (0..20)
+        .map(|byte| u8::from_str_radix(&hash[2 * byte..2 * byte + 2], 16).unwrap())
+        .collect()
 }
 
 fn tree(place: &StoreFixture, entries: &[(&str, &str, &str)]) -> String {
-    let body: Vec<u8> =
-        entries.iter().flat_map(|(mode, name, hash)| [format!("{mode} {name}\0").as_bytes(), &raw(hash)].concat()).collect();
+    let body: Vec<u8> = entries
+        .iter()
+        .flat_map(|(mode, name, hash)| [format!("{mode} {name}\0").as_bytes(), &raw(hash)].concat())
+        .collect();
     object(place, "tree", &body)
 }
 
 /// A bundle that is exactly what it says, whatever is in it.
 fn honest(place: &StoreFixture, tree: &str) -> PathBuf {
-    let commit = crate::store::commit(Command::new("git").arg("-C").arg(place.root()), tree).unwrap();
+    let commit =
+        crate::store::commit(Command::new("git").arg("-C").arg(place.root()), tree).unwrap();
     place.forged(&commit, tree)
 }
 
@@ -277,11 +417,22 @@ fn trees_that_git_would_not_make_are_refused_even_under_the_right_name() {
         let tree = tree(&place, &entries);
         let bundle = honest(&place, &tree);
         let error = place.refuses(&tree, &bundle);
-        assert!(matches!(error, CodeError::Git { .. } | CodeError::Mismatch(_)), "{entries:?}: {error}");
-        assert!(place.store.check_out(&tree, &place.path("elsewhere")).is_err());
+        assert!(
+            matches!(error, CodeError::Git { .. } | CodeError::Mismatch(_)),
+            "{entries:?}: {error}"
+        );
+        assert!(
+            place
+                .store
+                .check_out(&tree, &place.path("elsewhere"))
+                .is_err()
+        );
     }
     for outside in ["b", "x", "passwd"] {
-        assert!(!place.path(outside).exists() && !Path::new("/tmp").join(outside).join("x").exists(), "{outside}");
+        assert!(
+            !place.path(outside).exists() && !Path::new("/tmp").join(outside).join("x").exists(),
+            "{outside}"
+        );
     }
 }
 
@@ -290,13 +441,22 @@ fn a_link_that_leads_out_is_a_link_and_nothing_is_written_through_it() {
     let place = StoreFixture::new();
     let outside = place.path("outside");
     fs::create_dir(&outside).unwrap();
-    let (blob, link) = (place.git(&["rev-parse", "HEAD:train.py"]), object(&place, "blob", outside.to_str().unwrap().as_bytes()));
+    let (blob, link) = (
+        place.git(&["rev-parse", "HEAD:train.py"]),
+        object(&place, "blob", outside.to_str().unwrap().as_bytes()),
+    );
     let inner = tree(&place, &[("100644", "x", &blob)]);
     // Told apart by case: a folder and a link that are one where names have no case.
-    let tree = tree(&place, &[("120000", "Out", &link), ("40000", "out", &inner)]);
+    let tree = tree(
+        &place,
+        &[("120000", "Out", &link), ("40000", "out", &inner)],
+    );
     let bundle = honest(&place, &tree);
     place.store.receive(&tree, &bundle).unwrap();
-    place.store.check_out(&tree, &place.path("elsewhere")).unwrap();
+    place
+        .store
+        .check_out(&tree, &place.path("elsewhere"))
+        .unwrap();
     assert!(place.path("elsewhere/Out").is_symlink());
     assert_eq!(fs::read_dir(outside).unwrap().count(), 0);
 }
@@ -307,13 +467,30 @@ fn a_small_bundle_that_unfolds_to_more_than_any_code_is_refused_when_it_comes() 
     let blob = place.git(&["rev-parse", "HEAD:train.py"]);
     // Ten entries a folder, nine folders deep: a billion files.
     let names: Vec<String> = (0..10).map(|number| format!("f{number}")).collect();
-    let all = |mode, hash: &str| tree(&place, &names.iter().map(|name| (mode, name.as_str(), hash)).collect::<Vec<_>>());
+    let all = |mode, hash: &str| {
+        tree(
+            &place,
+            &names
+                .iter()
+                .map(|name| (mode, name.as_str(), hash))
+                .collect::<Vec<_>>(),
+        )
+    };
     let wide = (0..8).fold(all("100644", &blob), |hash, _| all("40000", &hash));
     // One file of 100 MB, a hundred times.
-    fs::File::create(place.path("zeros")).unwrap().set_len(100 << 20).unwrap();
+    fs::File::create(place.path("zeros"))
+        .unwrap()
+        .set_len(100 << 20)
+        .unwrap();
     let zeros = place.git(&["hash-object", "-w", place.path("zeros").to_str().unwrap()]);
     let names: Vec<String> = (100..200).map(|number| format!("f{number}")).collect();
-    let heavy = tree(&place, &names.iter().map(|name| ("100644", name.as_str(), zeros.as_str())).collect::<Vec<_>>());
+    let heavy = tree(
+        &place,
+        &names
+            .iter()
+            .map(|name| ("100644", name.as_str(), zeros.as_str()))
+            .collect::<Vec<_>>(),
+    );
     // A billion folders, and no file at all.
     let empty = (0..9).fold(tree(&place, &[]), |hash, _| {
         tree(
@@ -332,10 +509,16 @@ fn a_small_bundle_that_unfolds_to_more_than_any_code_is_refused_when_it_comes() 
         let refused = place.refuses(&bomb, &bundle);
         assert!(matches!(&refused, CodeError::TooLarge(_)), "{refused}");
         // A version that an earlier program has taken in.
-        git_in_store(&place, &["update-ref", &format!("refs/sweep/{bomb}"), &bomb]);
+        git_in_store(
+            &place,
+            &["update-ref", &format!("refs/sweep/{bomb}"), &bomb],
+        );
         let (first, _) = place.bundle(&[], "first");
         for refused in [
-            place.store.check_out(&bomb, &place.path("elsewhere")).unwrap_err(),
+            place
+                .store
+                .check_out(&bomb, &place.path("elsewhere"))
+                .unwrap_err(),
             place.store.diff(&bomb, &first, false, false).unwrap_err(),
             place.store.changes(&first, &bomb).unwrap_err(),
         ] {
@@ -351,10 +534,19 @@ fn keys_are_hidden_in_differences() {
     let (first, _) = place.send(&[], "first");
     let key = format!("ghp_{}", "aB3dE5gH7jK9".repeat(3));
     place.write("keys.py", &format!("key = '{key}'\nx = 1\n"));
-    let mut working = Working::find(&place.root(), &place.path("runs")).unwrap().taking_secrets();
+    let mut working = Working::find(&place.root(), &place.path("runs"))
+        .unwrap()
+        .taking_secrets();
     let version = working.snapshot().unwrap().version;
-    working.source().bundle(&version, &[], &place.path("second")).unwrap();
-    place.store.receive(&version, &place.path("second")).unwrap();
-    let diff = String::from_utf8(place.store.diff(&first, &version, false, false).unwrap()).unwrap();
+    working
+        .source()
+        .bundle(&version, &[], &place.path("second"))
+        .unwrap();
+    place
+        .store
+        .receive(&version, &place.path("second"))
+        .unwrap();
+    let diff =
+        String::from_utf8(place.store.diff(&first, &version, false, false).unwrap()).unwrap();
     assert!(diff.contains("+key = '[hidden]'\n+x = 1\n"), "{diff}");
 }

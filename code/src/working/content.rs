@@ -27,11 +27,19 @@ const PIECE_BYTES: usize = 256 << 10;
 impl Working {
     /// Returns the paths of files that are not as our index notes them, each with a NUL behind it.
     pub(super) fn changed(&self) -> Result<Vec<u8>, CodeError> {
-        output(self.git().args(["diff-files", "--name-only", "-z", "--ignore-submodules=all"]))
+        output(
+            self.git()
+                .args(["diff-files", "--name-only", "-z", "--ignore-submodules=all"]),
+        )
     }
 
     /// Brings changed and untracked files into our index.
-    pub(super) fn add(&mut self, changed: &[u8], untracked: &[u8], left_out: &mut LeftOut) -> Result<(), CodeError> {
+    pub(super) fn add(
+        &mut self,
+        changed: &[u8],
+        untracked: &[u8],
+        left_out: &mut LeftOut,
+    ) -> Result<(), CodeError> {
         let all = [changed, untracked].concat();
         if all.is_empty() {
             return Ok(());
@@ -49,26 +57,50 @@ impl Working {
             let is_regular = found.as_ref().is_ok_and(fs::Metadata::is_file);
             match filters.get(path).map(Vec::as_slice) {
                 // git can take in nothing else: a FIFO, a socket.
-                _ if found.is_ok_and(|found| !found.is_file() && !found.is_dir() && !found.is_symlink()) => removed.push(path),
+                _ if found.is_ok_and(|found| {
+                    !found.is_file() && !found.is_dir() && !found.is_symlink()
+                }) =>
+                {
+                    removed.push(path);
+                }
                 Some(LFS) if is_regular => pointers.push(path),
                 // In the index it is encrypted.
-                Some(filter) if is_regular && String::from_utf8_lossy(filter).contains(ENCRYPTING) => left_out.keep_encrypted(path),
+                Some(filter)
+                    if is_regular && String::from_utf8_lossy(filter).contains(ENCRYPTING) =>
+                {
+                    left_out.keep_encrypted(path);
+                }
                 _ => taken.extend_from_slice(&[path, b"\0"].concat()),
             }
         }
         // First what may be in the way of others.
         self.remove(&removed)?;
         if !taken.is_empty() {
-            feed(self.git().args(["update-index", "--add", "--remove", "-z", "--stdin"]), &taken)?;
+            feed(
+                self.git()
+                    .args(["update-index", "--add", "--remove", "-z", "--stdin"]),
+                &taken,
+            )?;
         }
         self.add_pointers(&pointers, left_out)
     }
 
     /// Whether a parent folder of a file is a link; `known` caches the answers.
     fn is_beyond_link(&self, path: &[u8], known: &mut BTreeMap<Vec<u8>, bool>) -> bool {
-        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);
-        let is_link = |folder: &[u8]| fs::symlink_metadata(self.root.join(OsStr::from_bytes(folder))).is_ok_and(|found| found.is_symlink());
-        ends.map(|end| &path[..end]).any(|folder| *known.entry(folder.to_vec()).or_insert_with(|| is_link(folder)))
+        let ends = path
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'/')
+            .map(|(end, _)| end);
+        let is_link = |folder: &[u8]| {
+            fs::symlink_metadata(self.root.join(OsStr::from_bytes(folder)))
+                .is_ok_and(|found| found.is_symlink())
+        };
+        ends.map(|end| &path[..end]).any(|folder| {
+            *known
+                .entry(folder.to_vec())
+                .or_insert_with(|| is_link(folder))
+        })
     }
 
     /// Takes files out of our index.
@@ -76,17 +108,29 @@ impl Working {
         if removed.is_empty() {
             return Ok(());
         }
-        let removed: Vec<u8> = removed.iter().flat_map(|path| [path, b"\0".as_slice()].concat()).collect();
-        feed(self.git().args(["update-index", "--force-remove", "-z", "--stdin"]), &removed)
+        let removed: Vec<u8> = removed
+            .iter()
+            .flat_map(|path| [path, b"\0".as_slice()].concat())
+            .collect();
+        feed(
+            self.git()
+                .args(["update-index", "--force-remove", "-z", "--stdin"]),
+            &removed,
+        )
     }
 
     /// Returns which of some files the attributes name a filter for, which nothing of ours executes.
     fn filters(&self, listed: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, CodeError> {
-        let answer = answer(self.git().args(["check-attr", "-z", "--stdin", "filter"]), listed)?;
+        let answer = answer(
+            self.git().args(["check-attr", "-z", "--stdin", "filter"]),
+            listed,
+        )?;
         let fields: Vec<_> = answer.split(|byte| *byte == 0).collect();
         let is_set = |value: &[u8]| !matches!(value, b"unspecified" | b"unset" | b"set" | b"");
         let filters = fields.chunks_exact(3).filter(|fields| is_set(fields[2]));
-        Ok(filters.map(|fields| (fields[0].to_vec(), fields[2].to_vec())).collect())
+        Ok(filters
+            .map(|fields| (fields[0].to_vec(), fields[2].to_vec()))
+            .collect())
     }
 
     /// Puts pointers as Git LFS makes them into our index for files that it keeps elsewhere.
@@ -95,19 +139,37 @@ impl Working {
         for path in files {
             let file = self.root.join(OsStr::from_bytes(path));
             let now = stamp(&file);
-            let known = self.pointers.get(*path).filter(|(stamp, _)| *stamp == now).map(|(_, object)| object.clone());
+            let known = self
+                .pointers
+                .get(*path)
+                .filter(|(stamp, _)| *stamp == now)
+                .map(|(_, object)| object.clone());
             let object = match known {
                 Some(object) => object,
                 None => {
-                    let text = pointer(&file).map_err(|source| CodeError::File { path: file.clone(), source })?;
-                    line(answer(self.git().args(["hash-object", "-w", "--stdin"]), text.as_bytes())?)
+                    let text = pointer(&file).map_err(|source| CodeError::File {
+                        path: file.clone(),
+                        source,
+                    })?;
+                    line(answer(
+                        self.git().args(["hash-object", "-w", "--stdin"]),
+                        text.as_bytes(),
+                    )?)
                 }
             };
-            entries.extend_from_slice(&[b"100644 ", object.as_bytes(), b"\t", path, b"\0"].concat());
+            entries
+                .extend_from_slice(&[b"100644 ", object.as_bytes(), b"\t", path, b"\0"].concat());
             self.pointers.insert(path.to_vec(), (now, object));
             left_out.note_unlike(path);
         }
-        if entries.is_empty() { Ok(()) } else { feed(self.git().args(["update-index", "-z", "--index-info"]), &entries) }
+        if entries.is_empty() {
+            Ok(())
+        } else {
+            feed(
+                self.git().args(["update-index", "-z", "--index-info"]),
+                &entries,
+            )
+        }
     }
 
     /// Takes what looks like a secret out of our index, tracked by git or not.
@@ -116,9 +178,17 @@ impl Working {
         let (mut withheld, mut contents) = (Vec::new(), Vec::new());
         // `mode hash stage\tpath`
         for entry in paths(&staged) {
-            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else { continue };
+            let Some(tab) = entry.iter().position(|byte| *byte == b'\t') else {
+                continue;
+            };
             let (head, path) = (&entry[..tab], &entry[tab + 1..]);
-            let Some(object) = head.split(|byte| *byte == b' ').nth(1).filter(|_| head.starts_with(b"100")) else { continue };
+            let Some(object) = head
+                .split(|byte| *byte == b' ')
+                .nth(1)
+                .filter(|_| head.starts_with(b"100"))
+            else {
+                continue;
+            };
             if left_out.is_kept_by_user(path) {
                 continue;
             }
@@ -129,12 +199,17 @@ impl Working {
                 contents.push((path, object));
             }
         }
-        let mut unknown: Vec<&[u8]> =
-            contents.iter().map(|(_, object)| *object).filter(|object| !self.scanned.known.contains_key(*object)).collect();
+        let mut unknown: Vec<&[u8]> = contents
+            .iter()
+            .map(|(_, object)| *object)
+            .filter(|object| !self.scanned.known.contains_key(*object))
+            .collect();
         unknown.sort_unstable();
         unknown.dedup();
         for (object, found) in scan(&|| self.git(), &unknown)? {
-            self.scanned.known.insert(object, found.first().map(|finding| finding.what));
+            self.scanned
+                .known
+                .insert(object, found.first().map(|finding| finding.what));
         }
         for (path, object) in contents {
             if let Some(Some(what)) = self.scanned.known.get(object) {
@@ -148,8 +223,15 @@ impl Working {
 
 /// Returns the pointer that Git LFS puts in the place of a file; a file that is one already is itself.
 fn pointer(path: &Path) -> io::Result<String> {
-    let file = File::options().read(true).custom_flags(O_NONBLOCK).open(path)?;
-    let (mut file, mut hash, mut size) = (BufReader::with_capacity(PIECE_BYTES, file), Sha256::new(), 0);
+    let file = File::options()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)?;
+    let (mut file, mut hash, mut size) = (
+        BufReader::with_capacity(PIECE_BYTES, file),
+        Sha256::new(),
+        0,
+    );
     if file.fill_buf()?.starts_with(crate::store::LFS_POINTER) {
         let mut text = String::new();
         file.take(1024).read_to_string(&mut text)?;
@@ -166,5 +248,7 @@ fn pointer(path: &Path) -> io::Result<String> {
         file.consume(read);
     }
     let digest = hex::encode(hash.finalize());
-    Ok(format!("version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {size}\n"))
+    Ok(format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {size}\n"
+    ))
 }

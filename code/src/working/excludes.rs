@@ -28,9 +28,15 @@ impl Working {
     /// last word.
     pub(super) fn others(&self) -> Result<Vec<u8>, CodeError> {
         let mut list = self.listing();
-        list.arg("--exclude-from").arg(self.excludes_file()).arg("--exclude-standard");
+        list.arg("--exclude-from")
+            .arg(self.excludes_file())
+            .arg("--exclude-standard");
         let ignore = self.root.join(IGNORE_FILE);
-        let excludes = self.repository.iter().map(|repository| &repository.exclude).chain([&ignore]);
+        let excludes = self
+            .repository
+            .iter()
+            .map(|repository| &repository.exclude)
+            .chain([&ignore]);
         for exclude in excludes.filter(|exclude| exclude.is_file()) {
             list.arg("--exclude-from").arg(exclude);
         }
@@ -40,10 +46,16 @@ impl Working {
         if included.is_empty() && !paths(&listed).any(is_unnamed) {
             return Ok(listed);
         }
-        let mut all: Vec<&[u8]> = paths(&listed).filter(|path| !is_unnamed(path)).chain(paths(&included)).collect();
+        let mut all: Vec<&[u8]> = paths(&listed)
+            .filter(|path| !is_unnamed(path))
+            .chain(paths(&included))
+            .collect();
         all.sort_unstable();
         all.dedup();
-        Ok(all.into_iter().flat_map(|path| [path, b"\0"].concat()).collect())
+        Ok(all
+            .into_iter()
+            .flat_map(|path| [path, b"\0"].concat())
+            .collect())
     }
 
     /// Returns the paths of what git does not track and the sweep file includes.
@@ -54,28 +66,44 @@ impl Working {
         let mut list = self.listing();
         list.arg("--");
         for pattern in &self.include {
-            list.arg(format!(":(glob){}", Path::new(&self.prefix).join(pattern).display()));
+            list.arg(format!(
+                ":(glob){}",
+                Path::new(&self.prefix).join(pattern).display()
+            ));
         }
         // The run folders are no code whatever the file says.
-        let ours = self.ours.as_ref().map(|ours| [ours.as_os_str().as_bytes(), b"/"].concat());
+        let ours = self
+            .ours
+            .as_ref()
+            .map(|ours| [ours.as_os_str().as_bytes(), b"/"].concat());
         let is_ours = |path: &[u8]| ours.as_ref().is_some_and(|ours| path.starts_with(ours));
         let listed = output(&mut list)?;
-        Ok(paths(&listed).filter(|path| !is_ours(path)).flat_map(|path| [path, b"\0"].concat()).collect())
+        Ok(paths(&listed)
+            .filter(|path| !is_ours(path))
+            .flat_map(|path| [path, b"\0"].concat())
+            .collect())
     }
 
     /// git that lists what it does not track.
     fn listing(&self) -> std::process::Command {
         let mut list = self.git();
         // Not our index: it tracks whatever was taken in.
-        let theirs = self.repository.as_ref().map_or_else(|| self.private.join("none"), |repository| repository.git_dir.join("index"));
-        list.env("GIT_INDEX_FILE", theirs).args(["ls-files", "-z", "--others"]);
+        let theirs = self.repository.as_ref().map_or_else(
+            || self.private.join("none"),
+            |repository| repository.git_dir.join("index"),
+        );
+        list.env("GIT_INDEX_FILE", theirs)
+            .args(["ls-files", "-z", "--others"]);
         list
     }
 
     /// Reads which outputs are known, and writes the file by which git leaves them out.
     pub(super) fn write_excludes(&mut self) -> Result<(), CodeError> {
         self.outputs = Outputs::read(&self.read_record(OUTPUTS)?.unwrap_or_default());
-        let mut lines: Vec<u8> = ANYWHERE.iter().flat_map(|pattern| [pattern.as_bytes(), b"\n"].concat()).collect();
+        let mut lines: Vec<u8> = ANYWHERE
+            .iter()
+            .flat_map(|pattern| [pattern.as_bytes(), b"\n"].concat())
+            .collect();
         for folder in IN_WORKING_FOLDER {
             lines.extend_from_slice(format!("/{folder}/\n").as_bytes());
             if !self.prefix.is_empty() {
@@ -102,18 +130,47 @@ impl Working {
     /// Names outputs that are there and are left out, for a person.
     pub(super) fn output_names(&self) -> Vec<String> {
         let prefix = Path::new(&self.prefix);
-        let folders = NAMED.iter().flat_map(|name| [prefix.join(name), PathBuf::from(name)]);
-        let known = folders.filter(|place| self.ours.as_ref() != Some(place)).filter_map(|place| {
-            let found = fs::symlink_metadata(self.root.join(&place)).ok()?;
-            Some([place.as_os_str().as_bytes(), if found.is_dir() { b"/" } else { b"" }].concat())
-        });
-        let is_there = |name: &&[u8]| name.contains(&b'*') || self.root.join(OsStr::from_bytes(name)).symlink_metadata().is_ok();
+        let folders = NAMED
+            .iter()
+            .flat_map(|name| [prefix.join(name), PathBuf::from(name)]);
+        let known = folders
+            .filter(|place| self.ours.as_ref() != Some(place))
+            .filter_map(|place| {
+                let found = fs::symlink_metadata(self.root.join(&place)).ok()?;
+                Some(
+                    [
+                        place.as_os_str().as_bytes(),
+                        if found.is_dir() { b"/" } else { b"" },
+                    ]
+                    .concat(),
+                )
+            });
+        let is_there = |name: &&[u8]| {
+            name.contains(&b'*')
+                || self
+                    .root
+                    .join(OsStr::from_bytes(name))
+                    .symlink_metadata()
+                    .is_ok()
+        };
         let appeared = self.outputs.names().filter(is_there).map(<[u8]>::to_vec);
-        let mut names: Vec<_> = known.chain(appeared).map(|name| name.escape_ascii().to_string()).collect();
+        let mut names: Vec<_> = known
+            .chain(appeared)
+            .map(|name| name.escape_ascii().to_string())
+            .collect();
         for (path, inner) in &self.inner {
-            names.extend(inner.output_names().into_iter().map(|name| format!("{}{name}", path.escape_ascii())));
+            names.extend(
+                inner
+                    .output_names()
+                    .into_iter()
+                    .map(|name| format!("{}{name}", path.escape_ascii())),
+            );
         }
-        names.extend(self.frozen.keys().map(|path| format!("{} (as it was before the runs)", path.escape_ascii())));
+        names.extend(
+            self.frozen
+                .keys()
+                .map(|path| format!("{} (as it was before the runs)", path.escape_ascii())),
+        );
         names.sort();
         names.dedup();
         names.truncate(NAMED_MAX);
@@ -122,16 +179,19 @@ impl Working {
 
     /// Working folders of one repository differ in what is left out of it.
     fn excludes_file(&self) -> PathBuf {
-        self.private.join(format!("excludes-{:08x}", crc32fast::hash(self.prefix.as_bytes())))
+        self.private.join(format!(
+            "excludes-{:08x}",
+            crc32fast::hash(self.prefix.as_bytes())
+        ))
     }
 
     /// Reads a file that is kept beside the index.
     pub(super) fn read_record(&self, name: &str) -> Result<Option<Vec<u8>>, CodeError> {
         let path = self.private.join(name);
         match fs::metadata(&path) {
-            Ok(found) if found.is_file() && found.len() <= FILE_BYTES_MAX => {
-                fs::read(&path).map(Some).map_err(|source| CodeError::File { path, source })
-            }
+            Ok(found) if found.is_file() && found.len() <= FILE_BYTES_MAX => fs::read(&path)
+                .map(Some)
+                .map_err(|source| CodeError::File { path, source }),
             _ => Ok(None),
         }
     }
@@ -145,6 +205,9 @@ impl Working {
             file.persist(&path).map_err(|error| error.error)?;
             Ok::<_, io::Error>(())
         };
-        write().map_err(|source| CodeError::File { path: path.clone(), source })
+        write().map_err(|source| CodeError::File {
+            path: path.clone(),
+            source,
+        })
     }
 }

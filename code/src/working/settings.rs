@@ -45,7 +45,12 @@ impl Settings {
     /// # Errors
     /// See [`CodeError`].
     pub(super) fn read(root: &Path, git_dir: &Path) -> Result<Self, CodeError> {
-        let listed = output(users_git().current_dir(root).env("GIT_DIR", git_dir).args(["config", "--list", "-z"]))?;
+        let listed = output(
+            users_git()
+                .current_dir(root)
+                .env("GIT_DIR", git_dir)
+                .args(["config", "--list", "-z"]),
+        )?;
         let listed = String::from_utf8_lossy(&listed);
         let mut settings = Self::default();
         for entry in listed.split('\0').filter(|entry| !entry.is_empty()) {
@@ -54,7 +59,9 @@ impl Settings {
             match key {
                 REMOTE => value.clone_into(&mut settings.remote),
                 PARTIAL => settings.is_partial = true,
-                _ if KEYS.contains(&key) => settings.applied.push((key.to_owned(), value.to_owned())),
+                _ if KEYS.contains(&key) => {
+                    settings.applied.push((key.to_owned(), value.to_owned()));
+                }
                 _ => {}
             }
         }
@@ -65,7 +72,8 @@ impl Settings {
     pub(super) fn apply(&self, git: &mut Command) {
         git.env("GIT_CONFIG_COUNT", self.applied.len().to_string());
         for (number, (key, value)) in self.applied.iter().enumerate() {
-            git.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+            git.env(format!("GIT_CONFIG_KEY_{number}"), key)
+                .env(format!("GIT_CONFIG_VALUE_{number}"), value);
         }
     }
 
@@ -76,7 +84,11 @@ impl Settings {
 
     /// The words that have git write a tree.
     pub(super) fn write_tree(&self) -> &'static [&'static str] {
-        if self.is_partial { &["write-tree", "--missing-ok"] } else { &["write-tree"] }
+        if self.is_partial {
+            &["write-tree", "--missing-ok"]
+        } else {
+            &["write-tree"]
+        }
     }
 }
 
@@ -85,13 +97,23 @@ impl Settings {
 /// # Errors
 /// They cannot be read or written.
 pub(super) fn copy_attributes(git_dir: &Path, private: &Path) -> io::Result<()> {
-    let (theirs, own) = (git_dir.join("info/attributes"), private.join("info/attributes"));
+    let (theirs, own) = (
+        git_dir.join("info/attributes"),
+        private.join("info/attributes"),
+    );
     if theirs.is_file() {
         private_file::make_folder(&private.join("info"))?;
         return private_file::copy(&theirs, &own);
     }
     match fs::remove_file(own) {
-        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Err(error)
+        }
         _ => Ok(()),
     }
 }
@@ -103,7 +125,10 @@ pub(super) fn copy_attributes(git_dir: &Path, private: &Path) -> io::Result<()> 
 pub(super) fn copy_shared_indices(git_dir: &Path, private: &Path) -> io::Result<()> {
     for entry in fs::read_dir(git_dir)?.flatten() {
         let name = entry.file_name();
-        if name.to_string_lossy().starts_with(SHARED_INDEX) && !private.join(&name).exists() && entry.path().is_file() {
+        if name.to_string_lossy().starts_with(SHARED_INDEX)
+            && !private.join(&name).exists()
+            && entry.path().is_file()
+        {
             private_file::copy(&entry.path(), &private.join(&name))?;
         }
     }

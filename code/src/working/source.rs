@@ -16,7 +16,10 @@ pub struct Source {
 
 impl Source {
     pub(super) fn new(private: &Path, root: &Path) -> Self {
-        Self { private: private.to_owned(), root: root.to_owned() }
+        Self {
+            private: private.to_owned(),
+            root: root.to_owned(),
+        }
     }
 
     /// Returns the path of a file for a bundle, of a name that no other has.
@@ -24,9 +27,17 @@ impl Source {
     /// # Errors
     /// [`CodeError::File`].
     pub fn file(&self) -> Result<PathBuf, CodeError> {
-        let trouble = |source| CodeError::File { path: self.private.clone(), source };
-        let file = tempfile::Builder::new().prefix("bundle").tempfile_in(&self.private).map_err(trouble)?;
-        file.into_temp_path().keep().map_err(|error| trouble(error.error))
+        let trouble = |source| CodeError::File {
+            path: self.private.clone(),
+            source,
+        };
+        let file = tempfile::Builder::new()
+            .prefix("bundle")
+            .tempfile_in(&self.private)
+            .map_err(trouble)?;
+        file.into_temp_path()
+            .keep()
+            .map_err(|error| trouble(error.error))
     }
 
     /// Writes a bundle of a version that a look has seen, for somebody who has some others already.
@@ -39,10 +50,18 @@ impl Source {
         }
         // No ref is ever made in the user's.
         let own = || self.git();
-        output(own().args(["update-ref", &name_of(version), &commit(&mut own(), version)?]))?;
+        output(own().args([
+            "update-ref",
+            &name_of(version),
+            &commit(&mut own(), version)?,
+        ]))?;
         // What was never seen here cannot be built upon.
-        let seen = |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
-        let have: Vec<_> = have.iter().filter(|other| is_version(other) && *other != version && seen(other)).collect();
+        let seen =
+            |other: &str| quick(own().args(["cat-file", "-e", &format!("{other}^{{tree}}")]));
+        let have: Vec<_> = have
+            .iter()
+            .filter(|other| is_version(other) && *other != version && seen(other))
+            .collect();
         bundle(&mut own(), version, &have, to)
     }
 

@@ -22,7 +22,9 @@ struct WorkingFixture {
 impl WorkingFixture {
     /// A folder that is not a repository.
     fn bare() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         fs::create_dir(place.root()).unwrap();
         place.write("train.py", "print('loss: 0.5')\n");
         place
@@ -66,10 +68,26 @@ impl WorkingFixture {
 
 fn git_in(folder: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
-    git.current_dir(folder).args(["-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always"]).args(arguments);
+    git.current_dir(folder)
+        .args([
+            "-c",
+            "user.name=a",
+            "-c",
+            "user.email=a@b",
+            "-c",
+            "protocol.file.allow=always",
+        ])
+        .args(arguments);
     let done = git.output().unwrap();
-    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
-    String::from_utf8(done.stdout).unwrap().trim_end().to_owned()
+    assert!(
+        done.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    String::from_utf8(done.stdout)
+        .unwrap()
+        .trim_end()
+        .to_owned()
 }
 
 /// All files below a folder with what they hold.
@@ -97,7 +115,14 @@ fn a_clean_repository_has_the_tree_of_its_commit() {
     let snapshot = place.snapshot();
     assert_eq!(snapshot.version, place.git(&["rev-parse", "HEAD^{tree}"]));
     assert_eq!(snapshot.commit, place.git(&["rev-parse", "HEAD"]));
-    assert_eq!((snapshot.branch.as_str(), snapshot.subject.as_str(), snapshot.changed), ("main", "Begin", (0, 0, 0)));
+    assert_eq!(
+        (
+            snapshot.branch.as_str(),
+            snapshot.subject.as_str(),
+            snapshot.changed
+        ),
+        ("main", "Begin", (0, 0, 0))
+    );
     assert_eq!(snapshot.notes, [""; 0]);
 }
 
@@ -118,7 +143,13 @@ fn whatever_is_not_committed_is_part_of_the_version() {
     assert_eq!(removed.changed, (2, 1, 1));
     // Another agent, another folder for what it needs: the same version.
     let elsewhere = tempfile::tempdir().unwrap();
-    assert_eq!(Working::find(&place.root(), elsewhere.path()).unwrap().snapshot().unwrap(), removed);
+    assert_eq!(
+        Working::find(&place.root(), elsewhere.path())
+            .unwrap()
+            .snapshot()
+            .unwrap(),
+        removed
+    );
     fs::remove_file(place.root().join("helper.py")).unwrap();
     place.git(&["checkout", "--quiet", "train.py"]);
     assert_eq!(code.snapshot().unwrap(), clean);
@@ -140,18 +171,32 @@ fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
     for digit in 0..8 {
         place.write("train.py", &format!("print('loss: 0.{digit}')\n"));
         let same = digit == 5;
-        assert_eq!(code.snapshot().unwrap().version == before.version, same, "{digit}");
+        assert_eq!(
+            code.snapshot().unwrap().version == before.version,
+            same,
+            "{digit}"
+        );
     }
 }
 
 #[test]
 fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
     let place = WorkingFixture::repository();
-    let (train, index) = (place.root().join("train.py"), place.root().join(".git/index"));
+    let (train, index) = (
+        place.root().join("train.py"),
+        place.root().join(".git/index"),
+    );
     // As it is where the second in which git has noted the file is the one in which it was changed again, to the same length.
     place.git(&["config", "core.trustctime", "false"]);
     let noted = std::time::SystemTime::now() - std::time::Duration::from_secs(10);
-    let at = |path: &Path| fs::File::options().write(true).open(path).unwrap().set_modified(noted).unwrap();
+    let at = |path: &Path| {
+        fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(noted)
+            .unwrap();
+    };
     at(&train);
     place.git(&["add", "train.py"]);
     at(&index);
@@ -178,7 +223,15 @@ fn the_users_repository_stays_as_it_was() {
     fs::remove_file(place.root().join("other.py")).unwrap();
     code.snapshot().unwrap();
     let after = files(&place.root());
-    assert!(before == after, "{:?}", after.iter().filter(|file| !before.contains(file)).map(|(path, _)| path).collect::<Vec<_>>());
+    assert!(
+        before == after,
+        "{:?}",
+        after
+            .iter()
+            .filter(|file| !before.contains(file))
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -187,7 +240,14 @@ fn a_folder_that_is_no_repository_has_a_version_too() {
     let before = files(&place.root());
     let mut code = place.code();
     let first = code.snapshot().unwrap();
-    assert_eq!((first.version.len(), first.commit.as_str(), first.branch.as_str()), (40, "", ""));
+    assert_eq!(
+        (
+            first.version.len(),
+            first.commit.as_str(),
+            first.branch.as_str()
+        ),
+        (40, "", "")
+    );
     assert_eq!(code.snapshot().unwrap(), first);
     place.write("train.py", "other\n");
     assert_ne!(code.snapshot().unwrap().version, first.version);
@@ -195,7 +255,10 @@ fn a_folder_that_is_no_repository_has_a_version_too() {
     assert_eq!(code.snapshot().unwrap().version, first.version);
     assert!(files(&place.root()) == before);
     // The same files in a repository are the same version.
-    assert_eq!(WorkingFixture::repository().snapshot().version, first.version);
+    assert_eq!(
+        WorkingFixture::repository().snapshot().version,
+        first.version
+    );
 }
 
 #[test]
@@ -203,18 +266,34 @@ fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
     let place = WorkingFixture::bare();
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.snapshot();
-    assert_eq!((unborn.commit.as_str(), unborn.branch.as_str()), ("", "trunk"));
+    assert_eq!(
+        (unborn.commit.as_str(), unborn.branch.as_str()),
+        ("", "trunk")
+    );
     place.commit("One");
     place.write("b.py", "b\n");
     place.commit("Two");
     place.git(&["checkout", "--quiet", "HEAD~1"]);
     let detached = place.snapshot();
-    assert_eq!((detached.version, detached.branch, detached.subject), (unborn.version, String::new(), "One".to_owned()));
-    let shallow = WorkingFixture { folder: tempfile::tempdir().unwrap() };
+    assert_eq!(
+        (detached.version, detached.branch, detached.subject),
+        (unborn.version, String::new(), "One".to_owned())
+    );
+    let shallow = WorkingFixture {
+        folder: tempfile::tempdir().unwrap(),
+    };
     let origin = format!("file://{}", place.root().display());
-    git_in(shallow.folder.path(), &["clone", "--quiet", "--depth", "1", "--branch", "trunk", &origin, "project"]);
+    git_in(
+        shallow.folder.path(),
+        &[
+            "clone", "--quiet", "--depth", "1", "--branch", "trunk", &origin, "project",
+        ],
+    );
     let snapshot = shallow.snapshot();
-    assert_eq!((snapshot.subject.as_str(), snapshot.remote), ("Two", origin));
+    assert_eq!(
+        (snapshot.subject.as_str(), snapshot.remote),
+        ("Two", origin)
+    );
     shallow.write("train.py", "changed\n");
     assert_eq!(shallow.snapshot().changed, (1, 1, 1));
 }
@@ -225,11 +304,26 @@ fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
     place.write("src/model.py", "m\n");
     place.commit("Model");
     let runs = place.folder.path().join("runs");
-    let below = Working::find(&place.root().join("src"), &runs).unwrap().snapshot().unwrap();
+    let below = Working::find(&place.root().join("src"), &runs)
+        .unwrap()
+        .snapshot()
+        .unwrap();
     assert_eq!(below.prefix, "src");
-    assert_eq!(Snapshot { prefix: String::new(), ..below.clone() }, place.snapshot());
+    assert_eq!(
+        Snapshot {
+            prefix: String::new(),
+            ..below.clone()
+        },
+        place.snapshot()
+    );
     let tree = place.folder.path().join("tree");
-    place.git(&["worktree", "add", "--quiet", "--detach", tree.to_str().unwrap()]);
+    place.git(&[
+        "worktree",
+        "add",
+        "--quiet",
+        "--detach",
+        tree.to_str().unwrap(),
+    ]);
     fs::write(tree.join("train.py"), "changed\n").unwrap();
     let other = Working::find(&tree, &runs).unwrap().snapshot().unwrap();
     assert_eq!((other.changed, other.branch.as_str()), ((1, 1, 1), ""));
@@ -261,7 +355,11 @@ fn names_of_any_kind_are_taken_in() {
     let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
     assert_eq!(distinct.len(), versions.len());
     place.git(&["add", "--all"]);
-    assert_eq!(*versions.last().unwrap(), place.git(&["write-tree"]), "what git itself makes of it");
+    assert_eq!(
+        *versions.last().unwrap(),
+        place.git(&["write-tree"]),
+        "what git itself makes of it"
+    );
 }
 
 #[test]
@@ -273,9 +371,20 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
     place.write("wandb/run-1/files/output.log", "x\n");
     place.write("model.pt", "x\n");
     place.write("data/sweep.db-wal", "x\n");
-    git_in(place.folder.path(), &["init", "--quiet", "--bare", place.root().join("data/code.git").to_str().unwrap()]);
+    git_in(
+        place.folder.path(),
+        &[
+            "init",
+            "--quiet",
+            "--bare",
+            place.root().join("data/code.git").to_str().unwrap(),
+        ],
+    );
     place.write("__pycache__/train.cpython-312.pyc", "x\n");
-    fs::File::create(place.root().join("data.bin")).unwrap().set_len(2 << 30).unwrap();
+    fs::File::create(place.root().join("data.bin"))
+        .unwrap()
+        .set_len(2 << 30)
+        .unwrap();
     let snapshot = place.snapshot();
     assert_eq!(snapshot.version, clean.version);
     assert_eq!(
@@ -291,7 +400,10 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
     assert_eq!(place.snapshot().version, ignoring.version);
     place.write(".sweepignore", "results/\n");
     let more = place.snapshot();
-    assert_ne!(more.version, ignoring.version, "the list itself belongs to the code");
+    assert_ne!(
+        more.version, ignoring.version,
+        "the list itself belongs to the code"
+    );
     place.write("results/1.json", "x\n");
     assert_eq!(place.snapshot().version, more.version);
     // What people track is theirs.
@@ -308,7 +420,11 @@ fn what_was_taken_in_and_is_ignored_later_goes() {
     place.write("notes/.gitignore", "*\n");
     let without = code.snapshot().unwrap();
     assert_ne!(with.version, without.version);
-    assert_eq!(without.version, WorkingFixture::repository().snapshot().version, "the file that ignores ignores itself as well");
+    assert_eq!(
+        without.version,
+        WorkingFixture::repository().snapshot().version,
+        "the file that ignores ignores itself as well"
+    );
 }
 
 #[test]
@@ -339,7 +455,14 @@ fn repositories_inside_are_part_of_it_clean_and_dirty() {
     let dirty = code.snapshot().unwrap();
     assert_ne!(dirty.version, clean.version);
     assert_eq!((clean.changed, dirty.changed), ((0, 0, 0), (1, 1, 1)));
-    assert!(clean.patch.is_empty() && dirty.patch.contains("\n--- a/lib/train.py\n+++ b/lib/train.py\n"), "{}", dirty.patch);
+    assert!(
+        clean.patch.is_empty()
+            && dirty
+                .patch
+                .contains("\n--- a/lib/train.py\n+++ b/lib/train.py\n"),
+        "{}",
+        dirty.patch
+    );
     place.write("cloned copy/new.py", "new\n");
     let dirtier = code.snapshot().unwrap();
     assert_ne!(dirtier.version, dirty.version);
@@ -370,14 +493,25 @@ fn too_many_files_are_refused_in_words() {
     }
     let refused = place.code().snapshot().unwrap_err();
     assert!(refused.is_lasting());
-    assert!(refused.to_string().contains("50002 files (0 MB) that git does not track: too many to be code"), "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("50002 files (0 MB) that git does not track: too many to be code"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
     let place = WorkingFixture::repository();
-    place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
-    place.write("weights.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n");
+    place.write(
+        ".gitattributes",
+        "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+    );
+    place.write(
+        "weights.bin",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    );
     place.commit("Weights");
     let before = place.snapshot();
     assert_eq!(before.version, place.git(&["rev-parse", "HEAD^{tree}"]));
@@ -427,25 +561,49 @@ fn what_is_not_committed_is_shown_but_for_secrets_and_binary_files() {
     ] {
         assert!(patch.contains(shown), "{shown:?} in {patch}");
     }
-    assert!(!patch.contains("old key") && !patch.contains("TOKEN") && !patch.contains(".env"), "{patch}");
+    assert!(
+        !patch.contains("old key") && !patch.contains("TOKEN") && !patch.contains(".env"),
+        "{patch}"
+    );
     // A folder below the root shows all of it.
     fs::create_dir(place.root().join("below")).unwrap();
-    let below = Working::find(&place.root().join("below"), &place.folder.path().join("runs")).unwrap().snapshot().unwrap();
+    let below = Working::find(
+        &place.root().join("below"),
+        &place.folder.path().join("runs"),
+    )
+    .unwrap()
+    .snapshot()
+    .unwrap();
     assert_eq!(below.patch, patch);
     place.write("long.txt", &"line\n".repeat(100_000));
     let cut = code.snapshot().unwrap().patch;
-    assert!(cut.len() <= crate::PATCH_BYTES_MAX && cut.ends_with("[cut here: the difference has more than 256 KiB]\n"));
+    assert!(
+        cut.len() <= crate::PATCH_BYTES_MAX
+            && cut.ends_with("[cut here: the difference has more than 256 KiB]\n")
+    );
 }
 
 #[test]
 fn a_lock_that_another_process_keeps_is_given_up_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep.lock");
-    let open = || fs::File::options().create(true).truncate(false).write(true).open(&path).unwrap();
+    let open = || {
+        fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .unwrap()
+    };
     let kept = open();
     kept.lock().unwrap();
-    let refused = super::lock_within(&open(), &path, std::time::Duration::from_millis(50)).unwrap_err().to_string();
-    assert!(refused.contains("sweep.lock locked for") && refused.contains("SIGSTOP"), "{refused}");
+    let refused = super::lock_within(&open(), &path, std::time::Duration::from_millis(50))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("sweep.lock locked for") && refused.contains("SIGSTOP"),
+        "{refused}"
+    );
     drop(kept);
     super::lock_within(&open(), &path, std::time::Duration::ZERO).unwrap();
 }

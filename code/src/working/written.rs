@@ -13,7 +13,8 @@ use crate::git::{feed, output, paths};
 use crate::left_out::{LeftOut, kept_by_user};
 use crate::outputs::{Entries, OutputEvidence};
 use crate::own_files::{
-    BEGIN_BYTES, FOLDER_MARKS, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep, may_be_sweep_file, may_be_written_by_sweep,
+    BEGIN_BYTES, FOLDER_MARKS, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep,
+    may_be_sweep_file, may_be_written_by_sweep,
 };
 
 /// Where it is recorded which untracked files the last snapshot has seen.
@@ -40,13 +41,20 @@ impl Working {
     }
 
     /// Takes sweep files, tracked or not, and what `sweep` has written out of our index.
-    pub(super) fn leave_out_own(&mut self, untracked: &[u8], left_out: &mut LeftOut) -> Result<(), CodeError> {
+    pub(super) fn leave_out_own(
+        &mut self,
+        untracked: &[u8],
+        left_out: &mut LeftOut,
+    ) -> Result<(), CodeError> {
         let untracked: BTreeSet<&[u8]> = paths(untracked).collect();
         let staged = self.staged()?;
         let mut own = Vec::new();
         for (path, entry) in &staged {
             let may_be_sweeps = may_be_sweep_file(path);
-            if !entry.starts_with(b"100") || !(may_be_sweeps || untracked.contains(path.as_slice()) && may_be_written_by_sweep(path)) {
+            if !entry.starts_with(b"100")
+                || !(may_be_sweeps
+                    || untracked.contains(path.as_slice()) && may_be_written_by_sweep(path))
+            {
                 continue;
             }
             let root = &self.root;
@@ -58,7 +66,11 @@ impl Working {
                     is_written_by_sweep(&begin_of(&place, BEGIN_BYTES))
                 }
             };
-            if *self.own.entry((may_be_sweeps, entry.clone())).or_insert_with(is_own) {
+            if *self
+                .own
+                .entry((may_be_sweeps, entry.clone()))
+                .or_insert_with(is_own)
+            {
                 own.push(path.as_slice());
             }
         }
@@ -70,29 +82,51 @@ impl Working {
 
     /// Finds the outputs among untracked files, where attempts have run since the last snapshot. `others` is what git lists, and `untracked` what of it is
     /// in our index. Returns what git lists without the outputs.
-    pub(super) fn leave_out_outputs(&mut self, others: Vec<u8>, untracked: &[u8], left_out: &mut LeftOut) -> Result<Vec<u8>, CodeError> {
+    pub(super) fn leave_out_outputs(
+        &mut self,
+        others: Vec<u8>,
+        untracked: &[u8],
+        left_out: &mut LeftOut,
+    ) -> Result<Vec<u8>, CodeError> {
         if self.sweep.is_empty() {
             return Ok(others);
         }
         let staged = self.staged()?;
         let listed: BTreeSet<&[u8]> = paths(untracked).collect();
-        let repositories = paths(&others).filter(|path| path.ends_with(b"/")).map(|path| (path.to_vec(), REPOSITORY.to_vec()));
-        let mut now: Entries =
-            staged.iter().filter(|(path, _)| listed.contains(path.as_slice())).map(|(path, entry)| (path.clone(), entry.clone())).collect();
+        let repositories = paths(&others)
+            .filter(|path| path.ends_with(b"/"))
+            .map(|path| (path.to_vec(), REPOSITORY.to_vec()));
+        let mut now: Entries = staged
+            .iter()
+            .filter(|(path, _)| listed.contains(path.as_slice()))
+            .map(|(path, entry)| (path.clone(), entry.clone()))
+            .collect();
         now.extend(repositories);
-        let tracked: BTreeSet<&[u8]> = staged.keys().map(Vec::as_slice).filter(|path| !listed.contains(path)).collect();
+        let tracked: BTreeSet<&[u8]> = staged
+            .keys()
+            .map(Vec::as_slice)
+            .filter(|path| !listed.contains(path))
+            .collect();
         let before = self.read_record(UNTRACKED)?.map(|text| parsed(&text));
         let is_active = self.is_active || self.attempts().has_any();
         let record = self.frozen_record();
-        let frozen_before = self.read_record(&record)?.map(|text| parsed(&text)).unwrap_or_default();
+        let frozen_before = self
+            .read_record(&record)?
+            .map(|text| parsed(&text))
+            .unwrap_or_default();
         let mut frozen = frozen_before.clone();
         // What git or a person has taken over is no output any more.
-        frozen.retain(|path, _| now.contains_key(path) || !tracked.contains(path.as_slice()) && !self.is_there(path));
+        frozen.retain(|path, _| {
+            now.contains_key(path) || !tracked.contains(path.as_slice()) && !self.is_there(path)
+        });
         let mut others = others;
         if let Some(before) = &before {
             if is_active {
                 let included = self.included()?;
-                let kept: BTreeSet<Vec<u8>> = kept_by_user(&self.root).into_iter().chain(paths(&included).map(<[u8]>::to_vec)).collect();
+                let kept: BTreeSet<Vec<u8>> = kept_by_user(&self.root)
+                    .into_iter()
+                    .chain(paths(&included).map(<[u8]>::to_vec))
+                    .collect();
                 let root = self.root.clone();
                 let found = OutputEvidence {
                     before,
@@ -109,9 +143,14 @@ impl Working {
                     }
                 }
                 // What is listed although its folder is an output was kept by the user, with its folder.
-                let appeared: BTreeSet<_> = found.appeared.into_iter().filter(|path| !self.outputs.covers(path)).collect();
+                let appeared: BTreeSet<_> = found
+                    .appeared
+                    .into_iter()
+                    .filter(|path| !self.outputs.covers(path))
+                    .collect();
                 if !appeared.is_empty() {
-                    others = self.leave_out_appeared(appeared, &mut now, (&tracked, before), &listed)?;
+                    others =
+                        self.leave_out_appeared(appeared, &mut now, (&tracked, before), &listed)?;
                 }
             } else {
                 // An edit while nothing runs is a person's.
@@ -125,9 +164,15 @@ impl Working {
             self.write_record(&record, &written(&frozen))?;
             self.forget_old_sweeps();
         }
-        let entries: Vec<u8> = frozen.iter().flat_map(|(path, entry)| [entry.as_slice(), b"\t", path, b"\0"].concat()).collect();
+        let entries: Vec<u8> = frozen
+            .iter()
+            .flat_map(|(path, entry)| [entry.as_slice(), b"\t", path, b"\0"].concat())
+            .collect();
         if !entries.is_empty() {
-            feed(self.git().args(["update-index", "-z", "--index-info"]), &entries)?;
+            feed(
+                self.git().args(["update-index", "-z", "--index-info"]),
+                &entries,
+            )?;
             frozen.keys().for_each(|path| left_out.note_unlike(path));
         }
         self.frozen = frozen;
@@ -143,27 +188,41 @@ impl Working {
         listed: &BTreeSet<&[u8]>,
     ) -> Result<Vec<u8>, CodeError> {
         let mut outputs = self.outputs.clone();
-        let code: BTreeSet<&[u8]> = before.keys().map(Vec::as_slice).chain(tracked.iter().copied()).collect();
+        let code: BTreeSet<&[u8]> = before
+            .keys()
+            .map(Vec::as_slice)
+            .chain(tracked.iter().copied())
+            .collect();
         outputs.add(appeared, &code);
         self.record_outputs(&outputs)?;
         let others = self.others()?;
         let still: BTreeSet<&[u8]> = paths(&others).collect();
         now.retain(|path, _| still.contains(path.as_slice()));
-        let removed: Vec<&[u8]> = listed.iter().copied().filter(|path| !still.contains(path)).collect();
+        let removed: Vec<&[u8]> = listed
+            .iter()
+            .copied()
+            .filter(|path| !still.contains(path))
+            .collect();
         self.remove(&removed)?;
         Ok(others)
     }
 
     /// Returns the folder that `sweep` has written as a whole and whose mark `path` is: the code of a run, or the data of a controller.
     pub(super) fn own_folder<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let folder = FOLDER_MARKS.iter().find_map(|mark| path.strip_suffix(mark.as_bytes()).filter(|folder| folder.ends_with(b"/")))?;
+        let folder = FOLDER_MARKS.iter().find_map(|mark| {
+            path.strip_suffix(mark.as_bytes())
+                .filter(|folder| folder.ends_with(b"/"))
+        })?;
         // Programs may well run in one.
         let is_around = Path::new(&self.prefix).starts_with(OsStr::from_bytes(folder));
         (!is_around).then_some(folder)
     }
 
     fn is_there(&self, path: &[u8]) -> bool {
-        self.root.join(OsStr::from_bytes(path)).symlink_metadata().is_ok()
+        self.root
+            .join(OsStr::from_bytes(path))
+            .symlink_metadata()
+            .is_ok()
     }
 
     fn frozen_record(&self) -> String {
@@ -174,7 +233,9 @@ impl Working {
     fn forget_old_sweeps(&self) {
         let entries = fs::read_dir(&self.private).into_iter().flatten().flatten();
         let records = entries.filter(|entry| entry.file_name().as_bytes().starts_with(b"before-"));
-        let mut records: Vec<_> = records.filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path()))).collect();
+        let mut records: Vec<_> = records
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
         records.sort();
         let old = records.len().saturating_sub(SWEEPS_MAX);
         for (_, path) in &records[..old] {
@@ -186,7 +247,10 @@ impl Working {
 
 /// Entries as `git update-index --index-info` reads them.
 fn written(entries: &Entries) -> Vec<u8> {
-    entries.iter().flat_map(|(path, entry)| [entry.as_slice(), b"\t", path, b"\0"].concat()).collect()
+    entries
+        .iter()
+        .flat_map(|(path, entry)| [entry.as_slice(), b"\t", path, b"\0"].concat())
+        .collect()
 }
 
 fn parsed(text: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -202,11 +266,15 @@ fn holds_only_source(root: &Path, folder: &[u8]) -> bool {
     let mut folders = vec![(folder.strip_suffix(b"/").unwrap_or(folder).to_vec(), 0)];
     let mut files = 0;
     while let Some((folder, depth)) = folders.pop() {
-        let Ok(entries) = fs::read_dir(root.join(OsStr::from_bytes(&folder))) else { return false };
+        let Ok(entries) = fs::read_dir(root.join(OsStr::from_bytes(&folder))) else {
+            return false;
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let path = [folder.as_slice(), b"/", name.as_bytes()].concat();
-            let Ok(kind) = entry.file_type() else { return false };
+            let Ok(kind) = entry.file_type() else {
+                return false;
+            };
             files += 1;
             if files > FOLDER_FILES_MAX {
                 return false;

@@ -40,7 +40,9 @@ fn tokens(text: &str) -> Vec<&str> {
         } else if rest.starts_with("/*") {
             (block_comment(rest), false)
         } else {
-            let length = string(rest).or_else(|| character(rest)).unwrap_or_else(|| word(rest));
+            let length = string(rest)
+                .or_else(|| character(rest))
+                .unwrap_or_else(|| word(rest));
             (length.max(first.len_utf8()), true)
         };
         let (token, after) = rest.split_at(length);
@@ -77,7 +79,9 @@ fn block_comment(rest: &str) -> usize {
 
 /// Returns the length of a string literal of any kind.
 fn string(rest: &str) -> Option<usize> {
-    let prefix = ["", "b", "c", "r", "br", "cr"].into_iter().filter(|prefix| rest.starts_with(prefix));
+    let prefix = ["", "b", "c", "r", "br", "cr"]
+        .into_iter()
+        .filter(|prefix| rest.starts_with(prefix));
     prefix.filter_map(|prefix| quoted(rest, prefix)).max()
 }
 
@@ -88,7 +92,10 @@ fn quoted(rest: &str, prefix: &str) -> Option<usize> {
     let start = rest.len() - body.len();
     if prefix.ends_with('r') {
         let end = format!("\"{}", "#".repeat(hashes));
-        return Some(body.find(&end).map_or(rest.len(), |at| start + at + end.len()));
+        return Some(
+            body.find(&end)
+                .map_or(rest.len(), |at| start + at + end.len()),
+        );
     }
     let end = (hashes == 0).then(|| unescaped(body, '"'))?;
     Some(start + end)
@@ -99,7 +106,13 @@ fn character(rest: &str) -> Option<usize> {
     let body = rest.strip_prefix('\'')?;
     let mut characters = body.chars();
     let (first, second) = (characters.next()?, characters.next());
-    Some(1 + if first == '\\' || second == Some('\'') { unescaped(body, '\'') } else { word(body) })
+    Some(
+        1 + if first == '\\' || second == Some('\'') {
+            unescaped(body, '\'')
+        } else {
+            word(body)
+        },
+    )
 }
 
 /// Returns where a literal ends, behind the quote that no backslash precedes.
@@ -114,7 +127,8 @@ fn unescaped(body: &str, quote: char) -> usize {
 }
 
 fn word(rest: &str) -> usize {
-    rest.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(rest.len())
+    rest.find(|character: char| !character.is_alphanumeric() && character != '_')
+        .unwrap_or(rest.len())
 }
 
 /// Leaves out modules under `#[cfg(test)]`.

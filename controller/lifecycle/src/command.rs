@@ -10,8 +10,8 @@ use sweep_search::why::Kind;
 use crate::event::{Event, MetricPoint};
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Environment, Failure, HeldAttempt, RevisionEffect, RunNumber,
-    RunState, StopKind, Sweep, SweepId, SweepState,
+    AgentId, AgentInfo, AttemptNumber, AttemptRef, CodeAbout, CodeMark, Environment, Failure,
+    HeldAttempt, RevisionEffect, RunNumber, RunState, StopKind, Sweep, SweepId, SweepState,
 };
 
 /// Something asked of the lifecycle. It is serialised for one purpose: equal commands have equal bytes, by which a repeated request is recognised.
@@ -51,9 +51,17 @@ pub enum Command {
         code: Pin,
     },
     /// Move a sweep to a version of the code, of which there is a snapshot, at the user's request.
-    PinCode { sweep: SweepId, code: Pin, push: Push },
+    PinCode {
+        sweep: SweepId,
+        code: Pin,
+        push: Push,
+    },
     /// Record the user's mark of a version of the code; `None` removes it.
-    MarkCode { sweep: SweepId, version: String, mark: Option<CodeMark> },
+    MarkCode {
+        sweep: SweepId,
+        version: String,
+        mark: Option<CodeMark>,
+    },
     /// Try points again with the code that is searched for now, at the user's request.
     RerunPoints { sweep: SweepId, which: Rerun },
     /// Change a sweep's state at the user's request.
@@ -63,50 +71,112 @@ pub enum Command {
     /// Delete a sweep that has ended, with its runs and its agents.
     DeleteSweep { sweep: SweepId },
     /// Delete the curves and the output of ended runs. `keeps_best`: those of the best point stay.
-    PruneRuns { sweep: SweepId, runs: Vec<RunNumber>, keeps_best: bool },
+    PruneRuns {
+        sweep: SweepId,
+        runs: Vec<RunNumber>,
+        keeps_best: bool,
+    },
     /// End one run at the user's request.
     CancelRun { sweep: SweepId, run: RunNumber },
     /// Record the user's annotation of a run.
-    AnnotateRun { sweep: SweepId, run: RunNumber, said: AnnotationPatch },
+    AnnotateRun {
+        sweep: SweepId,
+        run: RunNumber,
+        said: AnnotationPatch,
+    },
     /// Put ended runs back into the queue at the user's request. Empty: all failed ones.
-    RetryRuns { sweep: SweepId, runs: Vec<RunNumber> },
+    RetryRuns {
+        sweep: SweepId,
+        runs: Vec<RunNumber>,
+    },
     /// The search found nothing at all to try, as of `history`. A claim that is older than now is believed, unless the sweep was edited since.
     ExhaustSpace { sweep: SweepId, history: u64 },
     /// An agent comes, with `attempts` that it executes or has a result of.
-    RegisterAgent { agent: AgentId, sweep: SweepId, info: AgentInfo, attempts: Vec<AttemptRef> },
+    RegisterAgent {
+        agent: AgentId,
+        sweep: SweepId,
+        info: AgentInfo,
+        attempts: Vec<AttemptRef>,
+    },
     /// Record an attempt that a registered agent holds and that the log does not: the controller was restored from an older state.
-    AdoptAttempt { agent: AgentId, held: Box<HeldAttempt> },
+    AdoptAttempt {
+        agent: AgentId,
+        held: Box<HeldAttempt>,
+    },
     /// An agent's quarantine may end, if its next run ends well.
     ProbeAgent { agent: AgentId },
     /// Readmit an agent manually.
     ReadmitAgent { agent: AgentId },
     /// An agent wants a run for the code it has. `offers` are ready, best first; the first that is not taken is used where no queued
     /// run fits.
-    Acquire { agent: AgentId, sweep: SweepId, offers: Vec<Offer>, code_version: String },
+    Acquire {
+        agent: AgentId,
+        sweep: SweepId,
+        offers: Vec<Offer>,
+        code_version: String,
+    },
     /// An agent has started a program, with the code that it names; empty: not known.
-    StartAttempt { agent: AgentId, attempt: AttemptRef, command: Vec<String>, code_version: String },
+    StartAttempt {
+        agent: AgentId,
+        attempt: AttemptRef,
+        command: Vec<String>,
+        code_version: String,
+    },
     /// An agent describes a version of the code.
-    DescribeCode { agent: AgentId, sweep: SweepId, version: String, about: CodeAbout },
+    DescribeCode {
+        agent: AgentId,
+        sweep: SweepId,
+        version: String,
+        about: CodeAbout,
+    },
     /// An agent says what it executes attempts in from now on.
-    DescribeEnvironment { agent: AgentId, sweep: SweepId, environment: Box<Environment> },
+    DescribeEnvironment {
+        agent: AgentId,
+        sweep: SweepId,
+        environment: Box<Environment>,
+    },
     /// An attempt reports metrics.
-    ReportMetrics { agent: AgentId, attempt: AttemptRef, first_seq: u64, points: Vec<MetricPoint> },
+    ReportMetrics {
+        agent: AgentId,
+        attempt: AttemptRef,
+        first_seq: u64,
+        points: Vec<MetricPoint>,
+    },
     /// An attempt has ended.
-    FinishAttempt { agent: AgentId, attempt: AttemptRef, result: AttemptResult },
+    FinishAttempt {
+        agent: AgentId,
+        attempt: AttemptRef,
+        result: AttemptResult,
+    },
     /// Add metrics that were read afterwards from the stored output of an attempt that has ended.
-    RereadRun { attempt: AttemptRef, points: Vec<MetricPoint> },
+    RereadRun {
+        attempt: AttemptRef,
+        points: Vec<MetricPoint>,
+    },
     /// A program that asked for a run reports its outcome.
-    Tell { attempt: AttemptRef, told: TellOutcome, metrics: BTreeMap<String, f64> },
+    Tell {
+        attempt: AttemptRef,
+        told: TellOutcome,
+        metrics: BTreeMap<String, f64>,
+    },
     /// Take in runs that were executed elsewhere.
     ImportRuns { sweep: SweepId, runs: Vec<Import> },
     /// Queue runs that a person or their program has chosen. `end`: no more will come.
-    OfferRuns { sweep: SweepId, runs: Vec<Offered>, end: bool },
+    OfferRuns {
+        sweep: SweepId,
+        runs: Vec<Offered>,
+        end: bool,
+    },
     /// An agent is about to leave since its machine is taken away.
     AnnounceLeaving { agent: AgentId, reason: String },
     /// An attempt's lease has ended without news.
     LoseAttempt { attempt: AttemptRef },
     /// An agent leaves (`lost: false`) or has fallen silent (`lost: true`): what it held goes back.
-    RemoveAgent { agent: AgentId, lost: bool, reason: String },
+    RemoveAgent {
+        agent: AgentId,
+        lost: bool,
+        reason: String,
+    },
 }
 
 impl Command {
@@ -299,20 +369,40 @@ pub enum Reply {
     /// The sweep's state after the call.
     Sweep(SweepState),
     /// The revision that an edit made, what it changed, and what that means; no changes: there is no new one.
-    Edited { revision: u32, changes: Vec<String>, effect: RevisionEffect, state: SweepState },
+    Edited {
+        revision: u32,
+        changes: Vec<String>,
+        effect: RevisionEffect,
+        state: SweepState,
+    },
     /// The run's state after the call.
     Run(RunState),
     /// Runs put back into the queue, and those that were not with the reason.
-    Retried { requeued: Vec<RunNumber>, skipped: Vec<String> },
+    Retried {
+        requeued: Vec<RunNumber>,
+        skipped: Vec<String>,
+    },
     /// How many runs were taken in, and why others were not.
     Imported { imported: u64, skipped: Vec<String> },
     /// The run of each point that was offered, and why some were there already.
-    Offered { runs: Vec<RunNumber>, skipped: Vec<String> },
+    Offered {
+        runs: Vec<RunNumber>,
+        skipped: Vec<String>,
+    },
     /// The sweep is at this version, by its number; runs that were asked to end; points that are tried again, by the first run of each, and why
     /// others are not.
-    Pinned { number: u32, moved: bool, stopped: Vec<RunNumber>, again: Vec<RunNumber>, skipped: Vec<String> },
+    Pinned {
+        number: u32,
+        moved: bool,
+        stopped: Vec<RunNumber>,
+        again: Vec<RunNumber>,
+        skipped: Vec<String>,
+    },
     /// Points that are tried again, by the first run of each, and why others are not.
-    Rerun { again: Vec<RunNumber>, skipped: Vec<String> },
+    Rerun {
+        again: Vec<RunNumber>,
+        skipped: Vec<String>,
+    },
     /// How many runs lost their curves and their output.
     Pruned { runs: u64 },
     /// A run for the agent.
@@ -320,13 +410,20 @@ pub enum Reply {
     /// The numbers by which an attempt that an agent holds is known from now on.
     Adopted(AttemptRef),
     /// Nothing for the agent now, and why: the engine may keep the call waiting.
-    Wait { reason: String, wants_suggestion: bool },
+    Wait {
+        reason: String,
+        wants_suggestion: bool,
+    },
     /// The sweep has ended: the agent may leave.
     Ended { state: SweepState, reason: String },
     /// The directive for the attempt.
     Directive(Directive),
     /// The result came too late and is kept beside the run.
-    Orphaned { run: RunNumber, attempt: AttemptNumber, reason: String },
+    Orphaned {
+        run: RunNumber,
+        attempt: AttemptNumber,
+        reason: String,
+    },
 }
 
 /// A change of the annotation of a run.
@@ -370,14 +467,27 @@ pub enum Refusal {
     #[error("agent {0} is not registered: it was silent for longer than its lease, or has left")]
     UnknownAgent(String),
     /// No such attempt, or one of another incarnation has its numbers: the agent has to register again with what it holds.
-    #[error("this controller does not know attempt {attempt} of run {run} as the agent has it: the agent has to register again")]
+    #[error(
+        "this controller does not know attempt {attempt} of run {run} as the agent has it: the agent has to register again"
+    )]
     UnknownAttempt { run: RunNumber, attempt: u32 },
     /// The attempt does not own its run.
     #[error("attempt {attempt} of run {run} no longer owns it: {reason}")]
-    StaleAttempt { run: RunNumber, attempt: u32, reason: String },
+    StaleAttempt {
+        run: RunNumber,
+        attempt: u32,
+        reason: String,
+    },
     /// Metric points before those reported were never reported.
-    #[error("points {known} to {last} of run {run} attempt {attempt} have not been reported: a report has to begin with point {known}")]
-    MissingPoints { run: RunNumber, attempt: u32, known: u64, last: u64 },
+    #[error(
+        "points {known} to {last} of run {run} attempt {attempt} have not been reported: a report has to begin with point {known}"
+    )]
+    MissingPoints {
+        run: RunNumber,
+        attempt: u32,
+        known: u64,
+        last: u64,
+    },
     /// The sweep has ended.
     #[error("{0}")]
     SweepEnded(String),

@@ -18,11 +18,26 @@ pub(crate) enum StoppedEndings {
 impl StoppedEndings {
     /// Learns from the runs that have ended and count.
     pub(crate) fn of(sweep: &Sweep) -> Self {
-        let Some(objective) = sweep.spec.objective.as_ref().filter(|_| sweep.runs.any_in(RunState::Stopped)) else {
+        let Some(objective) = sweep
+            .spec
+            .objective
+            .as_ref()
+            .filter(|_| sweep.runs.any_in(RunState::Stopped))
+        else {
             return Self::Now(None);
         };
-        let ended: Vec<_> = sweep.runs.iter().filter(|(_, run)| run.value.is_some() && counts(&sweep.codes, run)).collect();
-        let curves = ended.iter().filter_map(|(_, run)| Some((canonical(&sweep.codes, &run.code_version), curve(run), run.value?)));
+        let ended: Vec<_> = sweep
+            .runs
+            .iter()
+            .filter(|(_, run)| run.value.is_some() && counts(&sweep.codes, run))
+            .collect();
+        let curves = ended.iter().filter_map(|(_, run)| {
+            Some((
+                canonical(&sweep.codes, &run.code_version),
+                curve(run),
+                run.value?,
+            ))
+        });
         Self::Now(Some(early_stop::Endings::new(objective.goal, curves)))
     }
 
@@ -36,15 +51,35 @@ impl StoppedEndings {
         let stop = run.attempts.last().and_then(|last| last.stop.as_ref());
         let endings = match self {
             Self::Now(Some(endings)) => endings,
-            Self::Now(None) => return Ending { mean: reached, deviation: f64::MAX },
-            Self::AtTheirStops => return Ending { mean: stop.and_then(|stop| stop.predicted).unwrap_or(reached), deviation: 0.0 },
+            Self::Now(None) => {
+                return Ending {
+                    mean: reached,
+                    deviation: f64::MAX,
+                };
+            }
+            Self::AtTheirStops => {
+                return Ending {
+                    mean: stop.and_then(|stop| stop.predicted).unwrap_or(reached),
+                    deviation: 0.0,
+                };
+            }
         };
         // Of a run whose curve was deleted, the prediction of the moment of its stop is left. It is weak evidence like the reached value.
-        let reached = stop.and_then(|stop| stop.predicted).filter(|_| run.series().is_empty()).unwrap_or(reached);
-        endings.ending(canonical(&sweep.codes, &run.code_version), run.series(), reached)
+        let reached = stop
+            .and_then(|stop| stop.predicted)
+            .filter(|_| run.series().is_empty())
+            .unwrap_or(reached);
+        endings.ending(
+            canonical(&sweep.codes, &run.code_version),
+            run.series(),
+            reached,
+        )
     }
 }
 
 fn curve(run: &Run) -> Peer<'_> {
-    Peer { series: run.series(), value: run.value.filter(|_| run.state == RunState::Finished) }
+    Peer {
+        series: run.series(),
+        value: run.value.filter(|_| run.state == RunState::Finished),
+    }
 }

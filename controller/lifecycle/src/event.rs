@@ -8,8 +8,9 @@ use sweep_search::why::Why;
 
 use crate::spec::SweepSpec;
 use crate::state::{
-    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark, Environment, Failure, RevisionEffect,
-    RunNumber, RunRanges, RunState, StopRequest, SweepId, SweepState, Timestamp, any_float,
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, AttemptSummary, CodeAbout, CodeMark,
+    Environment, Failure, RevisionEffect, RunNumber, RunRanges, RunState, StopRequest, SweepId,
+    SweepState, Timestamp, any_float,
 };
 
 pub use kinds::{EVENT_KINDS, EventKind};
@@ -53,7 +54,12 @@ pub enum Event {
     /// Agents have had time to report what the restored log does not hold: runs are handed out again.
     EpochSettled { epoch: u32 },
     /// A sweep began.
-    SweepCreated { sweep: SweepId, spec: Box<SweepSpec>, source: String, seed: u64 },
+    SweepCreated {
+        sweep: SweepId,
+        spec: Box<SweepSpec>,
+        source: String,
+        seed: u64,
+    },
     /// Its file was changed: a new revision. `spec` and `source` are what it says now, `restores` the revision that it goes back to.
     SweepEdited {
         sweep: SweepId,
@@ -65,11 +71,20 @@ pub enum Event {
         effect: RevisionEffect,
     },
     /// A sweep changed its state.
-    SweepStateChanged { sweep: SweepId, state: SweepState, reason: String },
+    SweepStateChanged {
+        sweep: SweepId,
+        state: SweepState,
+        reason: String,
+    },
     /// The search has nothing left to try.
     SpaceExhausted { sweep: SweepId },
     /// A version of the code was seen that is new in the sweep, or is described for the first time.
-    CodeSeen { sweep: SweepId, version: String, agent: Option<AgentId>, about: Box<CodeAbout> },
+    CodeSeen {
+        sweep: SweepId,
+        version: String,
+        agent: Option<AgentId>,
+        about: Box<CodeAbout>,
+    },
     /// From now on every attempt that begins executes this version, which has been seen.
     CodePinned { sweep: SweepId, version: String },
     /// The user's mark of a version of the code is set or removed.
@@ -88,13 +103,21 @@ pub enum Event {
         about: Option<Box<Environment>>,
     },
     /// An agent came.
-    AgentRegistered { agent: AgentId, sweep: SweepId, info: AgentInfo },
+    AgentRegistered {
+        agent: AgentId,
+        sweep: SweepId,
+        info: AgentInfo,
+    },
     /// An agent is about to leave since its machine is taken away.
     AgentLeaving { agent: AgentId, reason: String },
     /// An agent left or was lost.
     AgentRemoved { agent: AgentId, reason: String },
     /// An agent fails while others do well: it gets no runs but now and then one as a probe. `probes` of them have failed.
-    AgentQuarantined { agent: AgentId, reason: String, probes: u32 },
+    AgentQuarantined {
+        agent: AgentId,
+        reason: String,
+        probes: u32,
+    },
     /// An agent in quarantine may have one run.
     AgentProbed { agent: AgentId },
     /// An agent in quarantine gets runs again.
@@ -115,7 +138,11 @@ pub enum Event {
         again: String,
     },
     /// The user annotates a run; `annotation` is its whole new annotation.
-    RunAnnotated { sweep: SweepId, run: RunNumber, annotation: Annotation },
+    RunAnnotated {
+        sweep: SweepId,
+        run: RunNumber,
+        annotation: Annotation,
+    },
     /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself. `origin`: the incarnation
     /// of an attempt that the agent has executed since before a restore.
     AttemptAssigned {
@@ -154,7 +181,10 @@ pub enum Event {
         stale: bool,
     },
     /// The controller wants it to end.
-    StopRequested { attempt: AttemptRef, request: StopRequest },
+    StopRequested {
+        attempt: AttemptRef,
+        request: StopRequest,
+    },
     /// It ended.
     AttemptEnded {
         attempt: AttemptRef,
@@ -167,7 +197,11 @@ pub enum Event {
     /// The result of an attempt came when it had no effect any more.
     ResultOrphaned { attempt: AttemptRef, words: String },
     /// A run that has not ended had failed on an agent that fails by itself: its retry counts restart, and that agent is avoided.
-    RunAbsolved { sweep: SweepId, run: RunNumber, agent: AgentId },
+    RunAbsolved {
+        sweep: SweepId,
+        run: RunNumber,
+        agent: AgentId,
+    },
     /// The run goes back into the queue. `counts` says which retry it uses up; `avoid` which agent should not get it again.
     RunRequeued {
         sweep: SweepId,
@@ -203,7 +237,12 @@ pub enum Event {
     /// Lists hide the sweep, or show it again.
     SweepArchived { sweep: SweepId, archived: bool },
     /// The curves and the output of ended runs were deleted. `values` and `attempts`: what remains, since the reports may be deleted from the log.
-    RunsPruned { sweep: SweepId, runs: RunRanges, values: Vec<(RunNumber, f64)>, attempts: Vec<AttemptSummary> },
+    RunsPruned {
+        sweep: SweepId,
+        runs: RunRanges,
+        values: Vec<(RunNumber, f64)>,
+        attempts: Vec<AttemptSummary>,
+    },
     /// A sweep was deleted, with its runs and its agents. Its earlier events are not needed any more.
     SweepDeleted { sweep: SweepId },
 }

@@ -17,35 +17,83 @@ use crate::event::{Event, Recorded, RetryCause};
 use crate::revise;
 use crate::spec::SweepSpec;
 use crate::state::{
-    Agent, AgentId, AgentInfo, Annotation, AttemptSummary, CodeAct, CodeStep, CodeVersion, ControllerIdentity, Crew, Health, Retries,
-    Revision, RevisionEffect, Run, RunNumber, RunRanges, RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp, known_point,
+    Agent, AgentId, AgentInfo, Annotation, AttemptSummary, CodeAct, CodeStep, CodeVersion,
+    ControllerIdentity, Crew, Health, Retries, Revision, RevisionEffect, Run, RunNumber, RunRanges,
+    RunState, Runs, State, Sweep, SweepId, SweepState, Timestamp, known_point,
 };
 use crate::versions;
 
 /// Folds one event into the state.
 pub fn evolve(state: &mut State, recorded: &Recorded) {
     let (at, epoch) = (recorded.at, state.identity.epoch);
-    if let Some(sweep) = recorded.event.sweep().and_then(|sweep| state.sweeps.get_mut(sweep)) {
+    if let Some(sweep) = recorded
+        .event
+        .sweep()
+        .and_then(|sweep| state.sweeps.get_mut(sweep))
+    {
         sweep.updated = at;
     }
     match &recorded.event {
-        Event::EpochBegan { controller, epoch, restored } => {
-            state.identity = ControllerIdentity { controller: controller.clone(), epoch: *epoch, is_settling: *restored };
+        Event::EpochBegan {
+            controller,
+            epoch,
+            restored,
+        } => {
+            state.identity = ControllerIdentity {
+                controller: controller.clone(),
+                epoch: *epoch,
+                is_settling: *restored,
+            };
         }
         Event::EpochSettled { .. } => state.identity.is_settling = false,
-        Event::SweepCreated { sweep, spec, source, seed } => {
-            state.sweeps.insert(sweep.clone(), new_sweep(spec, source, *seed, at));
+        Event::SweepCreated {
+            sweep,
+            spec,
+            source,
+            seed,
+        } => {
+            state
+                .sweeps
+                .insert(sweep.clone(), new_sweep(spec, source, *seed, at));
         }
-        Event::SweepEdited { sweep, spec, source, restores, changes, effect } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::SweepEdited {
+            sweep,
+            spec,
+            source,
+            restores,
+            changes,
+            effect,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             let space = sweep.space_version() + u32::from(sweep.spec.space != spec.space);
             let (spec, source) = (Arc::new(spec.as_ref().clone()), source.as_str().into());
             let (restores, changes, effect) = (*restores, changes.clone(), *effect);
-            let changes_rows = sweep.spec.space != spec.space || revise::changes_evaluation(&sweep.spec, &spec);
-            edit(sweep, Revision { spec, source, space, restores, changes, effect, changes_rows, since: at });
+            let changes_rows =
+                sweep.spec.space != spec.space || revise::changes_evaluation(&sweep.spec, &spec);
+            edit(
+                sweep,
+                Revision {
+                    spec,
+                    source,
+                    space,
+                    restores,
+                    changes,
+                    effect,
+                    changes_rows,
+                    since: at,
+                },
+            );
         }
-        Event::SweepStateChanged { sweep, state: to, reason } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::SweepStateChanged {
+            sweep,
+            state: to,
+            reason,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             if *to == SweepState::Running {
                 sweep.unread.clear();
             }
@@ -54,52 +102,102 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.reason.clone_from(reason);
         }
         Event::SweepStalled { sweep, reason } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             sweep.state = SweepState::Paused;
             sweep.stalled = true;
             sweep.reason.clone_from(reason);
         }
         Event::SpaceExhausted { sweep } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             sweep.exhausted = true;
         }
-        Event::CodeSeen { sweep, version, agent, about } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::CodeSeen {
+            sweep,
+            version,
+            agent,
+            about,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             match sweep.codes.iter_mut().find(|code| code.version == *version) {
                 Some(known) => known.about.clone_from(about),
                 None => {
-                    let (version, about, agent) = (version.clone(), about.as_ref().clone(), agent.clone());
-                    sweep.codes.push(CodeVersion { version, about, agent, since: at, mark: None });
+                    let (version, about, agent) =
+                        (version.clone(), about.as_ref().clone(), agent.clone());
+                    sweep.codes.push(CodeVersion {
+                        version,
+                        about,
+                        agent,
+                        since: at,
+                        mark: None,
+                    });
                     sweep.history += 1;
                 }
             }
         }
         Event::CodePinned { sweep, version } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             sweep.pinned = Some(version.clone());
-            sweep.code_steps.push(CodeStep { version: version.clone(), act: CodeAct::Pinned, since: at });
+            sweep.code_steps.push(CodeStep {
+                version: version.clone(),
+                act: CodeAct::Pinned,
+                since: at,
+            });
             sweep.history += 1;
         }
-        Event::CodeMarked { sweep, version, mark } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            let Some(code) = sweep.codes.iter_mut().find(|code| code.version == *version) else { return };
+        Event::CodeMarked {
+            sweep,
+            version,
+            mark,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
+            let Some(code) = sweep.codes.iter_mut().find(|code| code.version == *version) else {
+                return;
+            };
             code.mark.clone_from(mark);
             let act = mark.clone().map_or(CodeAct::Unmarked, CodeAct::Marked);
-            sweep.code_steps.push(CodeStep { version: version.clone(), act, since: at });
+            sweep.code_steps.push(CodeStep {
+                version: version.clone(),
+                act,
+                since: at,
+            });
             sweep.history += 1;
             sweep.best = versions::best(sweep, &sweep.codes);
         }
-        Event::EnvironmentSeen { sweep, agent, digest, about } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            if let Some(about) = about.as_ref().filter(|_| sweep.environment_number(digest).is_none()) {
+        Event::EnvironmentSeen {
+            sweep,
+            agent,
+            digest,
+            about,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
+            if let Some(about) = about
+                .as_ref()
+                .filter(|_| sweep.environment_number(digest).is_none())
+            {
                 sweep.environments.push(about.as_ref().clone());
             }
-            let Some(agent) = state.agents.get_mut(agent) else { return };
+            let Some(agent) = state.agents.get_mut(agent) else {
+                return;
+            };
             agent.environment = sweep.environment_number(digest).unwrap_or(0);
         }
         Event::AgentRegistered { agent, sweep, info } => register(state, agent, sweep, info, at),
         Event::AgentLeaving { agent, reason } => {
-            let Some(agent) = state.agents.get_mut(agent) else { return };
+            let Some(agent) = state.agents.get_mut(agent) else {
+                return;
+            };
             agent.leaving = Some(reason.clone());
         }
         Event::AgentRemoved { agent, .. } => {
@@ -109,41 +207,90 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
                 agent.release(at);
             });
         }
-        Event::AgentQuarantined { agent, reason, probes } => {
-            let Some(agent) = state.agents.get_mut(agent) else { return };
-            agent.health = Health::Quarantined { reason: reason.clone(), probes: *probes };
+        Event::AgentQuarantined {
+            agent,
+            reason,
+            probes,
+        } => {
+            let Some(agent) = state.agents.get_mut(agent) else {
+                return;
+            };
+            agent.health = Health::Quarantined {
+                reason: reason.clone(),
+                probes: *probes,
+            };
             // What has left is in no quarantine until it is back.
             if agent.alive {
                 agent.isolate(at);
             }
         }
         Event::AgentProbed { agent } => {
-            let Some(agent) = state.agents.get_mut(agent) else { return };
+            let Some(agent) = state.agents.get_mut(agent) else {
+                return;
+            };
             if let Health::Quarantined { reason, probes } = std::mem::take(&mut agent.health) {
                 agent.health = Health::Probing { reason, probes };
             }
         }
         Event::AgentReadmitted { agent, .. } => {
-            let Some(agent) = state.agents.get_mut(agent) else { return };
+            let Some(agent) = state.agents.get_mut(agent) else {
+                return;
+            };
             agent.health = Health::Ok;
             agent.streak.clear();
             agent.release(at);
         }
-        Event::RunCreated { sweep, run, config, why, history, repeats, again } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            let new =
-                Run { again: again.clone(), revision: sweep.revision(), ..new_run(repeats.unwrap_or(*run), config, why, *history, at) };
+        Event::RunCreated {
+            sweep,
+            run,
+            config,
+            why,
+            history,
+            repeats,
+            again,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
+            let new = Run {
+                again: again.clone(),
+                revision: sweep.revision(),
+                ..new_run(repeats.unwrap_or(*run), config, why, *history, at)
+            };
             sweep.reruns += u64::from(new.is_rerun());
             sweep.add_point(new.point(), !again.is_empty());
             sweep.runs.insert(*run, new);
             sweep.queued.insert(*run);
             sweep.history += 1;
         }
-        Event::AttemptAssigned { attempt, agent, code_version, pinned, origin } => {
-            attempts::assign(state, attempt, agent, (code_version, *pinned), origin.as_ref(), at);
+        Event::AttemptAssigned {
+            attempt,
+            agent,
+            code_version,
+            pinned,
+            origin,
+        } => {
+            attempts::assign(
+                state,
+                attempt,
+                agent,
+                (code_version, *pinned),
+                origin.as_ref(),
+                at,
+            );
         }
-        Event::RunImported { sweep, run, config, state: to, value, reason, code_version } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::RunImported {
+            sweep,
+            run,
+            config,
+            state: to,
+            value,
+            reason,
+            code_version,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             let why = Why::new(Kind::External, "imported");
             let new = new_run(*run, config, &why, sweep.history, at);
             let imported = Run {
@@ -163,35 +310,82 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             sweep.history += 1;
             rank(sweep, *run);
         }
-        Event::AttemptStarted { attempt, command, code_version } => attempts::start(state, attempt, command, code_version, at),
-        Event::MetricsReported { attempt, first_seq, points, stale } => attempts::report(state, attempt, *first_seq, points, *stale),
+        Event::AttemptStarted {
+            attempt,
+            command,
+            code_version,
+        } => attempts::start(state, attempt, command, code_version, at),
+        Event::MetricsReported {
+            attempt,
+            first_seq,
+            points,
+            stale,
+        } => attempts::report(state, attempt, *first_seq, points, *stale),
         Event::StopRequested { attempt, request } => {
-            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-            attempts::change(sweep, attempt, |stopped| stopped.stop = Some(request.clone()));
+            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+                return;
+            };
+            attempts::change(sweep, attempt, |stopped| {
+                stopped.stop = Some(request.clone());
+            });
         }
-        Event::AttemptEnded { attempt, state: to, failure } => attempts::end(state, attempt, *to, failure.as_ref(), at),
+        Event::AttemptEnded {
+            attempt,
+            state: to,
+            failure,
+        } => attempts::end(state, attempt, *to, failure.as_ref(), at),
         Event::AttemptResumed { attempt } => attempts::resume(state, attempt),
         Event::ResultOrphaned { attempt, words } => {
-            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+                return;
+            };
             attempts::change(sweep, attempt, |orphaned| orphaned.orphan.clone_from(words));
         }
-        Event::RunAnnotated { sweep, run, annotation } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
-            sweep.runs.change(*run, |run| run.annotation.clone_from(annotation));
+        Event::RunAnnotated {
+            sweep,
+            run,
+            annotation,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
+            sweep
+                .runs
+                .change(*run, |run| run.annotation.clone_from(annotation));
         }
         Event::RunAbsolved { sweep, run, agent } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             sweep.runs.change(*run, |absolved| {
                 absolved.retries = Retries::default();
                 absolved.avoid.insert(agent.clone());
             });
         }
-        Event::RunRequeued { sweep, run, reason, counts, avoid } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::RunRequeued {
+            sweep,
+            run,
+            reason,
+            counts,
+            avoid,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             requeue(sweep, *run, reason, *counts, avoid.as_ref());
         }
-        Event::RunEnded { sweep, run, state: to, value, reason, blamed, withdrawn } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::RunEnded {
+            sweep,
+            run,
+            state: to,
+            value,
+            reason,
+            blamed,
+            withdrawn,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             let ended = sweep.runs.change(*run, |ended| {
                 ended.reason.clone_from(reason);
                 ended.value = *value;
@@ -207,16 +401,32 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             withdraw(sweep, *run, *withdrawn);
             rank(sweep, *run);
         }
-        Event::QueuedRunsCancelled { sweep, runs, reason, withdrawn } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::QueuedRunsCancelled {
+            sweep,
+            runs,
+            reason,
+            withdrawn,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             cancel_queued(sweep, runs, (reason, *withdrawn), (at, epoch));
         }
         Event::SweepArchived { sweep, archived } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             sweep.archived = *archived;
         }
-        Event::RunsPruned { sweep, runs, values, attempts } => {
-            let Some(sweep) = state.sweeps.get_mut(sweep) else { return };
+        Event::RunsPruned {
+            sweep,
+            runs,
+            values,
+            attempts,
+        } => {
+            let Some(sweep) = state.sweeps.get_mut(sweep) else {
+                return;
+            };
             prune(sweep, runs, values, attempts);
         }
         Event::SweepDeleted { sweep } => {
@@ -226,10 +436,24 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
     }
 }
 
-fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, (reason, withdrawn): (&str, bool), (at, epoch): (Timestamp, u32)) {
+fn cancel_queued(
+    sweep: &mut Sweep,
+    runs: &RunRanges,
+    (reason, withdrawn): (&str, bool),
+    (at, epoch): (Timestamp, u32),
+) {
     for number in runs.numbers() {
-        let placed = sweep.runs.get(number).zip(sweep.runs.point_of(number)).filter(|_| withdrawn);
-        let point = placed.and_then(|(run, own)| Some((known_point(&sweep.revisions, &run, own)?, !run.again.is_empty())));
+        let placed = sweep
+            .runs
+            .get(number)
+            .zip(sweep.runs.point_of(number))
+            .filter(|_| withdrawn);
+        let point = placed.and_then(|(run, own)| {
+            Some((
+                known_point(&sweep.revisions, &run, own)?,
+                !run.again.is_empty(),
+            ))
+        });
         let cancelled = sweep.runs.change(number, |run| {
             reason.clone_into(&mut run.reason);
             (run.state, run.value, run.blamed) = (RunState::Cancelled, None, false);
@@ -250,7 +474,12 @@ fn cancel_queued(sweep: &mut Sweep, runs: &RunRanges, (reason, withdrawn): (&str
 }
 
 // The same state follows from a log from which the reports of these runs have been deleted.
-fn prune(sweep: &mut Sweep, runs: &RunRanges, values: &[(RunNumber, f64)], attempts: &[AttemptSummary]) {
+fn prune(
+    sweep: &mut Sweep,
+    runs: &RunRanges,
+    values: &[(RunNumber, f64)],
+    attempts: &[AttemptSummary],
+) {
     let values: BTreeMap<_, _> = values.iter().copied().collect();
     for number in runs.numbers() {
         sweep.runs.change(number, |run| {
@@ -258,9 +487,16 @@ fn prune(sweep: &mut Sweep, runs: &RunRanges, values: &[(RunNumber, f64)], attem
             run.value = values.get(&number).copied();
         });
     }
-    let metric = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default();
+    let metric = sweep
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.metric.clone())
+        .unwrap_or_default();
     for summary in attempts {
-        attempts::change(sweep, &summary.attempt, |pruned| pruned.keep_summary(summary));
+        attempts::change(sweep, &summary.attempt, |pruned| {
+            pruned.keep_summary(summary);
+        });
         // A replay may have seen no report of it.
         if summary.metrics.contains_key(&metric) {
             sweep.is_objective_read = true;
@@ -282,12 +518,22 @@ fn edit(sweep: &mut Sweep, revision: Revision) {
     sweep.grid_size = grid_size(&spec);
     if revise::revalues(&before, &spec) {
         for number in sweep.runs.numbers().collect::<Vec<_>>() {
-            sweep.runs.change(number, |run| revise::revalue(run, &before, &spec));
+            sweep
+                .runs
+                .change(number, |run| revise::revalue(run, &before, &spec));
         }
     }
-    let metric = |spec: &SweepSpec| spec.objective.as_ref().map(|objective| objective.metric.clone());
+    let metric = |spec: &SweepSpec| {
+        spec.objective
+            .as_ref()
+            .map(|objective| objective.metric.clone())
+    };
     if let Some(metric) = metric(&spec).filter(|now| metric(&before).as_ref() != Some(now)) {
-        let has_it = |run: &Run| run.attempts.iter().any(|attempt| attempt.metrics.contains_key(&metric));
+        let has_it = |run: &Run| {
+            run.attempts
+                .iter()
+                .any(|attempt| attempt.metrics.contains_key(&metric))
+        };
         sweep.is_objective_read = sweep.runs.iter().any(|(_, run)| has_it(&run));
     }
     sweep.unread.clear();
@@ -354,7 +600,10 @@ fn seals(spec: &SweepSpec) -> bool {
 }
 
 pub(crate) fn grid_size(spec: &SweepSpec) -> Option<u64> {
-    (spec.method == Method::Grid).then(|| spec.space.size()).flatten().map(|size| u64::try_from(size).unwrap_or(u64::MAX))
+    (spec.method == Method::Grid)
+        .then(|| spec.space.size())
+        .flatten()
+        .map(|size| u64::try_from(size).unwrap_or(u64::MAX))
 }
 
 fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Timestamp) -> Run {
@@ -386,7 +635,11 @@ fn new_run(first: RunNumber, config: &Config, why: &Why, history: u64, at: Times
 fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInfo, at: Timestamp) {
     let epoch = state.identity.epoch;
     // An agent that comes back for another sweep begins a new record: that of the other sweep may be deleted.
-    if state.agents.get(agent).is_some_and(|known| known.sweep == *sweep) {
+    if state
+        .agents
+        .get(agent)
+        .is_some_and(|known| known.sweep == *sweep)
+    {
         change_agent(state, agent, |known| {
             known.epoch = epoch;
             known.info = info.clone();
@@ -420,7 +673,13 @@ fn register(state: &mut State, agent: &AgentId, sweep: &SweepId, info: &AgentInf
     state.agents.insert(agent.clone(), registered);
 }
 
-fn requeue(sweep: &mut Sweep, number: RunNumber, reason: &str, counts: Option<RetryCause>, avoid: Option<&AgentId>) {
+fn requeue(
+    sweep: &mut Sweep,
+    number: RunNumber,
+    reason: &str,
+    counts: Option<RetryCause>,
+    avoid: Option<&AgentId>,
+) {
     let requeued = sweep.runs.change(number, |run| {
         let had_ended = run.state.is_terminal();
         run.state = RunState::Queued;

@@ -47,7 +47,13 @@ impl Leases {
     /// Ends the leases of all agents, and of those in quarantine, that `is_gone` names.
     pub fn release_agents(&mut self, is_gone: impl Fn(&AgentId) -> bool) {
         let gone = |holder: &LeaseHolder| matches!(holder, LeaseHolder::Agent(agent) | LeaseHolder::Quarantine(agent) if is_gone(agent));
-        for holder in self.ends.keys().filter(|holder| gone(holder)).cloned().collect::<Vec<_>>() {
+        for holder in self
+            .ends
+            .keys()
+            .filter(|holder| gone(holder))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             self.release(&holder);
         }
     }
@@ -66,7 +72,9 @@ impl Leases {
     pub fn take_ended(&mut self, now: Mono) -> Vec<LeaseHolder> {
         let mut ended = Vec::new();
         while self.next_end().is_some_and(|ends| ends <= now) {
-            let Some((_, holder)) = self.order.pop_first() else { break };
+            let Some((_, holder)) = self.order.pop_first() else {
+                break;
+            };
             self.ends.remove(&holder);
             ended.push(holder);
         }
@@ -95,8 +103,14 @@ mod tests {
         leases.renew(agent("c"), at(3));
         assert_eq!(leases.next_end(), Some(at(3)));
         assert_eq!(leases.take_ended(at(2)), []);
-        assert_eq!(leases.take_ended(at(9)), [agent("b"), agent("c"), agent("a")]);
-        assert_eq!((leases.next_end(), leases.take_ended(at(99))), (None, vec![]));
+        assert_eq!(
+            leases.take_ended(at(9)),
+            [agent("b"), agent("c"), agent("a")]
+        );
+        assert_eq!(
+            (leases.next_end(), leases.take_ended(at(99))),
+            (None, vec![])
+        );
     }
 
     #[test]
@@ -107,7 +121,10 @@ mod tests {
         leases.renew(agent("b"), at(5));
         leases.release(&agent("b"));
         assert!(leases.holds(&agent("a")) && !leases.holds(&agent("b")));
-        assert_eq!((leases.next_end(), leases.take_ended(at(8))), (Some(at(9)), vec![]));
+        assert_eq!(
+            (leases.next_end(), leases.take_ended(at(8))),
+            (Some(at(9)), vec![])
+        );
         assert_eq!(leases.take_ended(at(9)), [agent("a")]);
         assert!(!leases.holds(&agent("a")));
     }

@@ -17,14 +17,18 @@ use crate::versions;
 /// failed where more of them failed than have a value.
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     let mut endings = StoppedEndings::of(sweep);
-    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
+    points(sweep)
+        .filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings))
+        .collect()
 }
 
 /// Returns the same for the next suggestion, where a stopped run counts with what was predicted when it was stopped, or else with what it had
 /// reached. Suggestions that were made from present predictions needed more epochs (docs/explanation/experiments.md, predictions for stopped runs).
 pub fn observations_to_suggest_from(sweep: &Sweep) -> Vec<Observation> {
     let mut endings = StoppedEndings::at_their_stops();
-    points(sweep).filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings)).collect()
+    points(sweep)
+        .filter_map(|(first, runs)| observation(sweep, first, &runs, &mut endings))
+        .collect()
 }
 
 /// Returns the ids of the versions of the code that are told apart. Suggestions are for the last.
@@ -34,44 +38,91 @@ pub fn code_line(sweep: &Sweep) -> Vec<String> {
 
 /// Returns how many observations there are.
 pub(crate) fn results(sweep: &Sweep) -> u64 {
-    points(sweep).filter(|(_, runs)| runs.iter().any(|run| has_outcome(run))).count() as u64
+    points(sweep)
+        .filter(|(_, runs)| runs.iter().any(|run| has_outcome(run)))
+        .count() as u64
 }
 
 /// Returns how many runs the search learns from.
 pub fn learnt(sweep: &Sweep) -> u64 {
-    points(sweep).map(|(_, runs)| runs.iter().filter(|run| has_outcome(run)).count() as u64).sum()
+    points(sweep)
+        .map(|(_, runs)| runs.iter().filter(|run| has_outcome(run)).count() as u64)
+        .sum()
 }
 
 fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)> {
-    let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
+    let firsts = sweep
+        .runs
+        .numbers()
+        .filter(|number| sweep.runs.first_of(*number) == Some(*number));
     firsts.map(|first| (first, versions::counting(sweep, &sweep.codes, first)))
 }
 
-fn observation(sweep: &Sweep, first: RunNumber, runs: &[Cow<'_, Run>], endings: &mut StoppedEndings) -> Option<Observation> {
-    let ended: Vec<&Run> = runs.iter().map(AsRef::as_ref).filter(|run| has_outcome(run)).collect();
+fn observation(
+    sweep: &Sweep,
+    first: RunNumber,
+    runs: &[Cow<'_, Run>],
+    endings: &mut StoppedEndings,
+) -> Option<Observation> {
+    let ended: Vec<&Run> = runs
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|run| has_outcome(run))
+        .collect();
     let known = *ended.first()?;
-    let outcomes: Vec<Outcome> = ended.iter().filter_map(|run| outcome(sweep, run, endings)).collect();
+    let outcomes: Vec<Outcome> = ended
+        .iter()
+        .filter_map(|run| outcome(sweep, run, endings))
+        .collect();
     let (outcome, repeats) = combined(&outcomes);
     let violations = repeats::violations(ended.iter().copied(), &sweep.spec.constraints);
     let placed = sweep.placed(known)?;
-    let (code_version, config) = (versions::canonical(&sweep.codes, &known.code_version).to_owned(), placed.config.into_owned());
-    Some(Observation { violations, code_version, repeats, outside: placed.outside, ..Observation::new(first, config, outcome) })
+    let (code_version, config) = (
+        versions::canonical(&sweep.codes, &known.code_version).to_owned(),
+        placed.config.into_owned(),
+    );
+    Some(Observation {
+        violations,
+        code_version,
+        repeats,
+        outside: placed.outside,
+        ..Observation::new(first, config, outcome)
+    })
 }
 
 /// Returns the outcome of a point from those of its runs, and how many values it is the mean of.
 fn combined(outcomes: &[Outcome]) -> (Outcome, u32) {
-    let failed = outcomes.iter().filter(|outcome| **outcome == Outcome::Failed).count();
+    let failed = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Outcome::Failed)
+        .count();
     if outcomes.len() - failed < failed {
         return (Outcome::Failed, 1);
     }
-    let by_itself = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Value(_)));
-    let of_kind = |outcome: &&Outcome| matches!(outcome, Outcome::Value(_)) == by_itself && **outcome != Outcome::Failed;
+    let by_itself = outcomes
+        .iter()
+        .any(|outcome| matches!(outcome, Outcome::Value(_)));
+    let of_kind = |outcome: &&Outcome| {
+        matches!(outcome, Outcome::Value(_)) == by_itself && **outcome != Outcome::Failed
+    };
     let chosen = || outcomes.iter().filter(of_kind);
     let count = u32::try_from(chosen().count()).unwrap_or(u32::MAX);
     // Divided before it is summed: a sum of large values may overflow where their mean does not.
-    let mean = chosen().filter_map(Outcome::value).map(|value| value / f64::from(count)).sum();
-    let deviation = chosen().fold(0.0_f64, |sum, outcome| sum.hypot(outcome.deviation() / f64::from(count)));
-    (if by_itself { Outcome::Value(mean) } else { Outcome::Stopped(Ending { mean, deviation }) }, count)
+    let mean = chosen()
+        .filter_map(Outcome::value)
+        .map(|value| value / f64::from(count))
+        .sum();
+    let deviation = chosen().fold(0.0_f64, |sum, outcome| {
+        sum.hypot(outcome.deviation() / f64::from(count))
+    });
+    (
+        if by_itself {
+            Outcome::Value(mean)
+        } else {
+            Outcome::Stopped(Ending { mean, deviation })
+        },
+        count,
+    )
 }
 
 /// Returns whether the search may learn from a run.
@@ -86,7 +137,9 @@ fn has_outcome(run: &Run) -> bool {
 fn outcome(sweep: &Sweep, run: &Run, endings: &mut StoppedEndings) -> Option<Outcome> {
     match run.state {
         RunState::Finished => run.value.map(Outcome::Value),
-        RunState::Stopped => run.value.map(|reached| Outcome::Stopped(endings.ending(sweep, run, reached))),
+        RunState::Stopped => run
+            .value
+            .map(|reached| Outcome::Stopped(endings.ending(sweep, run, reached))),
         RunState::Failed => run.blamed.then_some(Outcome::Failed),
         RunState::Queued | RunState::Assigned | RunState::Running | RunState::Cancelled => None,
     }
@@ -94,14 +147,23 @@ fn outcome(sweep: &Sweep, run: &Run, endings: &mut StoppedEndings) -> Option<Out
 
 /// Returns the points whose results are pending, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
-    let open = sweep.queued.union(&sweep.live).filter_map(|number| sweep.runs.first_of(*number));
+    let open = sweep
+        .queued
+        .union(&sweep.live)
+        .filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();
     let unknown = firsts.into_iter().filter_map(|first| {
         let runs = versions::counting(sweep, &sweep.codes, first);
         let run = runs.first()?;
-        let placed = sweep.placed(run).filter(|_| !runs.iter().any(|run| has_outcome(run)))?;
+        let placed = sweep
+            .placed(run)
+            .filter(|_| !runs.iter().any(|run| has_outcome(run)))?;
         let code_version = versions::canonical(&sweep.codes, &run.code_version).to_owned();
-        Some(Pending { index: first, config: placed.config.into_owned(), code_version })
+        Some(Pending {
+            index: first,
+            config: placed.config.into_owned(),
+            code_version,
+        })
     });
     unknown.collect()
 }
@@ -109,8 +171,14 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
 /// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
 /// smaller one; and what a person has asked for again. `None`: it is open-ended.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
-    let grid = sweep.grid_size.map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
-    [sweep.spec.run_cap, grid].into_iter().flatten().min().map(|planned| planned.saturating_add(sweep.reruns))
+    let grid = sweep
+        .grid_size
+        .map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
+    [sweep.spec.run_cap, grid]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|planned| planned.saturating_add(sweep.reruns))
 }
 
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
@@ -122,8 +190,13 @@ pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
         return None;
     }
     let left = [
-        sweep.spec.run_cap.map(|cap| cap.saturating_sub(progress.created).div_ceil(u64::from(sweep.spec.repeats))),
-        sweep.grid_size.map(|size| size.saturating_sub(progress.tried)),
+        sweep.spec.run_cap.map(|cap| {
+            cap.saturating_sub(progress.created)
+                .div_ceil(u64::from(sweep.spec.repeats))
+        }),
+        sweep
+            .grid_size
+            .map(|size| size.saturating_sub(progress.tried)),
     ];
     Some(left.into_iter().flatten().min().unwrap_or(u64::MAX))
 }
@@ -132,10 +205,19 @@ pub fn wants_suggestions(sweep: &Sweep) -> Option<u64> {
 pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
     let mut finite = series.iter().copied().filter(|value| value.is_finite());
     let value = match objective.reduce {
-        Reduce::Best => finite.reduce(|best, value| if objective.goal.is_better(value, best) { value } else { best }),
+        Reduce::Best => finite.reduce(|best, value| {
+            if objective.goal.is_better(value, best) {
+                value
+            } else {
+                best
+            }
+        }),
         Reduce::Last => finite.next_back(),
         Reduce::MeanLast(count) => {
-            let last: Vec<f64> = finite.rev().take(usize::try_from(count.max(1)).unwrap_or(usize::MAX)).collect();
+            let last: Vec<f64> = finite
+                .rev()
+                .take(usize::try_from(count.max(1)).unwrap_or(usize::MAX))
+                .collect();
             // Divided before it is summed: a sum of large values may overflow where their mean does not.
             (!last.is_empty()).then(|| last.iter().map(|value| value / last.len() as f64).sum())
         }
@@ -169,7 +251,11 @@ impl SweepProgress {
             exhausted: sweep.exhausted,
             grid_size: sweep.grid_size,
             best: sweep.best,
-            reached: sweep.reached.iter().map(|(run, value)| (*run, *value)).collect(),
+            reached: sweep
+                .reached
+                .iter()
+                .map(|(run, value)| (*run, *value))
+                .collect(),
         }
     }
 
@@ -183,33 +269,64 @@ impl SweepProgress {
             return Some(format!("run cap of {cap} reached"));
         }
         if spec.method == Method::External {
-            return self.exhausted.then(|| "no more runs will be offered".to_owned());
+            return self
+                .exhausted
+                .then(|| "no more runs will be offered".to_owned());
         }
-        let place = if spec.method == Method::Grid { "grid" } else { "space" };
-        let points = if self.tried == 1 { "the only point".to_owned() } else { format!("all {} points", self.tried) };
+        let place = if spec.method == Method::Grid {
+            "grid"
+        } else {
+            "space"
+        };
+        let points = if self.tried == 1 {
+            "the only point".to_owned()
+        } else {
+            format!("all {} points", self.tried)
+        };
         let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.tried >= size);
         // A grid is meant to end there.
-        let hint = if spec.method == Method::Grid { "" } else { "; `repeats: 3` in the sweep file tries each point three times" };
+        let hint = if spec.method == Method::Grid {
+            ""
+        } else {
+            "; `repeats: 3` in the sweep file tries each point three times"
+        };
         exhausted.then(|| format!("{points} of the {place} tried{hint}"))
     }
 }
 
 /// Returns the value that a running run has reported so far, where it reaches the target and breaks no constraint.
 pub(crate) fn reached(spec: &SweepSpec, run: &Run) -> Option<f64> {
-    let objective = spec.objective.as_ref().filter(|objective| objective.target.is_some() && spec.repeats == 1)?;
-    let newest = run.attempts.last().filter(|newest| newest.state.is_live())?;
+    let objective = spec
+        .objective
+        .as_ref()
+        .filter(|objective| objective.target.is_some() && spec.repeats == 1)?;
+    let newest = run
+        .attempts
+        .last()
+        .filter(|newest| newest.state.is_live())?;
     let value = match objective.reduce {
         Reduce::Best if !newest.summarised => {
             let (min, max) = newest.extremes.get(&objective.metric)?;
-            if objective.goal == Goal::Minimize { *min } else { *max }
+            if objective.goal == Goal::Minimize {
+                *min
+            } else {
+                *max
+            }
         }
         _ => reduced(objective, &newest.series)?,
     };
-    let keeps = run.violations(&spec.constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0));
+    let keeps = run
+        .violations(&spec.constraints)
+        .iter()
+        .all(|violation| violation.is_some_and(|violation| violation <= 0.0));
     (keeps && reaches_target(spec, value)).then_some(value)
 }
 
 fn reaches_target(spec: &SweepSpec, value: f64) -> bool {
-    let Some(objective) = &spec.objective else { return false };
-    objective.target.is_some_and(|target| objective.goal.minimized(value) <= objective.goal.minimized(target))
+    let Some(objective) = &spec.objective else {
+        return false;
+    };
+    objective
+        .target
+        .is_some_and(|target| objective.goal.minimized(value) <= objective.goal.minimized(target))
 }

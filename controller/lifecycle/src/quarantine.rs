@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::state::{Agent, AgentId, Attempt, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep};
+use crate::state::{
+    Agent, AgentId, Attempt, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep,
+};
 
 /// A shorter row is chance, whatever others do.
 const ROW_MIN: usize = 3;
@@ -25,18 +27,24 @@ const DELAY_MAX: Duration = Duration::from_secs(600);
 /// Returns how long an agent in quarantine waits for its next probe: ever longer, but where no other agent could take the run there is nothing to
 /// spare it.
 pub fn probe_delay(state: &State, id: &AgentId) -> Duration {
-    let Some(agent) = state.agents.get(id) else { return FIRST_DELAY };
+    let Some(agent) = state.agents.get(id) else {
+        return FIRST_DELAY;
+    };
     let probes = match agent.health {
         Health::Quarantined { probes, .. } if taken_over(state, id, agent) => probes,
         _ => 0,
     };
-    FIRST_DELAY.saturating_mul(1 << probes.min(16)).min(DELAY_MAX)
+    FIRST_DELAY
+        .saturating_mul(1 << probes.min(16))
+        .min(DELAY_MAX)
 }
 
 /// Returns whether another agent could take the runs of this one.
 pub(crate) fn taken_over(state: &State, id: &AgentId, agent: &Agent) -> bool {
     let mut others = state.agents.iter().filter(|(other, _)| *other != id);
-    others.any(|(_, other)| other.alive && other.health == Health::Ok && other.sweep == agent.sweep && !other.info.asks)
+    others.any(|(_, other)| {
+        other.alive && other.health == Health::Ok && other.sweep == agent.sweep && !other.info.asks
+    })
 }
 
 impl Agent {
@@ -66,13 +74,33 @@ impl OtherAgents {
     /// configurations may be to blame. Otherwise one broken machine would excuse the next.
     pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
         let order = sweep.attempt(failing).map_or(0, |failing| failing.order);
-        let running = |live: &Attempt| live.state == AttemptState::Running && live.order < order && live.agent != *agent;
-        let outlived = |run: &&RunNumber| sweep.runs.get(**run).is_some_and(|run| run.attempts.last().is_some_and(running));
-        let others = || state.agents.iter().filter(|(id, other)| *id != agent && other.sweep == failing.sweep && !other.info.asks);
+        let running = |live: &Attempt| {
+            live.state == AttemptState::Running && live.order < order && live.agent != *agent
+        };
+        let outlived = |run: &&RunNumber| {
+            sweep
+                .runs
+                .get(**run)
+                .is_some_and(|run| run.attempts.last().is_some_and(running))
+        };
+        let others = || {
+            state.agents.iter().filter(|(id, other)| {
+                *id != agent && other.sweep == failing.sweep && !other.info.asks
+            })
+        };
         let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
         let well = ended + sweep.live.iter().filter(outlived).count() as u64;
-        let badly = |(_, other): (_, &Agent)| if well > 0 { other.blameless_failures() } else { other.failed };
-        Self { well, badly: others().map(badly).sum() }
+        let badly = |(_, other): (_, &Agent)| {
+            if well > 0 {
+                other.blameless_failures()
+            } else {
+                other.failed
+            }
+        };
+        Self {
+            well,
+            badly: others().map(badly).sum(),
+        }
     }
 
     fn is_empty(self) -> bool {
@@ -86,7 +114,13 @@ impl OtherAgents {
 
 /// The runs in an agent's row of failures, `failing` included.
 pub(crate) fn row(agent: &Agent, failing: &AttemptRef) -> BTreeSet<RunNumber> {
-    agent.streak.iter().filter(|earlier| earlier.sweep == failing.sweep).chain([failing]).map(|attempt| attempt.run).collect()
+    agent
+        .streak
+        .iter()
+        .filter(|earlier| earlier.sweep == failing.sweep)
+        .chain([failing])
+        .map(|attempt| attempt.run)
+        .collect()
 }
 
 /// Returns why an agent gets no more runs when `failing` has failed on it; `None`: that may be chance.
@@ -100,12 +134,19 @@ pub(crate) fn judge(
 ) -> Option<String> {
     let row = row(agent, failing);
     let well_elsewhere = |run: &&RunNumber| {
-        let ended_well = |attempt: &Attempt| attempt.agent != *id && attempt.state == AttemptState::Finished;
-        sweep.runs.get(**run).is_some_and(|run| run.attempts.iter().any(ended_well))
+        let ended_well =
+            |attempt: &Attempt| attempt.agent != *id && attempt.state == AttemptState::Finished;
+        sweep
+            .runs
+            .get(**run)
+            .is_some_and(|run| run.attempts.iter().any(ended_well))
     };
     let refuted = row.iter().filter(well_elsewhere).count();
     // Its own past is the only measure of an agent that has been alone.
-    let own = OtherAgents { well: agent.succeeded, badly: agent.failed.saturating_sub(agent.streak.len() as u64) };
+    let own = OtherAgents {
+        well: agent.succeeded,
+        badly: agent.failed.saturating_sub(agent.streak.len() as u64),
+    };
     let (measure, chance) = match (agent.succeeded, elsewhere.is_empty()) {
         (0, _) => (elsewhere, CHANCE_WITHOUT_RECORD),
         (_, true) => (own, CHANCE_WITH_RECORD),
@@ -120,25 +161,56 @@ pub(crate) fn judge(
         (0, 0) => "nothing has run elsewhere yet".to_owned(),
         (well, badly) => format!("elsewhere {well} of {} did well", well + badly),
     };
-    Some(format!("{} runs in a row failed on it; {others}; the last: {}", row.len(), words(failure)))
+    Some(format!(
+        "{} runs in a row failed on it; {others}; the last: {}",
+        row.len(),
+        words(failure)
+    ))
 }
 
 /// Returns why the sweep gets nowhere when `failing` has failed on the only agent that was still trusted: nobody else is.
-pub(crate) fn stalled(state: &State, failing: &AttemptRef, id: &AgentId, failure: &Failure) -> Option<String> {
-    let alive = || state.agents.iter().filter(|(_, agent)| agent.alive && agent.sweep == failing.sweep && !agent.info.asks);
+pub(crate) fn stalled(
+    state: &State,
+    failing: &AttemptRef,
+    id: &AgentId,
+    failure: &Failure,
+) -> Option<String> {
+    let alive = || {
+        state
+            .agents
+            .iter()
+            .filter(|(_, agent)| agent.alive && agent.sweep == failing.sweep && !agent.info.asks)
+    };
     if alive().any(|(other, agent)| other != id && agent.health == Health::Ok) {
         return None;
     }
-    let mut runs: BTreeSet<RunNumber> = alive().flat_map(|(_, agent)| &agent.streak).map(|attempt| attempt.run).collect();
+    let mut runs: BTreeSet<RunNumber> = alive()
+        .flat_map(|(_, agent)| &agent.streak)
+        .map(|attempt| attempt.run)
+        .collect();
     runs.insert(failing.run);
     let agents = alive().count();
-    let agents = if agents == 1 { "the only agent".to_owned() } else { format!("each of the {agents} agents") };
-    (runs.len() >= STALL_MIN).then(|| format!("run after run fails on {agents}, {} so far; the last: {}", runs.len(), words(failure)))
+    let agents = if agents == 1 {
+        "the only agent".to_owned()
+    } else {
+        format!("each of the {agents} agents")
+    };
+    (runs.len() >= STALL_MIN).then(|| {
+        format!(
+            "run after run fails on {agents}, {} so far; the last: {}",
+            runs.len(),
+            words(failure)
+        )
+    })
 }
 
 /// In words, short.
 pub(crate) fn words(failure: &Failure) -> String {
-    if failure.message.is_empty() { failure.kind.to_string() } else { failure.message.clone() }
+    if failure.message.is_empty() {
+        failure.kind.to_string()
+    } else {
+        failure.message.clone()
+    }
 }
 
 #[cfg(test)]
@@ -172,14 +244,25 @@ mod tests {
         state.agents.insert(id.clone(), agent(Health::Ok));
         let delays = |probes: &[u32], state: &mut State| -> Vec<u64> {
             let mut delay = |probes: &u32| {
-                state.agents.insert(id.clone(), agent(Health::Quarantined { reason: "x".to_owned(), probes: *probes }));
+                state.agents.insert(
+                    id.clone(),
+                    agent(Health::Quarantined {
+                        reason: "x".to_owned(),
+                        probes: *probes,
+                    }),
+                );
                 probe_delay(state, &id).as_secs()
             };
             probes.iter().map(&mut delay).collect()
         };
         assert_eq!(delays(&[0, 1, 9], &mut state), [1, 1, 1], "it is alone");
-        state.agents.insert(AgentId("ann".to_owned()), agent(Health::Ok));
-        assert_eq!(delays(&[0, 1, 2, 3, 8, 9, 10, u32::MAX], &mut state), [1, 2, 4, 8, 256, 512, 600, 600]);
+        state
+            .agents
+            .insert(AgentId("ann".to_owned()), agent(Health::Ok));
+        assert_eq!(
+            delays(&[0, 1, 2, 3, 8, 9, 10, u32::MAX], &mut state),
+            [1, 2, 4, 8, 256, 512, 600, 600]
+        );
     }
 
     #[test]

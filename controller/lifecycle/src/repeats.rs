@@ -25,20 +25,47 @@ pub fn of(sweep: &Sweep, first: RunNumber) -> impl Iterator<Item = (RunNumber, C
 /// Returns the mean of the values that there are.
 pub fn mean<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<Mean> {
     let values: Vec<f64> = runs.filter_map(|run| run.value).collect();
-    let count = u32::try_from(values.len()).ok().filter(|count| *count > 0)?;
+    let count = u32::try_from(values.len())
+        .ok()
+        .filter(|count| *count > 0)?;
     // Divided before they are summed: a sum of large values may overflow where their mean does not.
-    let value = values.iter().map(|value| value / f64::from(count)).sum::<f64>();
-    let squares = values.iter().map(|other| (other - value).powi(2)).sum::<f64>();
-    let deviation = if count > 1 { (squares / f64::from(count - 1)).sqrt() } else { 0.0 };
-    Some(Mean { value, deviation, count })
+    let value = values
+        .iter()
+        .map(|value| value / f64::from(count))
+        .sum::<f64>();
+    let squares = values
+        .iter()
+        .map(|other| (other - value).powi(2))
+        .sum::<f64>();
+    let deviation = if count > 1 {
+        (squares / f64::from(count - 1)).sqrt()
+    } else {
+        0.0
+    };
+    Some(Mean {
+        value,
+        deviation,
+        count,
+    })
 }
 
 /// Returns by how much a point violates each constraint, as the mean over those of its runs that say so; `None` where none does.
-pub fn violations<'a>(runs: impl Iterator<Item = &'a Run>, constraints: &[Constraint]) -> Vec<Option<f64>> {
+pub fn violations<'a>(
+    runs: impl Iterator<Item = &'a Run>,
+    constraints: &[Constraint],
+) -> Vec<Option<f64>> {
     let each: Vec<_> = runs.map(|run| run.violations(constraints)).collect();
     let one = |constraint: usize| {
-        let known: Vec<f64> = each.iter().filter_map(|violations| violations[constraint]).collect();
-        (!known.is_empty()).then(|| known.iter().map(|violation| violation / known.len() as f64).sum())
+        let known: Vec<f64> = each
+            .iter()
+            .filter_map(|violations| violations[constraint])
+            .collect();
+        (!known.is_empty()).then(|| {
+            known
+                .iter()
+                .map(|violation| violation / known.len() as f64)
+                .sum()
+        })
     };
     (0..constraints.len()).map(one).collect()
 }
@@ -46,7 +73,9 @@ pub fn violations<'a>(runs: impl Iterator<Item = &'a Run>, constraints: &[Constr
 /// Returns the value by which a point is ranked: `value`, if the point is in the newest space.
 pub fn ranked(sweep: &Sweep, runs: &[Cow<'_, Run>]) -> Option<f64> {
     let value = value(runs, &sweep.spec.constraints)?;
-    let inside = runs.first().is_some_and(|first| sweep.placed(first).is_some_and(|placed| !placed.outside));
+    let inside = runs
+        .first()
+        .is_some_and(|first| sweep.placed(first).is_some_and(|placed| !placed.outside));
     inside.then_some(value)
 }
 
@@ -55,9 +84,15 @@ pub(crate) fn value(runs: &[Cow<'_, Run>], constraints: &[Constraint]) -> Option
     if runs.iter().any(|run| !run.state.is_terminal()) {
         return None;
     }
-    let mean = mean(runs.iter().map(AsRef::as_ref)).filter(|mean| 2 * mean.count as usize > runs.len())?;
-    let valued = runs.iter().map(AsRef::as_ref).filter(|run| run.value.is_some());
-    let keeps = violations(valued, constraints).iter().all(|violation| violation.is_some_and(|violation| violation <= 0.0));
+    let mean =
+        mean(runs.iter().map(AsRef::as_ref)).filter(|mean| 2 * mean.count as usize > runs.len())?;
+    let valued = runs
+        .iter()
+        .map(AsRef::as_ref)
+        .filter(|run| run.value.is_some());
+    let keeps = violations(valued, constraints)
+        .iter()
+        .all(|violation| violation.is_some_and(|violation| violation <= 0.0));
     keeps.then_some(mean.value)
 }
 

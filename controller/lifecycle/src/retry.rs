@@ -24,11 +24,19 @@ pub enum Verdict {
 /// | the command line is to blame | never: it would happen again |
 /// | CUDA out of memory, no or no finite objective, too long, or a start that the configuration prevents | never: it would happen again |
 pub fn judge(policy: RetryPolicy, retries: Retries, failure: &Failure) -> Verdict {
-    let within = |used: u32, allowed: u32, cause| if used < allowed { Verdict::Requeue(Some(cause)) } else { Verdict::Fail };
+    let within = |used: u32, allowed: u32, cause| {
+        if used < allowed {
+            Verdict::Requeue(Some(cause))
+        } else {
+            Verdict::Fail
+        }
+    };
     match (failure.kind, failure.blame) {
         (FailureKind::Preempted, _) => Verdict::Requeue(None),
         (FailureKind::Lost, _) => within(retries.lost, policy.lost, RetryCause::Lost),
-        (_, Blame::Machine | Blame::External | Blame::Other(_)) => within(retries.machine, policy.machine, RetryCause::Machine),
+        (_, Blame::Machine | Blame::External | Blame::Other(_)) => {
+            within(retries.machine, policy.machine, RetryCause::Machine)
+        }
         (_, Blame::CommandLine) => Verdict::Fail,
         (kind, Blame::Configuration) if happens_again(kind) => Verdict::Fail,
         (_, Blame::Configuration) => within(retries.crashed, policy.crashed, RetryCause::Crashed),

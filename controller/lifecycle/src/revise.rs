@@ -6,7 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::inits;
 use crate::repeats;
 use crate::spec::{Objective, Reduce, SweepSpec};
-use crate::state::{Attempt, PlacedRun, Revision, RevisionEffect, Run, RunNumber, RunRanges, RunState, Sweep, placed, point_at};
+use crate::state::{
+    Attempt, PlacedRun, Revision, RevisionEffect, Run, RunNumber, RunRanges, RunState, Sweep,
+    placed, point_at,
+};
 use crate::versions;
 
 /// The effect of a revision on a sweep's runs.
@@ -23,7 +26,9 @@ pub(crate) struct Outlook {
 /// Looks at all runs with the eyes of the last of some revisions, of which the sweep has all but that one.
 pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
     let mut outlook = Outlook::default();
-    let Some(newest) = revisions.last() else { return outlook };
+    let Some(newest) = revisions.last() else {
+        return outlook;
+    };
     let spec = &newest.spec;
     let revalues = revalues(&sweep.spec, spec);
     let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
@@ -38,22 +43,36 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
             withdrawn.push(number);
             continue;
         }
-        outlook.effect.running += u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
+        outlook.effect.running +=
+            u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
         if run.withdrawn {
             continue;
         }
-        let place = if holds { Some(PlacedRun { config: Cow::Borrowed(&run.config), outside: false }) } else { placed(revisions, &run) };
+        let place = if holds {
+            Some(PlacedRun {
+                config: Cow::Borrowed(&run.config),
+                outside: false,
+            })
+        } else {
+            placed(revisions, &run)
+        };
         match &place {
             Some(placed) if placed.outside => outlook.effect.outside += 1,
             Some(_) => outlook.effect.inside += 1,
             None => outlook.effect.nowhere += 1,
         }
         let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
-        outlook.effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
+        outlook.effect.unreported +=
+            u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
         let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
-        outlook.effect.violating += u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
+        outlook.effect.violating +=
+            u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
         if run.again.is_empty() {
-            tried.extend(place.as_ref().and_then(|place| point_at(&run, place, || own)));
+            tried.extend(
+                place
+                    .as_ref()
+                    .and_then(|place| point_at(&run, place, || own)),
+            );
         }
         // A point has no value before all of its runs have ended.
         if !run.state.is_terminal() {
@@ -72,16 +91,36 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
     outlook.tried = tried.len() as u64;
     outlook.withdrawn = withdrawn.into_iter().collect();
     outlook.effect.withdrawn = outlook.withdrawn.count();
-    let goal = spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let ended = points.into_iter().filter(|(first, _)| inside.contains(first) && !open.contains(first));
-    let values = ended.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
-    outlook.best = values.reduce(|best, other| if goal.is_better(other.1, best.1) { other } else { best });
+    let goal = spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default();
+    let ended = points
+        .into_iter()
+        .filter(|(first, _)| inside.contains(first) && !open.contains(first));
+    let values =
+        ended.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
+    outlook.best = values.reduce(|best, other| {
+        if goal.is_better(other.1, best.1) {
+            other
+        } else {
+            best
+        }
+    });
     outlook
 }
 
 /// Returns whether another objective gives the runs other values.
 pub(crate) fn revalues(before: &SweepSpec, after: &SweepSpec) -> bool {
-    let judged = |objective: &Objective| (objective.metric.clone(), objective.goal, objective.reduce, objective.over_inits);
+    let judged = |objective: &Objective| {
+        (
+            objective.metric.clone(),
+            objective.goal,
+            objective.reduce,
+            objective.over_inits,
+        )
+    };
     before.objective.as_ref().map(judged) != after.objective.as_ref().map(judged)
 }
 
@@ -92,7 +131,11 @@ pub(crate) fn changes_evaluation(before: &SweepSpec, after: &SweepSpec) -> bool 
 
 /// Judges a run by another objective, from what it has reported of all metrics.
 pub(crate) fn revalue(run: &mut Run, before: &SweepSpec, after: &SweepSpec) {
-    let metric = |spec: &SweepSpec| spec.objective.as_ref().map(|objective| objective.metric.clone());
+    let metric = |spec: &SweepSpec| {
+        spec.objective
+            .as_ref()
+            .map(|objective| objective.metric.clone())
+    };
     let same_metric = metric(before) == metric(after);
     let Some(objective) = &after.objective else {
         run.value = None;
@@ -108,9 +151,18 @@ pub(crate) fn revalue(run: &mut Run, before: &SweepSpec, after: &SweepSpec) {
         }
     }
     run.value = match run.state {
-        RunState::Finished | RunState::Stopped if run.attempts.is_empty() => run.value.filter(|_| same_metric),
-        RunState::Finished | RunState::Stopped => run.attempts.last().and_then(|last| inits::value(objective, last)),
-        RunState::Queued | RunState::Assigned | RunState::Running | RunState::Failed | RunState::Cancelled => None,
+        RunState::Finished | RunState::Stopped if run.attempts.is_empty() => {
+            run.value.filter(|_| same_metric)
+        }
+        RunState::Finished | RunState::Stopped => run
+            .attempts
+            .last()
+            .and_then(|last| inits::value(objective, last)),
+        RunState::Queued
+        | RunState::Assigned
+        | RunState::Running
+        | RunState::Failed
+        | RunState::Cancelled => None,
     };
 }
 
@@ -121,7 +173,13 @@ fn summarise_series(attempt: &mut Attempt, objective: &Objective) {
     attempt.series.clear();
     let last = attempt.metrics.get(&objective.metric).copied();
     if objective.reduce == Reduce::Best {
-        attempt.series.extend(attempt.extremes.get(&objective.metric).into_iter().flat_map(|(min, max)| [*min, *max]));
+        attempt.series.extend(
+            attempt
+                .extremes
+                .get(&objective.metric)
+                .into_iter()
+                .flat_map(|(min, max)| [*min, *max]),
+        );
     }
     attempt.series.extend(last);
 }

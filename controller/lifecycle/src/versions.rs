@@ -27,7 +27,11 @@ pub fn is_unusable(codes: &[CodeVersion], version: &str) -> bool {
 }
 
 fn mark<'a>(codes: &'a [CodeVersion], version: &str) -> Option<&'a CodeMark> {
-    codes.iter().find(|code| code.version == version)?.mark.as_ref()
+    codes
+        .iter()
+        .find(|code| code.version == version)?
+        .mark
+        .as_ref()
 }
 
 /// Returns the versions that are told apart, the one that is searched for last. That is the one that the sweep is pinned to, or else the newest;
@@ -37,7 +41,10 @@ pub fn line(sweep: &Sweep) -> Vec<String> {
     let pinned = sweep.pinned.as_deref();
     let order = codes.iter().map(|code| code.version.as_str()).chain(pinned);
     let mut line: Vec<&str> = Vec::new();
-    for version in order.filter(|version| !is_unusable(codes, version)).map(|version| canonical(codes, version)) {
+    for version in order
+        .filter(|version| !is_unusable(codes, version))
+        .map(|version| canonical(codes, version))
+    {
         line.retain(|other| *other != version);
         line.push(version);
     }
@@ -50,7 +57,11 @@ pub fn target(sweep: &Sweep) -> Option<String> {
 }
 
 /// Returns the runs of a point that count, by what is said of versions in `codes`.
-pub(crate) fn counting<'a>(sweep: &'a Sweep, codes: &[CodeVersion], first: RunNumber) -> Vec<Cow<'a, Run>> {
+pub(crate) fn counting<'a>(
+    sweep: &'a Sweep,
+    codes: &[CodeVersion],
+    first: RunNumber,
+) -> Vec<Cow<'a, Run>> {
     let runs = repeats::of(sweep, first).map(|(_, run)| run);
     if codes.iter().all(|code| code.mark.is_none()) {
         return runs.collect();
@@ -70,15 +81,35 @@ pub fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
 
 /// Returns the best point, by what is said of versions in `codes`; the lower number wins a tie. All points are looked at.
 pub(crate) fn best(sweep: &Sweep, codes: &[CodeVersion]) -> Option<(RunNumber, f64)> {
-    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let firsts = sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number));
-    let value = |first| Some((first, repeats::ranked(sweep, &counting(sweep, codes, first))?));
+    let goal = sweep
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default();
+    let firsts = sweep
+        .runs
+        .numbers()
+        .filter(|number| sweep.runs.first_of(*number) == Some(*number));
+    let value = |first| {
+        Some((
+            first,
+            repeats::ranked(sweep, &counting(sweep, codes, first))?,
+        ))
+    };
     firsts.fold(None, |best, first| better(goal, best, value(first)))
 }
 
 /// Returns the better of two points.
-pub(crate) fn better(goal: Goal, a: Option<(RunNumber, f64)>, b: Option<(RunNumber, f64)>) -> Option<(RunNumber, f64)> {
-    let (Some(left), Some(right)) = (a, b) else { return a.or(b) };
-    let right_wins = goal.is_better(right.1, left.1) || (!goal.is_better(left.1, right.1) && right.0 < left.0);
+pub(crate) fn better(
+    goal: Goal,
+    a: Option<(RunNumber, f64)>,
+    b: Option<(RunNumber, f64)>,
+) -> Option<(RunNumber, f64)> {
+    let (Some(left), Some(right)) = (a, b) else {
+        return a.or(b);
+    };
+    let right_wins =
+        goal.is_better(right.1, left.1) || (!goal.is_better(left.1, right.1) && right.0 < left.0);
     Some(if right_wins { right } else { left })
 }

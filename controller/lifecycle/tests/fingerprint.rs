@@ -28,7 +28,10 @@ mod tests {
 fn comments_white_space_and_tests_leave_it_as_it_is() {
     let same = [
         SOURCE.replace("Sums.", "Additions."),
-        SOURCE.replace("/// Adds.", "/// Adds two numbers.\n///\n/// Both are small."),
+        SOURCE.replace(
+            "/// Adds.",
+            "/// Adds two numbers.\n///\n/// Both are small.",
+        ),
         SOURCE.replace("    // Never overflows.\n", ""),
         SOURCE.replace("a + b", "a   /* plus */ +\n        b"),
         SOURCE.replace("a + b", "a /* a /* nested */ comment */ + b"),
@@ -38,7 +41,10 @@ fn comments_white_space_and_tests_leave_it_as_it_is() {
     for text in same {
         assert_eq!(of(&text), of(SOURCE), "{text}");
     }
-    let files = [(Path::new("src/sum.rs"), SOURCE), (Path::new("src/sum/tests.rs"), "fn one() {}")];
+    let files = [
+        (Path::new("src/sum.rs"), SOURCE),
+        (Path::new("src/sum/tests.rs"), "fn one() {}"),
+    ];
     assert_eq!(fingerprint::fingerprint(files), of(SOURCE));
 }
 
@@ -54,11 +60,17 @@ fn code_strings_attributes_names_of_files_and_other_files_change_it() {
     for text in other {
         assert_ne!(of(&text), of(SOURCE), "{text}");
     }
-    assert_ne!(fingerprint::fingerprint([(Path::new("src/product.rs"), SOURCE)]), of(SOURCE));
+    assert_ne!(
+        fingerprint::fingerprint([(Path::new("src/product.rs"), SOURCE)]),
+        of(SOURCE)
+    );
     let differs = |one: &str, other: &str| assert_ne!(of(one), of(other), "{one} | {other}");
     differs("let a = \"// one\";", "let a = \"// two\";");
     differs("let a = r#\"\"// one\"#;", "let a = r#\"\"// two\"#;");
-    differs("let a = ['\"', '\\'', b]; // \"", "let a = ['\"', '\\'', c]; // \"");
+    differs(
+        "let a = ['\"', '\\'', b]; // \"",
+        "let a = ['\"', '\\'', c]; // \"",
+    );
     differs("fn f<'a>(x: &'a str) { 1 }", "fn f<'a>(x: &'a str) { 2 }");
     differs("let a = \"\\\\\"; one", "let a = \"\\\\\"; two");
     let json = |text| fingerprint::fingerprint([(Path::new("src/table.json"), text)]);

@@ -49,7 +49,10 @@ impl ClockReading {
 impl SystemClock {
     /// Starts the clock.
     pub fn new() -> Self {
-        Self { started: Instant::now(), seen: Mutex::default() }
+        Self {
+            started: Instant::now(),
+            seen: Mutex::default(),
+        }
     }
 }
 
@@ -62,7 +65,10 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     fn now(&self) -> Mono {
         // Two numbers cannot be left half-changed by a panic elsewhere.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).look(self.started.elapsed())
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .look(self.started.elapsed())
     }
 
     fn wall(&self) -> Timestamp {
@@ -73,7 +79,9 @@ impl Clock for SystemClock {
 /// Returns what the clock of this machine shows: for people, never for a decision.
 pub(crate) fn wall_time() -> Timestamp {
     // A clock before 1970 is shown as 1970.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 

@@ -18,7 +18,11 @@ const ID_DIGITS: usize = 12;
 /// The system gives no random numbers.
 pub fn draw_controller_id() -> Result<String, StoreError> {
     let mut bytes = [0; ID_DIGITS / 2];
-    getrandom::fill(&mut bytes).map_err(|error| StoreError::Failed(format!("no random numbers for the controller's id: {error}")))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        StoreError::Failed(format!(
+            "no random numbers for the controller's id: {error}"
+        ))
+    })?;
     Ok(hex::encode(bytes))
 }
 
@@ -26,7 +30,11 @@ pub fn draw_controller_id() -> Result<String, StoreError> {
 ///
 /// # Errors
 /// See [`Store::append`] and [`Store::replay`].
-pub fn record_restore(store: &mut dyn Store, controller: String, at: Timestamp) -> Result<(), StoreError> {
+pub fn record_restore(
+    store: &mut dyn Store,
+    controller: String,
+    at: Timestamp,
+) -> Result<(), StoreError> {
     let (mut state, _) = load(store, u64::MAX)?;
     begin_epoch(store, &mut state, controller, true, at)
 }
@@ -42,13 +50,27 @@ pub(super) fn begin_epoch(
     restored: bool,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let decision = decide(state, &Command::BeginEpoch { controller, restored });
-    let decision = decision.map_err(|refusal| StoreError::Failed(format!("no epoch can begin: {refusal}")))?;
-    let events: Vec<_> = decision.events.into_iter().map(|event| Recorded { at, event }).collect();
+    let decision = decide(
+        state,
+        &Command::BeginEpoch {
+            controller,
+            restored,
+        },
+    );
+    let decision =
+        decision.map_err(|refusal| StoreError::Failed(format!("no epoch can begin: {refusal}")))?;
+    let events: Vec<_> = decision
+        .events
+        .into_iter()
+        .map(|event| Recorded { at, event })
+        .collect();
     if events.is_empty() {
         return Ok(());
     }
-    store.append(&Batch { events: events.clone(), ..Batch::default() })?;
+    store.append(&Batch {
+        events: events.clone(),
+        ..Batch::default()
+    })?;
     events.iter().for_each(|recorded| evolve(state, recorded));
     Ok(())
 }

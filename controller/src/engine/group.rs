@@ -68,7 +68,11 @@ pub(super) enum PendingAnswer {
 impl PendingAnswer {
     /// Gives the answer, or the failure of the commit in its place. Who asked may have gone away.
     pub(super) fn give(self, commit: &Result<(), EngineError>) {
-        fn settle<T>(reply: Answer<T>, result: Result<T, EngineError>, commit: &Result<(), EngineError>) {
+        fn settle<T>(
+            reply: Answer<T>,
+            result: Result<T, EngineError>,
+            commit: &Result<(), EngineError>,
+        ) {
             let _ = reply.send(commit.clone().and(result));
         }
         match self {
@@ -84,7 +88,11 @@ impl PendingAnswer {
 
 impl Touched {
     fn add_ranges(&mut self, sweep: &SweepId, runs: &RunRanges) {
-        self.ranges.extend(runs.ranges().iter().map(|(first, last)| (sweep.clone(), *first, *last)));
+        self.ranges.extend(
+            runs.ranges()
+                .iter()
+                .map(|(first, last)| (sweep.clone(), *first, *last)),
+        );
     }
 
     /// Notes what an event changes.
@@ -101,7 +109,12 @@ impl Touched {
             | Event::SpaceExhausted { sweep } => {
                 self.sweeps.insert(sweep.clone());
             }
-            Event::EnvironmentSeen { sweep, agent, digest, .. } => {
+            Event::EnvironmentSeen {
+                sweep,
+                agent,
+                digest,
+                ..
+            } => {
                 self.agents.insert(agent.clone());
                 self.environments.insert((sweep.clone(), digest.clone()));
             }
@@ -136,9 +149,17 @@ impl Touched {
             Event::SweepArchived { sweep, .. } => {
                 self.sweeps.insert(sweep.clone());
             }
-            Event::RunsPruned { sweep, runs, attempts, .. } => {
+            Event::RunsPruned {
+                sweep,
+                runs,
+                attempts,
+                ..
+            } => {
                 self.add_ranges(sweep, runs);
-                let newest: BTreeMap<_, _> = attempts.iter().map(|pruned| (pruned.attempt.run, &pruned.attempt)).collect();
+                let newest: BTreeMap<_, _> = attempts
+                    .iter()
+                    .map(|pruned| (pruned.attempt.run, &pruned.attempt))
+                    .collect();
                 self.pruned.extend(newest.into_values().cloned());
             }
             Event::SweepDeleted { sweep } => {

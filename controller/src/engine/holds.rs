@@ -23,11 +23,23 @@ impl WriterHolds {
         let ms = held.as_micros().div_ceil(1000);
         let bucket = HOLD_BUCKETS_MS.partition_point(|bound| u128::from(*bound) < ms);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_us.fetch_add(u64::try_from(held.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.sum_us.fetch_add(
+            u64::try_from(held.as_micros()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
         if held > HOLD_MAX {
             let held_ms = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
-            let cause = if cause.is_empty() { "the commit" } else { cause };
-            tracing::warn!(held_ms, cause, "the writer was held for longer than {} ms: all other requests waited", HOLD_MAX.as_millis());
+            let cause = if cause.is_empty() {
+                "the commit"
+            } else {
+                cause
+            };
+            tracing::warn!(
+                held_ms,
+                cause,
+                "the writer was held for longer than {} ms: all other requests waited",
+                HOLD_MAX.as_millis()
+            );
         }
     }
 
@@ -38,7 +50,10 @@ impl WriterHolds {
             sum += bucket.load(Ordering::Relaxed);
             sum
         });
-        (counts.collect(), self.sum_us.load(Ordering::Relaxed) as f64 / 1e6)
+        (
+            counts.collect(),
+            self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
+        )
     }
 }
 

@@ -33,11 +33,14 @@ impl Images {
     pub(super) fn note(&mut self, events: usize, touched: &Touched) {
         self.events += events as u64;
         let runs = touched.runs.iter().chain(&touched.reported);
-        self.blocks.extend(runs.map(|(sweep, run)| (sweep.clone(), block_of(*run))));
+        self.blocks
+            .extend(runs.map(|(sweep, run)| (sweep.clone(), block_of(*run))));
         for (sweep, first, last) in &touched.ranges {
-            self.blocks.extend((block_of(*first)..=block_of(*last)).map(|block| (sweep.clone(), block)));
+            self.blocks
+                .extend((block_of(*first)..=block_of(*last)).map(|block| (sweep.clone(), block)));
         }
-        self.blocks.retain(|(sweep, _)| !touched.deleted.contains(sweep));
+        self.blocks
+            .retain(|(sweep, _)| !touched.deleted.contains(sweep));
     }
 
     /// Returns after how many events a new one is made.
@@ -66,17 +69,33 @@ impl Images {
             }
         };
         let all = self.whole.then(|| state.blocks()).into_iter().flatten();
-        let changed = (!self.whole).then(|| self.blocks.iter().cloned()).into_iter().flatten();
+        let changed = (!self.whole)
+            .then(|| self.blocks.iter().cloned())
+            .into_iter()
+            .flatten();
         // An image that lacks a block is not read.
-        let written = |block: Block| state.write_block(&block).map_err(|error| complain(&error)).ok().map(|body| (block, body));
-        match store.keep_image(FINGERPRINT, body, self.whole, &mut all.chain(changed).map_while(written)) {
+        let written = |block: Block| {
+            state
+                .write_block(&block)
+                .map_err(|error| complain(&error))
+                .ok()
+                .map(|body| (block, body))
+        };
+        match store.keep_image(
+            FINGERPRINT,
+            body,
+            self.whole,
+            &mut all.chain(changed).map_while(written),
+        ) {
             Ok(()) => {
                 self.whole = false;
                 self.blocks.clear();
                 Ok(())
             }
             Err(StoreError::Full) => {
-                tracing::warn!("no space is left for an image of the state; without one, a start takes longer");
+                tracing::warn!(
+                    "no space is left for an image of the state; without one, a start takes longer"
+                );
                 Ok(())
             }
             Err(error) => Err(error),
@@ -93,7 +112,12 @@ fn complain(error: &ImageError) {
 /// # Errors
 /// The log cannot be read.
 pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images), StoreError> {
-    let mut images = Images { every, events: 0, blocks: BTreeSet::new(), whole: true };
+    let mut images = Images {
+        every,
+        events: 0,
+        blocks: BTreeSet::new(),
+        whole: true,
+    };
     let imaged = read_image(store).unwrap_or_else(|reason| {
         tracing::warn!(
             reason,
@@ -113,7 +137,12 @@ pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images),
         evolve(&mut state, &recorded);
         if let (Event::SweepEdited { sweep, .. }, true) = (&recorded.event, after > 0) {
             // Runs may have another value since.
-            touched.ranges.extend(state.sweeps.get(sweep).map(|edited| (sweep.clone(), 1, edited.runs.last())));
+            touched.ranges.extend(
+                state
+                    .sweeps
+                    .get(sweep)
+                    .map(|edited| (sweep.clone(), 1, edited.runs.last())),
+            );
         }
         events += 1;
     })?;
@@ -125,7 +154,9 @@ pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images),
 
 /// Returns the state as the image has it, and how many events of the log are in it.
 fn read_image(store: &mut dyn Store) -> Result<Option<(State, u64)>, String> {
-    let Some(head) = store.image_head().map_err(|error| error.to_string())? else { return Ok(None) };
+    let Some(head) = store.image_head().map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
     from_image(&head, |each| store.image_blocks(each))
 }
 
@@ -146,17 +177,26 @@ pub(crate) fn from_image(
     let loader = thread::scope(|scope| {
         let load = move || {
             let mut loader = Loader::default();
-            receive.into_iter().try_for_each(|((sweep, _), body)| loader.block(sweep, &body)).map(|()| loader)
+            receive
+                .into_iter()
+                .try_for_each(|((sweep, _), body)| loader.block(sweep, &body))
+                .map(|()| loader)
         };
-        let loader = thread::Builder::new().spawn_scoped(scope, load).map_err(|error| error.to_string())?;
+        let loader = thread::Builder::new()
+            .spawn_scoped(scope, load)
+            .map_err(|error| error.to_string())?;
         // Nobody receives any more where a block was damaged: the loader says so.
         let read = blocks(&mut |block, body| drop(send.send((block, body.to_vec()))));
         drop(send);
-        let loader = loader.join().map_err(|_| "its blocks cannot be read".to_owned())?;
+        let loader = loader
+            .join()
+            .map_err(|_| "its blocks cannot be read".to_owned())?;
         read.map_err(|error| error.to_string())?;
         loader.map_err(|error| error.to_string())
     })?;
-    let state = loader.complete(&head.body).map_err(|error| error.to_string())?;
+    let state = loader
+        .complete(&head.body)
+        .map_err(|error| error.to_string())?;
     Ok(Some((state, head.events)))
 }
 
@@ -165,6 +205,9 @@ pub(crate) fn from_image(
 fn check(store: &mut dyn Store, state: &State) -> Result<(), StoreError> {
     let mut folded = State::default();
     store.replay(0, &mut |recorded| evolve(&mut folded, &recorded))?;
-    assert!(sweep_lifecycle::state::image::same(state, &folded).unwrap_or(false), "the image of the state is not what the log says");
+    assert!(
+        sweep_lifecycle::state::image::same(state, &folded).unwrap_or(false),
+        "the image of the state is not what the log says"
+    );
     Ok(())
 }

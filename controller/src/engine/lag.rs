@@ -34,9 +34,18 @@ pub(super) struct Lag {
 impl Lag {
     /// Returns the lag after a start: a row of any live run may have been behind when the last process ended.
     pub(super) fn of(state: &State, stale: Vec<StaleRows>, now: Mono) -> Self {
-        let live =
-            |(id, sweep): (&SweepId, &sweep_lifecycle::state::Sweep)| sweep.live.iter().map(|run| (id.clone(), *run)).collect::<Vec<_>>();
-        Self { runs: state.sweeps.iter().flat_map(live).collect(), until: now, stale: stale.into() }
+        let live = |(id, sweep): (&SweepId, &sweep_lifecycle::state::Sweep)| {
+            sweep
+                .live
+                .iter()
+                .map(|run| (id.clone(), *run))
+                .collect::<Vec<_>>()
+        };
+        Self {
+            runs: state.sweeps.iter().flat_map(live).collect(),
+            until: now,
+            stale: stale.into(),
+        }
     }
 
     /// Adds to what a commit writes the rows that are due, and notes those that are not.
@@ -58,7 +67,9 @@ impl Lag {
 
     /// Puts off rows beyond [`ROWS_AT_ONCE`]: one call may create or change thousands of runs.
     fn put_off(&mut self, touched: &mut Touched) {
-        let Some(first) = touched.runs.iter().nth(ROWS_AT_ONCE).cloned() else { return };
+        let Some(first) = touched.runs.iter().nth(ROWS_AT_ONCE).cloned() else {
+            return;
+        };
         for (sweep, run) in touched.runs.split_off(&first) {
             match touched.ranges.last_mut() {
                 Some((known, _, last)) if *known == sweep && *last + 1 == run => *last = run,
@@ -70,14 +81,18 @@ impl Lag {
     /// Takes the next rows of runs that were changed together.
     fn settle_ranges(&mut self, touched: &mut Touched) {
         let is_new = !touched.ranges.is_empty() || !touched.deleted.is_empty();
-        self.stale.retain(|rows| !touched.deleted.contains(&rows.sweep));
+        self.stale
+            .retain(|rows| !touched.deleted.contains(&rows.sweep));
         let new = std::mem::take(&mut touched.ranges).into_iter();
-        self.stale.extend(new.map(|(sweep, first, last)| StaleRows { sweep, first, last }));
+        self.stale
+            .extend(new.map(|(sweep, first, last)| StaleRows { sweep, first, last }));
         let mut left = RANGE_ROWS_MAX;
         while let Some(rows) = self.stale.front_mut().filter(|_| left > 0) {
             let last = rows.last.min(rows.first.saturating_add(left - 1));
             left = left.saturating_sub(last.saturating_sub(rows.first) + 1);
-            touched.runs.extend((rows.first..=last).map(|run| (rows.sweep.clone(), run)));
+            touched
+                .runs
+                .extend((rows.first..=last).map(|run| (rows.sweep.clone(), run)));
             if last == rows.last {
                 self.stale.pop_front();
             } else {
@@ -91,7 +106,11 @@ impl Lag {
 
     /// Returns when rows are to be written even if nothing else is.
     pub(super) fn next_end(&self) -> Option<Mono> {
-        if self.stale.is_empty() { (!self.runs.is_empty()).then_some(self.until) } else { Some(Mono::ZERO) }
+        if self.stale.is_empty() {
+            (!self.runs.is_empty()).then_some(self.until)
+        } else {
+            Some(Mono::ZERO)
+        }
     }
 }
 
@@ -100,7 +119,10 @@ mod tests {
     use super::*;
 
     fn reported(runs: std::ops::Range<u64>) -> Touched {
-        Touched { reported: runs.map(|run| (SweepId("s".to_owned()), run)).collect(), ..Touched::default() }
+        Touched {
+            reported: runs.map(|run| (SweepId("s".to_owned()), run)).collect(),
+            ..Touched::default()
+        }
     }
 
     #[test]
@@ -126,10 +148,17 @@ mod tests {
     fn rows_of_runs_that_change_together_are_written_by_and_by_and_the_rest_is_listed() {
         let sweep = SweepId("s".to_owned());
         let mut lag = Lag::default();
-        let mut first = Touched { ranges: vec![(sweep.clone(), 1, 300), (sweep.clone(), 310, 310)], ..Touched::default() };
+        let mut first = Touched {
+            ranges: vec![(sweep.clone(), 1, 300), (sweep.clone(), 310, 310)],
+            ..Touched::default()
+        };
         lag.settle(&mut first, Mono::ZERO);
         assert_eq!(first.runs.len(), 256);
-        let left = |first, last| StaleRows { sweep: sweep.clone(), first, last };
+        let left = |first, last| StaleRows {
+            sweep: sweep.clone(),
+            first,
+            last,
+        };
         assert_eq!(first.stale, Some(vec![left(257, 300), left(310, 310)]));
         assert_eq!(lag.next_end(), Some(Mono::ZERO));
         let mut second = Touched::default();
@@ -140,8 +169,14 @@ mod tests {
         lag.settle(&mut rest, Mono::ZERO);
         assert_eq!(rest.stale, None);
 
-        let mut many = Touched { runs: (1..=1500).map(|run| (sweep.clone(), run)).collect(), ..Touched::default() };
+        let mut many = Touched {
+            runs: (1..=1500).map(|run| (sweep.clone(), run)).collect(),
+            ..Touched::default()
+        };
         lag.settle(&mut many, Mono::ZERO);
-        assert_eq!((many.runs.len(), many.stale), (1024 + 256, Some(vec![left(1281, 1500)])));
+        assert_eq!(
+            (many.runs.len(), many.stale),
+            (1024 + 256, Some(vec![left(1281, 1500)]))
+        );
     }
 }

@@ -18,11 +18,17 @@ const IDLE_ASKER_MIN: Duration = Duration::from_secs(300);
 impl Writer {
     /// Gives an agent that is alive, and those of the attempts that are its own, a new term.
     pub(super) fn renew(&mut self, agent: &AgentId, attempts: &[AttemptRef]) {
-        let Some(known) = self.state.agents.get(agent).filter(|known| known.alive) else { return };
+        let Some(known) = self.state.agents.get(agent).filter(|known| known.alive) else {
+            return;
+        };
         let term = self.term(agent);
         self.leases.renew(LeaseHolder::Agent(agent.clone()), term);
-        for attempt in attempts.iter().filter(|attempt| known.holds.contains(attempt)) {
-            self.leases.renew(LeaseHolder::Attempt(attempt.clone()), term);
+        for attempt in attempts
+            .iter()
+            .filter(|attempt| known.holds.contains(attempt))
+        {
+            self.leases
+                .renew(LeaseHolder::Attempt(attempt.clone()), term);
         }
     }
 
@@ -34,9 +40,13 @@ impl Writer {
     /// Returns how long an agent may be silent. A program that asks executes its runs in silence; without one it is soon forgotten, since each
     /// process of a user may have another name.
     fn lease_of(&self, agent: &AgentId) -> Duration {
-        let Terms { lease, ask_lease, .. } = self.terms;
+        let Terms {
+            lease, ask_lease, ..
+        } = self.terms;
         match self.state.agents.get(agent).filter(|agent| agent.info.asks) {
-            Some(asking) if asking.holds.is_empty() => ask_lease.min(IDLE_ASKER_MIN.max(lease * IDLE_ASKER_LEASES)),
+            Some(asking) if asking.holds.is_empty() => {
+                ask_lease.min(IDLE_ASKER_MIN.max(lease * IDLE_ASKER_LEASES))
+            }
             Some(_) => ask_lease,
             None => lease,
         }
@@ -46,16 +56,23 @@ impl Writer {
     pub(super) fn renew_all(&mut self) {
         self.leases = Leases::default();
         if self.state.identity.is_settling {
-            self.leases.renew(LeaseHolder::Settling, self.clock.now().saturating_add(self.terms.lease));
+            self.leases.renew(
+                LeaseHolder::Settling,
+                self.clock.now().saturating_add(self.terms.lease),
+            );
         }
         for (id, agent) in self.state.agents.iter().filter(|(_, agent)| agent.alive) {
             let term = self.term(id);
             self.leases.renew(LeaseHolder::Agent(id.clone()), term);
             for attempt in &agent.holds {
-                self.leases.renew(LeaseHolder::Attempt(attempt.clone()), term);
+                self.leases
+                    .renew(LeaseHolder::Attempt(attempt.clone()), term);
             }
             if let Health::Quarantined { .. } = agent.health {
-                let ends = self.clock.now().saturating_add(probe_delay(&self.state, id));
+                let ends = self
+                    .clock
+                    .now()
+                    .saturating_add(probe_delay(&self.state, id));
                 self.leases.renew(LeaseHolder::Quarantine(id.clone()), ends);
             }
         }
@@ -72,8 +89,15 @@ impl Writer {
                 LeaseHolder::Quarantine(agent) => Command::ProbeAgent { agent },
                 LeaseHolder::Settling => Command::SettleEpoch,
                 LeaseHolder::Agent(agent) => {
-                    let reason = format!("no news from it for {} s", self.lease_of(&agent).as_secs_f64());
-                    Command::RemoveAgent { agent, lost: true, reason }
+                    let reason = format!(
+                        "no news from it for {} s",
+                        self.lease_of(&agent).as_secs_f64()
+                    );
+                    Command::RemoveAgent {
+                        agent,
+                        lost: true,
+                        reason,
+                    }
                 }
             };
             // The loss of an agent ends its attempts too, so theirs may have nothing left to end.

@@ -134,12 +134,17 @@ impl Engine {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn start(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin), StoreError> {
+    pub fn start(
+        store: Box<dyn Store>,
+        options: EngineOptions,
+    ) -> Result<(Self, EngineJoin), StoreError> {
         let (engine, join, driver) = Self::open(store, options)?;
         std::thread::Builder::new()
             .name("engine".to_owned())
             .spawn(move || driver.run())
-            .map_err(|error| StoreError::Failed(format!("the engine's thread cannot be started: {error}")))?;
+            .map_err(|error| {
+                StoreError::Failed(format!("the engine's thread cannot be started: {error}"))
+            })?;
         Ok((engine, join))
     }
 
@@ -147,17 +152,34 @@ impl Engine {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub fn open(store: Box<dyn Store>, options: EngineOptions) -> Result<(Self, EngineJoin, Driver), StoreError> {
+    pub fn open(
+        store: Box<dyn Store>,
+        options: EngineOptions,
+    ) -> Result<(Self, EngineJoin, Driver), StoreError> {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
         // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
         let (signals, commits, wake, needs_suggestions) = Signals::new();
         let figures = Arc::clone(&signals.figures);
         let identity = signals.identity.subscribe();
-        let shared = Arc::new(Shared { clock: Arc::clone(&options.clock), commits, wake, needs_suggestions, identity, figures });
+        let shared = Arc::new(Shared {
+            clock: Arc::clone(&options.clock),
+            commits,
+            wake,
+            needs_suggestions,
+            identity,
+            figures,
+        });
         let writer = Writer::replay(store, requests, signals, options)?;
         let (end, ended) = oneshot::channel();
-        let engine = Self { requests: sender, shared };
-        Ok((engine.clone(), EngineJoin { engine, ended }, Driver { writer, end }))
+        let engine = Self {
+            requests: sender,
+            shared,
+        };
+        Ok((
+            engine.clone(),
+            EngineJoin { engine, ended },
+            Driver { writer, end },
+        ))
     }
 
     /// Has a command decided and recorded, and returns the answer once it is on disk. An empty request id: never repeated.
@@ -168,32 +190,62 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn command(&self, request_id: &str, command: Command) -> Result<Reply, EngineError> {
-        self.command_behind(request_id, AttemptFence::default(), command).await
+        self.command_behind(request_id, AttemptFence::default(), command)
+            .await
     }
 
     /// As [`Engine::command`], of an attempt that the log has as the caller does.
     ///
     /// # Errors
     /// [`UnknownAttempt`](sweep_lifecycle::command::Refusal::UnknownAttempt), [`MissingPoints`](sweep_lifecycle::command::Refusal::MissingPoints): it does not. And see [`EngineError`].
-    pub async fn command_behind(&self, request_id: &str, fence: AttemptFence, command: Command) -> Result<Reply, EngineError> {
+    pub async fn command_behind(
+        &self,
+        request_id: &str,
+        fence: AttemptFence,
+        command: Command,
+    ) -> Result<Reply, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| EngineRequest::Command { request_id, fence, command: Box::new(command), reply }).await?
+        self.ask(|reply| EngineRequest::Command {
+            request_id,
+            fence,
+            command: Box::new(command),
+            reply,
+        })
+        .await?
     }
 
     /// Returns which attempts of those that an agent holds the log has, by their numbers in it. With the incarnation of each.
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn recognize(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Option<AttemptRef>>, EngineError> {
-        self.ask(|reply| EngineRequest::Recognize { agent, attempts, reply }).await
+    pub async fn recognize(
+        &self,
+        agent: AgentId,
+        attempts: Vec<(AttemptRef, String)>,
+    ) -> Result<Vec<Option<AttemptRef>>, EngineError> {
+        self.ask(|reply| EngineRequest::Recognize {
+            agent,
+            attempts,
+            reply,
+        })
+        .await
     }
 
     /// Returns how far the log is with attempts that an agent holds, and what the controller wants of them.
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn standing(&self, agent: AgentId, attempts: Vec<AttemptRef>) -> Result<Vec<Standing>, EngineError> {
-        self.ask(|reply| EngineRequest::Standing { agent, attempts, reply }).await
+    pub async fn standing(
+        &self,
+        agent: AgentId,
+        attempts: Vec<AttemptRef>,
+    ) -> Result<Vec<Standing>, EngineError> {
+        self.ask(|reply| EngineRequest::Standing {
+            agent,
+            attempts,
+            reply,
+        })
+        .await
     }
 
     /// Returns the controller's identity, which changes with the epoch.
@@ -206,32 +258,65 @@ impl Engine {
     /// # Errors
     /// See [`EngineError`].
     pub async fn preview(&self, command: Command) -> Result<Reply, EngineError> {
-        self.ask(|reply| EngineRequest::Preview { command: Box::new(command), reply }).await?
+        self.ask(|reply| EngineRequest::Preview {
+            command: Box::new(command),
+            reply,
+        })
+        .await?
     }
 
     /// Asks for a run for an agent, waiting for one.
     ///
     /// # Errors
     /// See [`EngineError`].
-    pub async fn acquire(&self, request_id: &str, wish: AcquireRequest) -> Result<Acquired, EngineError> {
+    pub async fn acquire(
+        &self,
+        request_id: &str,
+        wish: AcquireRequest,
+    ) -> Result<Acquired, EngineError> {
         let request_id = request_id.to_owned();
-        self.ask(|reply| EngineRequest::Acquire { request_id, wish, reply }).await?
+        self.ask(|reply| EngineRequest::Acquire {
+            request_id,
+            wish,
+            reply,
+        })
+        .await?
     }
 
     /// Renews the leases of an agent and of those attempts that are still its own, and says what is wanted of each attempt.
     ///
     /// # Errors
     /// The agent is unknown, or the engine has stopped.
-    pub async fn heartbeat(&self, agent: AgentId, attempts: Vec<(AttemptRef, String)>) -> Result<Vec<Directive>, EngineError> {
-        self.ask(|reply| EngineRequest::Heartbeat { agent, attempts, reply }).await?
+    pub async fn heartbeat(
+        &self,
+        agent: AgentId,
+        attempts: Vec<(AttemptRef, String)>,
+    ) -> Result<Vec<Directive>, EngineError> {
+        self.ask(|reply| EngineRequest::Heartbeat {
+            agent,
+            attempts,
+            reply,
+        })
+        .await?
     }
 
     /// Keeps a piece of output of an agent's attempt, whether or not it still owns its run.
     ///
     /// # Errors
     /// There is no such attempt of this incarnation, or it is another agent's; and see [`EngineError`].
-    pub async fn append_log(&self, agent: AgentId, incarnation: String, chunk: LogChunk) -> Result<(), EngineError> {
-        self.ask(|reply| EngineRequest::AppendLog { agent, incarnation, chunk, reply }).await?
+    pub async fn append_log(
+        &self,
+        agent: AgentId,
+        incarnation: String,
+        chunk: LogChunk,
+    ) -> Result<(), EngineError> {
+        self.ask(|reply| EngineRequest::AppendLog {
+            agent,
+            incarnation,
+            chunk,
+            reply,
+        })
+        .await?
     }
 
     /// Returns what the file of a sweep says.
@@ -246,9 +331,18 @@ impl Engine {
     ///
     /// # Errors
     /// The sweep is unknown, or the engine has stopped.
-    pub async fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<SweepContext, EngineError> {
+    pub async fn basis(
+        &self,
+        sweep: &SweepId,
+        revision: Option<u32>,
+    ) -> Result<SweepContext, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| EngineRequest::SweepContext { sweep, revision, reply }).await?
+        self.ask(|reply| EngineRequest::SweepContext {
+            sweep,
+            revision,
+            reply,
+        })
+        .await?
     }
 
     /// Returns the results of a sweep so far.
@@ -257,7 +351,8 @@ impl Engine {
     /// The sweep is unknown, or the engine has stopped.
     pub async fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
         let sweep = sweep.clone();
-        self.ask(|reply| EngineRequest::Results { sweep, reply }).await?
+        self.ask(|reply| EngineRequest::Results { sweep, reply })
+            .await?
     }
 
     /// Finds a sweep by id, by name (the newest of that name), or by a unique prefix of its id.
@@ -266,7 +361,8 @@ impl Engine {
     /// There is none ([`EngineError::NoSweep`]), the prefix is not unique, or the engine has stopped.
     pub async fn find_sweep(&self, text: &str) -> Result<SweepId, EngineError> {
         let text = text.to_owned();
-        self.ask(|reply| EngineRequest::FindSweep { text, reply }).await?
+        self.ask(|reply| EngineRequest::FindSweep { text, reply })
+            .await?
     }
 
     /// Returns a counter that grows with every commit, to wait for changes.
@@ -294,8 +390,19 @@ impl Engine {
     ///
     /// # Errors
     /// The engine has stopped.
-    pub async fn needs(&self, busy: Vec<SweepId>, after: SweepId, limit: usize) -> Result<Vec<Need>, EngineError> {
-        self.ask(|reply| EngineRequest::Needs { busy, after, limit, reply }).await
+    pub async fn needs(
+        &self,
+        busy: Vec<SweepId>,
+        after: SweepId,
+        limit: usize,
+    ) -> Result<Vec<Need>, EngineError> {
+        self.ask(|reply| EngineRequest::Needs {
+            busy,
+            after,
+            limit,
+            reply,
+        })
+        .await
     }
 
     /// Lays suggestions ready.
@@ -303,7 +410,10 @@ impl Engine {
     /// # Errors
     /// The engine has stopped.
     pub async fn offer(&self, computed: Computed) -> Result<(), EngineError> {
-        self.requests.send(EngineRequest::Offer(Box::new(computed))).await.map_err(|_| EngineError::Stopped)
+        self.requests
+            .send(EngineRequest::Offer(Box::new(computed)))
+            .await
+            .map_err(|_| EngineError::Stopped)
     }
 
     /// Returns when [`Engine::tick`] is to be called next, by the clock of [`Engine::now`].
@@ -337,9 +447,15 @@ impl Engine {
         self.ask(|reply| EngineRequest::Inspect { reply }).await
     }
 
-    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> EngineRequest) -> Result<T, EngineError> {
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> EngineRequest,
+    ) -> Result<T, EngineError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(request(reply)).await.map_err(|_| EngineError::Stopped)?;
+        self.requests
+            .send(request(reply))
+            .await
+            .map_err(|_| EngineError::Stopped)?;
         answer.await.map_err(|_| EngineError::Stopped)
     }
 }
@@ -351,7 +467,11 @@ impl EngineJoin {
     /// # Errors
     /// How the store failed: whether the last commit was written is unknown, so start again and replay.
     pub async fn ended(&mut self) -> Result<(), StoreError> {
-        let lost = |_| Err(StoreError::Failed("the engine's thread has panicked".to_owned()));
+        let lost = |_| {
+            Err(StoreError::Failed(
+                "the engine's thread has panicked".to_owned(),
+            ))
+        };
         (&mut self.ended).await.unwrap_or_else(lost)
     }
 

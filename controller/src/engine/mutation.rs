@@ -27,11 +27,17 @@ impl Mutation {
         if let Command::StartAttempt { agent, attempt, .. }
         | Command::ReportMetrics { agent, attempt, .. }
         | Command::FinishAttempt { agent, attempt, .. } = &mut command
-            && let Some(run) = state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.runs.get(attempt.run))
+            && let Some(run) = state
+                .sweeps
+                .get(&attempt.sweep)
+                .and_then(|sweep| sweep.runs.get(attempt.run))
             && let Some(owner) = run.attempts.last()
         {
             *agent = owner.agent.clone();
-            *attempt = AttemptRef { attempt: run.newest(), ..attempt.clone() };
+            *attempt = AttemptRef {
+                attempt: run.newest(),
+                ..attempt.clone()
+            };
         }
         command
     }

@@ -50,7 +50,11 @@ pub struct SweepContext {
 impl SweepContext {
     /// Returns what the runs of a revision have in common.
     pub(super) fn of(sweep: &Sweep, revision: u32) -> Self {
-        Self { spec: Arc::clone(sweep.spec_of(revision)), seed: sweep.seed, pinned: sweep.pinned.is_some() }
+        Self {
+            spec: Arc::clone(sweep.spec_of(revision)),
+            seed: sweep.seed,
+            pinned: sweep.pinned.is_some(),
+        }
     }
 }
 
@@ -109,10 +113,22 @@ impl Need {
             sweep: id.clone(),
             spec: Arc::clone(&sweep.spec),
             seed: sweep.seed,
-            observations: if is_bayes { observe::observations_to_suggest_from(sweep) } else { Vec::new() },
-            pending: if is_bayes { observe::pending(sweep) } else { Vec::new() },
+            observations: if is_bayes {
+                observe::observations_to_suggest_from(sweep)
+            } else {
+                Vec::new()
+            },
+            pending: if is_bayes {
+                observe::pending(sweep)
+            } else {
+                Vec::new()
+            },
             taken: sweep.taken.clone(),
-            code: if is_bayes { observe::code_line(sweep) } else { Vec::new() },
+            code: if is_bayes {
+                observe::code_line(sweep)
+            } else {
+                Vec::new()
+            },
             next_index: next_point(sweep),
             count,
             history: sweep.history,

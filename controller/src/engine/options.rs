@@ -31,7 +31,11 @@ pub struct Terms {
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { lease: LEASE, ask_lease: ASK_LEASE, patience: PATIENCE }
+        Self {
+            lease: LEASE,
+            ask_lease: ASK_LEASE,
+            patience: PATIENCE,
+        }
     }
 }
 

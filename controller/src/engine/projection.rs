@@ -7,46 +7,96 @@ use sweep_lifecycle::inits;
 use sweep_lifecycle::observe;
 use sweep_lifecycle::repeats;
 use sweep_lifecycle::spec::Constraint;
-use sweep_lifecycle::state::{Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId};
+use sweep_lifecycle::state::{
+    Agent, AgentId, Attempt, Health, Revision, Run, RunNumber, RunState, State, Sweep, SweepId,
+};
 use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
 use sweep_search::suggest::Method;
 
 use super::group::Touched;
-use crate::store::{AgentRow, AttemptRow, Batch, MetricRow, RepeatsRow, RevisionRow, RunRow, SweepRow};
+use crate::store::{
+    AgentRow, AttemptRow, Batch, MetricRow, RepeatsRow, RevisionRow, RunRow, SweepRow,
+};
 
 /// Fills in the rows of what was touched.
 pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
     batch.deleted.extend(touched.deleted.iter().cloned());
-    batch.pruned.extend(touched.pruned.iter().filter(|attempt| state.sweeps.contains_key(&attempt.sweep)).cloned());
+    batch.pruned.extend(
+        touched
+            .pruned
+            .iter()
+            .filter(|attempt| state.sweeps.contains_key(&attempt.sweep))
+            .cloned(),
+    );
     batch.stale.clone_from(&touched.stale);
     for id in &touched.sweeps {
-        batch.sweeps.extend(state.sweeps.get(id).map(|sweep| sweep_row(id, sweep)));
+        batch
+            .sweeps
+            .extend(state.sweeps.get(id).map(|sweep| sweep_row(id, sweep)));
     }
     // What a point has come to is in the row of its first run.
     let first = |(id, number): &(SweepId, RunNumber)| {
-        let first = state.sweeps.get(id).and_then(|sweep| sweep.runs.first_of(*number))?;
+        let first = state
+            .sweeps
+            .get(id)
+            .and_then(|sweep| sweep.runs.first_of(*number))?;
         Some((id.clone(), first))
     };
-    let runs: BTreeSet<_> = touched.runs.iter().cloned().chain(touched.runs.iter().filter_map(first)).collect();
+    let runs: BTreeSet<_> = touched
+        .runs
+        .iter()
+        .cloned()
+        .chain(touched.runs.iter().filter_map(first))
+        .collect();
     for (id, number) in &runs {
-        let Some(sweep) = state.sweeps.get(id) else { continue };
-        batch.runs.extend(sweep.runs.get(*number).map(|run| run_row(id, sweep, *number, &run, state)));
+        let Some(sweep) = state.sweeps.get(id) else {
+            continue;
+        };
+        batch.runs.extend(
+            sweep
+                .runs
+                .get(*number)
+                .map(|run| run_row(id, sweep, *number, &run, state)),
+        );
     }
     for (id, digest) in &touched.environments {
-        let found = state.sweeps.get(id).and_then(|sweep| sweep.environments.iter().find(|known| known.digest == *digest));
-        batch.environments.extend(found.map(|known| (id.clone(), known.clone())));
+        let found = state.sweeps.get(id).and_then(|sweep| {
+            sweep
+                .environments
+                .iter()
+                .find(|known| known.digest == *digest)
+        });
+        batch
+            .environments
+            .extend(found.map(|known| (id.clone(), known.clone())));
     }
     for id in &touched.agents {
-        batch.agents.extend(state.agents.get(id).map(|agent| agent_row(id, agent, state)));
+        batch.agents.extend(
+            state
+                .agents
+                .get(id)
+                .map(|agent| agent_row(id, agent, state)),
+        );
     }
 }
 
 /// Returns all rows of the query tables as they follow from a state.
 pub fn rows(state: &State) -> Batch {
-    let runs = |(id, sweep): (&SweepId, &Sweep)| sweep.runs.numbers().map(|number| (id.clone(), number)).collect::<Vec<_>>();
-    let environments =
-        |(id, sweep): (&SweepId, &Sweep)| sweep.environments.iter().map(|known| (id.clone(), known.digest.clone())).collect::<Vec<_>>();
+    let runs = |(id, sweep): (&SweepId, &Sweep)| {
+        sweep
+            .runs
+            .numbers()
+            .map(|number| (id.clone(), number))
+            .collect::<Vec<_>>()
+    };
+    let environments = |(id, sweep): (&SweepId, &Sweep)| {
+        sweep
+            .environments
+            .iter()
+            .map(|known| (id.clone(), known.digest.clone()))
+            .collect::<Vec<_>>()
+    };
     let touched = Touched {
         sweeps: state.sweeps.keys().cloned().collect(),
         runs: state.sweeps.iter().flat_map(runs).collect(),
@@ -62,12 +112,21 @@ pub fn rows(state: &State) -> Batch {
 /// Returns the rows of the metric points that an event reports.
 pub fn metric_rows(event: &Event) -> impl Iterator<Item = MetricRow> {
     let reported = match event {
-        Event::MetricsReported { attempt, first_seq, points, .. } => Some((attempt, *first_seq, points)),
+        Event::MetricsReported {
+            attempt,
+            first_seq,
+            points,
+            ..
+        } => Some((attempt, *first_seq, points)),
         _ => None,
     };
     reported
         .into_iter()
-        .flat_map(|(attempt, first_seq, points)| (first_seq..).zip(points).map(|(number, point)| (attempt.clone(), number, point.clone())))
+        .flat_map(|(attempt, first_seq, points)| {
+            (first_seq..)
+                .zip(points)
+                .map(|(number, point)| (attempt.clone(), number, point.clone()))
+        })
 }
 
 fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
@@ -78,7 +137,12 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         Method::Bayes => "bayes",
         Method::External => "external",
     };
-    let goal = match spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default() {
+    let goal = match spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default()
+    {
         Goal::Minimize => "minimize",
         Goal::Maximize => "maximize",
     };
@@ -88,14 +152,22 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         state: sweep.state.to_string(),
         reason: sweep.reason.clone(),
         method: method.to_owned(),
-        metric: spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default(),
+        metric: spec
+            .objective
+            .as_ref()
+            .map(|objective| objective.metric.clone())
+            .unwrap_or_default(),
         goal: goal.to_owned(),
         planned: observe::planned(sweep).unwrap_or(0),
         created_ms: sweep.created.0,
         updated_ms: sweep.updated.0,
         yaml: sweep.source.to_string(),
         stalled: sweep.stalled,
-        revisions: if sweep.revisions.len() > 1 { sweep.revisions.iter().map(revision_row).collect() } else { Vec::new() },
+        revisions: if sweep.revisions.len() > 1 {
+            sweep.revisions.iter().map(revision_row).collect()
+        } else {
+            Vec::new()
+        },
         codes: sweep.codes.clone(),
         code_steps: sweep.code_steps.clone(),
         pinned: sweep.pinned.clone().unwrap_or_default(),
@@ -114,15 +186,26 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
         value: run.value,
         best,
         last,
-        ranked: if run.first == number { versions::ranked(sweep, number) } else { None },
+        ranked: if run.first == number {
+            versions::ranked(sweep, number)
+        } else {
+            None
+        },
         repeats: (sweep.spec.repeats > 1).then(|| repeats_row(sweep, number, run)),
-        violates: if run.state.is_terminal() { violates(run, &sweep.spec.constraints) } else { Vec::new() },
+        violates: if run.state.is_terminal() {
+            violates(run, &sweep.spec.constraints)
+        } else {
+            Vec::new()
+        },
         why: run.why.reason.clone(),
         suggestion: run.why.clone(),
         history: run.history,
         created_ms: run.created.0,
         ended_ms: run.ended.map_or(0, |ended| ended.0),
-        attempts: (1..).zip(&run.attempts).map(|(number, attempt)| attempt_row(number, attempt, sweep, state)).collect(),
+        attempts: (1..)
+            .zip(&run.attempts)
+            .map(|(number, attempt)| attempt_row(number, attempt, sweep, state))
+            .collect(),
         code: run.code_version.clone(),
         revision: run.revision,
         aside: aside(sweep, run),
@@ -155,16 +238,26 @@ fn aside(sweep: &Sweep, run: &Run) -> String {
     };
     let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
     match &sweep.spec.objective {
-        Some(objective) if ended_well && run.value.is_none() && place.is_empty() => format!("never reported {}", objective.metric),
+        Some(objective) if ended_well && run.value.is_none() && place.is_empty() => {
+            format!("never reported {}", objective.metric)
+        }
         _ => place,
     }
 }
 
 /// Returns the best and the last finite value of the objective in the newest attempt that has one.
 fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
-    let Some(objective) = &sweep.spec.objective else { return (None, None) };
-    let newest = run.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.extremes.get(&objective.metric)?)));
-    let Some((attempt, (min, max))) = newest else { return (None, None) };
+    let Some(objective) = &sweep.spec.objective else {
+        return (None, None);
+    };
+    let newest = run
+        .attempts
+        .iter()
+        .rev()
+        .find_map(|attempt| Some((attempt, attempt.extremes.get(&objective.metric)?)));
+    let Some((attempt, (min, max))) = newest else {
+        return (None, None);
+    };
     if let Some(combined) = inits::best_and_last(objective, attempt) {
         return combined;
     }
@@ -172,7 +265,14 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
         Goal::Minimize => *min,
         Goal::Maximize => *max,
     };
-    (Some(best), attempt.series.iter().copied().rfind(|value| value.is_finite()))
+    (
+        Some(best),
+        attempt
+            .series
+            .iter()
+            .copied()
+            .rfind(|value| value.is_finite()),
+    )
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {
@@ -207,13 +307,22 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
     AttemptRow {
         attempt: number,
         agent: attempt.agent.0.clone(),
-        host: state.agents.get(&attempt.agent).map(|agent| agent.info.host.clone()).unwrap_or_default(),
+        host: state
+            .agents
+            .get(&attempt.agent)
+            .map(|agent| agent.info.host.clone())
+            .unwrap_or_default(),
         state: attempt.state.to_string(),
         failure: attempt.failure.clone(),
         assigned_ms: attempt.assigned.0,
         started_ms: attempt.started.map_or(0, |started| started.0),
         ended_ms: attempt.ended.map_or(0, |ended| ended.0),
-        metrics: attempt.metrics.iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.clone(), *value)).collect(),
+        metrics: attempt
+            .metrics
+            .iter()
+            .filter(|(_, value)| value.is_finite())
+            .map(|(name, value)| (name.clone(), *value))
+            .collect(),
         command: attempt.command.clone(),
         orphan: attempt.orphan.clone(),
         code: version(sweep, attempt.code),
@@ -224,13 +333,17 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
 
 /// Returns the digest of the environment that has a number; empty where it is 0.
 fn environment(sweep: &Sweep, number: u32) -> String {
-    let found = usize::try_from(number).ok().and_then(|number| sweep.environments.get(number.checked_sub(1)?));
+    let found = usize::try_from(number)
+        .ok()
+        .and_then(|number| sweep.environments.get(number.checked_sub(1)?));
     found.map(|known| known.digest.clone()).unwrap_or_default()
 }
 
 /// Returns the version of the code that has a number; empty where it is 0.
 fn version(sweep: &Sweep, code: u32) -> String {
-    let found = usize::try_from(code).ok().and_then(|code| sweep.codes.get(code.checked_sub(1)?));
+    let found = usize::try_from(code)
+        .ok()
+        .and_then(|code| sweep.codes.get(code.checked_sub(1)?));
     found.map(|code| code.version.clone()).unwrap_or_default()
 }
 
@@ -253,9 +366,17 @@ fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
         seen_ms: agent.left.unwrap_or(agent.registered).0,
         health: health.to_owned(),
         reason,
-        stays: agent.stays.iter().map(|stay| (stay.from.0, stay.until.map_or(0, |until| until.0))).collect(),
+        stays: agent
+            .stays
+            .iter()
+            .map(|stay| (stay.from.0, stay.until.map_or(0, |until| until.0)))
+            .collect(),
         succeeded: agent.succeeded,
         failed: agent.failed,
-        code: state.sweeps.get(&agent.sweep).map(|sweep| version(sweep, agent.code)).unwrap_or_default(),
+        code: state
+            .sweeps
+            .get(&agent.sweep)
+            .map(|sweep| version(sweep, agent.code))
+            .unwrap_or_default(),
     }
 }

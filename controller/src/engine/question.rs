@@ -19,17 +19,33 @@ impl Writer {
     /// Answers a question from the state as it is on disk. Who asked may have gone away.
     pub(super) fn answer(&mut self, question: EngineRequest) {
         match question {
-            EngineRequest::Heartbeat { agent, attempts, reply } => {
+            EngineRequest::Heartbeat {
+                agent,
+                attempts,
+                reply,
+            } => {
                 let _ = reply.send(self.heartbeat(&agent, &attempts));
             }
-            EngineRequest::Recognize { agent, attempts, reply } => {
-                let known = attempts.iter().map(|(attempt, incarnation)| recognize(&self.state, &agent, attempt, incarnation));
+            EngineRequest::Recognize {
+                agent,
+                attempts,
+                reply,
+            } => {
+                let known = attempts.iter().map(|(attempt, incarnation)| {
+                    recognize(&self.state, &agent, attempt, incarnation)
+                });
                 let _ = reply.send(known.collect());
             }
-            EngineRequest::Standing { agent, attempts, reply } => {
+            EngineRequest::Standing {
+                agent,
+                attempts,
+                reply,
+            } => {
                 let standing = attempts.iter().map(|attempt| Standing {
                     points: self.attempt(attempt).map_or(0, |known| known.points),
-                    started: self.attempt(attempt).is_some_and(|known| known.started.is_some()),
+                    started: self
+                        .attempt(attempt)
+                        .is_some_and(|known| known.started.is_some()),
                     directive: directive(&self.state, &agent, attempt),
                 });
                 let _ = reply.send(standing.collect());
@@ -38,7 +54,11 @@ impl Writer {
                 let preview = decide(&self.state, &command).map(|decision| decision.reply);
                 let _ = reply.send(preview.map_err(EngineError::Refused));
             }
-            EngineRequest::SweepContext { sweep, revision, reply } => {
+            EngineRequest::SweepContext {
+                sweep,
+                revision,
+                reply,
+            } => {
                 let _ = reply.send(self.basis(&sweep, revision));
             }
             EngineRequest::Results { sweep, reply } => {
@@ -47,7 +67,12 @@ impl Writer {
             EngineRequest::FindSweep { text, reply } => {
                 let _ = reply.send(find_sweep(&self.state, &text));
             }
-            EngineRequest::Needs { busy, after, limit, reply } => {
+            EngineRequest::Needs {
+                busy,
+                after,
+                limit,
+                reply,
+            } => {
                 let _ = reply.send(self.needs(&busy, &after, limit));
             }
             #[cfg(test)]
@@ -59,15 +84,34 @@ impl Writer {
         }
     }
 
-    fn heartbeat(&self, agent: &AgentId, attempts: &[(AttemptRef, String)]) -> Result<Vec<Directive>, EngineError> {
-        if !self.state.agents.get(agent).is_some_and(|agent| agent.alive && self.state.is_registered(agent)) {
+    fn heartbeat(
+        &self,
+        agent: &AgentId,
+        attempts: &[(AttemptRef, String)],
+    ) -> Result<Vec<Directive>, EngineError> {
+        if !self
+            .state
+            .agents
+            .get(agent)
+            .is_some_and(|agent| agent.alive && self.state.is_registered(agent))
+        {
             return Err(Refusal::UnknownAgent(agent.0.clone()).into());
         }
-        let granted = |incarnation: &String| AttemptFence { incarnation: incarnation.clone(), points: 0 };
+        let granted = |incarnation: &String| AttemptFence {
+            incarnation: incarnation.clone(),
+            points: 0,
+        };
         // An agent of an earlier version does not know that it could register again: it is told to abandon what is not known here.
-        let mut named = attempts.iter().filter(|(_, incarnation)| !incarnation.is_empty());
-        named.try_for_each(|(attempt, incarnation)| fence(&self.state, attempt, &granted(incarnation)))?;
-        Ok(attempts.iter().map(|(attempt, _)| directive(&self.state, agent, attempt)).collect())
+        let mut named = attempts
+            .iter()
+            .filter(|(_, incarnation)| !incarnation.is_empty());
+        named.try_for_each(|(attempt, incarnation)| {
+            fence(&self.state, attempt, &granted(incarnation))
+        })?;
+        Ok(attempts
+            .iter()
+            .map(|(attempt, _)| directive(&self.state, agent, attempt))
+            .collect())
     }
 
     fn basis(&self, sweep: &SweepId, revision: Option<u32>) -> Result<SweepContext, EngineError> {
@@ -77,14 +121,27 @@ impl Writer {
     }
 
     fn results(&self, sweep: &SweepId) -> Result<Results, EngineError> {
-        let found = self.state.sweeps.get(sweep).ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
-        let is_stopped = |run| found.runs.get(run).is_some_and(|run| run.state == RunState::Stopped);
+        let found = self
+            .state
+            .sweeps
+            .get(sweep)
+            .ok_or_else(|| Refusal::UnknownSweep(sweep.0.clone()))?;
+        let is_stopped = |run| {
+            found
+                .runs
+                .get(run)
+                .is_some_and(|run| run.state == RunState::Stopped)
+        };
         Ok(Results {
             spec: Arc::clone(&found.spec),
             seed: found.seed,
             observations: observations(found),
             code: code_line(found),
-            best: found.best.map(|(run, value)| Best { run, value, is_stopped: is_stopped(run) }),
+            best: found.best.map(|(run, value)| Best {
+                run,
+                value,
+                is_stopped: is_stopped(run),
+            }),
             ended: (found.runs.len() - found.queued.len() - found.live.len()) as u64,
             learnt: learnt(found),
         })
@@ -92,8 +149,13 @@ impl Writer {
 
     /// Begins behind the sweep that was served last, so that none has to wait for ever.
     fn needs(&mut self, busy: &[SweepId], after: &SweepId, limit: usize) -> Vec<Need> {
-        let behind = self.state.sweeps.range((Bound::Excluded(after), Bound::Unbounded));
-        let all = behind.chain(self.state.sweeps.range(..=after)).filter(|(id, _)| !busy.contains(id));
+        let behind = self
+            .state
+            .sweeps
+            .range((Bound::Excluded(after), Bound::Unbounded));
+        let all = behind
+            .chain(self.state.sweeps.range(..=after))
+            .filter(|(id, _)| !busy.contains(id));
         let mut needs = Vec::new();
         for (id, sweep) in all {
             if needs.len() >= limit {
@@ -111,23 +173,39 @@ fn find_sweep(state: &State, text: &str) -> Result<SweepId, EngineError> {
     if state.sweeps.contains_key(&exact) {
         return Ok(exact);
     }
-    let mut named: Vec<_> = state.sweeps.iter().filter(|(_, sweep)| sweep.spec.name.as_deref() == Some(text)).collect();
+    let mut named: Vec<_> = state
+        .sweeps
+        .iter()
+        .filter(|(_, sweep)| sweep.spec.name.as_deref() == Some(text))
+        .collect();
     named.sort_by_key(|(_, sweep)| std::cmp::Reverse(sweep.created));
     let named: Vec<_> = named.into_iter().map(|(id, _)| id).collect();
     match named.as_slice() {
         [only] => return Ok((*only).clone()),
         [] => {}
         several => {
-            let message = format!("{} sweeps are called `{text}`: {}; give the id of one", several.len(), listed(several));
+            let message = format!(
+                "{} sweeps are called `{text}`: {}; give the id of one",
+                several.len(),
+                listed(several)
+            );
             return Err(Refusal::WrongState(message).into());
         }
     }
-    let starting: Vec<_> = state.sweeps.keys().filter(|id| !text.is_empty() && id.0.starts_with(text)).collect();
+    let starting: Vec<_> = state
+        .sweeps
+        .keys()
+        .filter(|id| !text.is_empty() && id.0.starts_with(text))
+        .collect();
     match starting.as_slice() {
         [only] => Ok((*only).clone()),
         [] => Err(EngineError::NoSweep(unknown(state, text))),
         several => {
-            let message = format!("`{text}` begins the ids of {} sweeps: {}; give more of it", several.len(), listed(several));
+            let message = format!(
+                "`{text}` begins the ids of {} sweeps: {}; give more of it",
+                several.len(),
+                listed(several)
+            );
             Err(Refusal::WrongState(message).into())
         }
     }

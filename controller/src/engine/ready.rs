@@ -69,7 +69,10 @@ impl Ready {
         }
         queue.searched = Some(computed.history);
         let history = computed.history;
-        let offers = computed.suggestions.into_iter().map(|suggestion| Offer { suggestion, history });
+        let offers = computed.suggestions.into_iter().map(|suggestion| Offer {
+            suggestion,
+            history,
+        });
         let mut fresh: VecDeque<_> = (computed.next_index..).zip(offers).collect();
         fresh.retain(|(index, _)| *index >= next_point(sweep));
         // A late answer of which nothing fits any more does not take the place of what does.

@@ -28,17 +28,30 @@ pub(super) fn digest_acquire(wish: &AcquireRequest) -> RequestDigest {
         sweep: &'a SweepId,
         code_version: &'a str,
     }
-    let AcquireRequest { agent, sweep, code_version, wait: _ } = wish;
-    digest(&Acquire { agent, sweep, code_version })
+    let AcquireRequest {
+        agent,
+        sweep,
+        code_version,
+        wait: _,
+    } = wish;
+    digest(&Acquire {
+        agent,
+        sweep,
+        code_version,
+    })
 }
 
 /// MessagePack keeps every float as it is, NaN and infinities included.
 fn digest(request: &impl Serialize) -> RequestDigest {
-    let bytes = rmp_serde::to_vec_named(request).expect("a request has no maps but those with strings as keys");
+    let bytes = rmp_serde::to_vec_named(request)
+        .expect("a request has no maps but those with strings as keys");
     let hash = Sha256::digest(bytes);
     let (version, content) = (DIGEST_VERSION.iter(), hash.iter());
     let mut digest = RequestDigest::default();
-    digest.iter_mut().zip(version.chain(content)).for_each(|(place, byte)| *place = *byte);
+    digest
+        .iter_mut()
+        .zip(version.chain(content))
+        .for_each(|(place, byte)| *place = *byte);
     digest
 }
 
@@ -49,18 +62,34 @@ fn may_be_equal(stored: &RequestDigest, digest: &RequestDigest) -> bool {
 }
 
 /// Packs a reply or refusal to be stored.
-pub(super) fn pack(request_id: &str, digest: RequestDigest, result: &Result<Reply, Refusal>) -> Result<StoredReply, StoreError> {
-    let body = serde_json::to_string(result).map_err(|error| StoreError::Failed(format!("a reply as JSON: {error}")))?;
-    Ok(StoredReply { request_id: request_id.to_owned(), digest, body })
+pub(super) fn pack(
+    request_id: &str,
+    digest: RequestDigest,
+    result: &Result<Reply, Refusal>,
+) -> Result<StoredReply, StoreError> {
+    let body = serde_json::to_string(result)
+        .map_err(|error| StoreError::Failed(format!("a reply as JSON: {error}")))?;
+    Ok(StoredReply {
+        request_id: request_id.to_owned(),
+        digest,
+        body,
+    })
 }
 
 /// Unpacks a stored reply for a repeat with this digest.
-pub(super) fn unpack(stored: &StoredReply, digest: &RequestDigest) -> Result<Result<Reply, EngineError>, StoreError> {
+pub(super) fn unpack(
+    stored: &StoredReply,
+    digest: &RequestDigest,
+) -> Result<Result<Reply, EngineError>, StoreError> {
     if !may_be_equal(&stored.digest, digest) {
         return Ok(Err(EngineError::Replayed(stored.request_id.clone())));
     }
-    let result: Result<Reply, Refusal> = serde_json::from_str(&stored.body)
-        .map_err(|error| StoreError::Failed(format!("the reply to request {}: {error}", stored.request_id)))?;
+    let result: Result<Reply, Refusal> = serde_json::from_str(&stored.body).map_err(|error| {
+        StoreError::Failed(format!(
+            "the reply to request {}: {error}",
+            stored.request_id
+        ))
+    })?;
     Ok(result.map_err(EngineError::Refused))
 }
 
@@ -96,19 +125,46 @@ mod tests {
             output_tail: String::new(),
             evidence: String::new(),
         };
-        let attempt = AttemptRef { sweep: sweep(), run: 3, attempt: 2 };
-        Command::FinishAttempt { agent: AgentId("ann".to_owned()), attempt, result: AttemptResult::Failed(failure) }
+        let attempt = AttemptRef {
+            sweep: sweep(),
+            run: 3,
+            attempt: 2,
+        };
+        Command::FinishAttempt {
+            agent: AgentId("ann".to_owned()),
+            attempt,
+            result: AttemptResult::Failed(failure),
+        }
     }
 
     fn create(text: &str) -> Command {
         let spec = Box::new(spec::parse(text).0.unwrap());
-        Command::CreateSweep { sweep: sweep(), spec, source: text.to_owned(), seed: 7 }
+        Command::CreateSweep {
+            sweep: sweep(),
+            spec,
+            source: text.to_owned(),
+            seed: 7,
+        }
     }
 
     fn report(value: f64) -> Command {
-        let attempt = AttemptRef { sweep: sweep(), run: 3, attempt: 2 };
-        let points = vec![MetricPoint { name: "loss".to_owned(), step: None, wall: Timestamp(1), value }];
-        Command::ReportMetrics { agent: AgentId("ann".to_owned()), attempt, first_seq: 0, points }
+        let attempt = AttemptRef {
+            sweep: sweep(),
+            run: 3,
+            attempt: 2,
+        };
+        let points = vec![MetricPoint {
+            name: "loss".to_owned(),
+            step: None,
+            wall: Timestamp(1),
+            value,
+        }];
+        Command::ReportMetrics {
+            agent: AgentId("ann".to_owned()),
+            attempt,
+            first_seq: 0,
+            points,
+        }
     }
 
     const FILE: &str = "program: train\nmethod: random\nparameters: {x: {min: 0, max: 1}}";
@@ -131,8 +187,20 @@ mod tests {
         let digests = [
             ("finish", digits(digest_command(&finish(1)))),
             ("create", digits(digest_command(&create(FILE)))),
-            ("set", digits(digest_command(&Command::SetSweep { sweep: sweep(), action: SweepAction::Pause }))),
-            ("import", digits(digest_command(&Command::ImportRuns { sweep: sweep(), runs: vec![import] }))),
+            (
+                "set",
+                digits(digest_command(&Command::SetSweep {
+                    sweep: sweep(),
+                    action: SweepAction::Pause,
+                })),
+            ),
+            (
+                "import",
+                digits(digest_command(&Command::ImportRuns {
+                    sweep: sweep(),
+                    runs: vec![import],
+                })),
+            ),
             ("acquire", digits(digest_acquire(&wish))),
         ];
         let expected = [
@@ -140,17 +208,35 @@ mod tests {
             ("create", "f52c0a7423556433792ddb3e39014fa35cae9af539e5fa75"),
             ("set", "5dfd3c4623b90b4904cf1f24f2a850726e28d4830673b59d"),
             ("import", "b3c179a867b2b1ef2aa7119fcb4c6bdcfaebef856cd58022"),
-            ("acquire", "ba6242ec72d1003ba0f2b2e7869996b1bdfc4402024c7a68"),
+            (
+                "acquire",
+                "ba6242ec72d1003ba0f2b2e7869996b1bdfc4402024c7a68",
+            ),
         ];
-        assert_eq!(BTreeMap::from(digests), BTreeMap::from(expected.map(|(name, hex)| (name, hex.to_owned()))));
+        assert_eq!(
+            BTreeMap::from(digests),
+            BTreeMap::from(expected.map(|(name, hex)| (name, hex.to_owned())))
+        );
     }
 
     #[test]
     fn every_part_of_a_request_counts() {
         assert_ne!(digest_command(&finish(1)), digest_command(&finish(2)));
-        assert_ne!(digest_command(&create(FILE)), digest_command(&create(&FILE.replace("max: 1", "max: 2"))));
-        let values = [0.0, -0.0, 1.0, 1.0 + f64::EPSILON, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-        let digests: std::collections::BTreeSet<_> = values.map(|value| digest_command(&report(value))).into();
+        assert_ne!(
+            digest_command(&create(FILE)),
+            digest_command(&create(&FILE.replace("max: 1", "max: 2")))
+        );
+        let values = [
+            0.0,
+            -0.0,
+            1.0,
+            1.0 + f64::EPSILON,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ];
+        let digests: std::collections::BTreeSet<_> =
+            values.map(|value| digest_command(&report(value))).into();
         assert_eq!(digests.len(), values.len());
         let mut named = create(FILE);
         if let Command::CreateSweep { spec, .. } = &mut named {

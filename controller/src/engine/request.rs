@@ -4,7 +4,9 @@ use sweep_lifecycle::command::{AttemptFence, Command, Directive, Reply};
 use sweep_lifecycle::state::{AgentId, AttemptRef, SweepId};
 use tokio::sync::oneshot;
 
-use super::{AcquireRequest, Acquired, Computed, EngineError, Need, Results, Standing, SweepContext};
+use super::{
+    AcquireRequest, Acquired, Computed, EngineError, Need, Results, Standing, SweepContext,
+};
 use crate::store::LogChunk;
 
 /// Where an answer goes.

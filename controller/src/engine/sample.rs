@@ -21,14 +21,35 @@ pub(super) fn check_rows(state: &State, store: &mut dyn Store) -> Result<(), Sto
         agents: state.agents.keys().take(ROWS).cloned().collect(),
         ..Touched::default()
     };
-    let environments =
-        |(id, sweep): (&SweepId, &Sweep)| sweep.environments.iter().map(|known| (id.clone(), known.digest.clone())).collect::<Vec<_>>();
-    touched.environments = state.sweeps.iter().flat_map(environments).take(ROWS).collect();
-    let runs: usize = state.sweeps.values().map(|sweep| sweep.runs.numbers().count()).sum();
+    let environments = |(id, sweep): (&SweepId, &Sweep)| {
+        sweep
+            .environments
+            .iter()
+            .map(|known| (id.clone(), known.digest.clone()))
+            .collect::<Vec<_>>()
+    };
+    touched.environments = state
+        .sweeps
+        .iter()
+        .flat_map(environments)
+        .take(ROWS)
+        .collect();
+    let runs: usize = state
+        .sweeps
+        .values()
+        .map(|sweep| sweep.runs.numbers().count())
+        .sum();
     // Others at the next start: the log has grown by then.
     let step = (runs / ROWS).max(1);
-    let all = state.sweeps.iter().flat_map(|(id, sweep)| sweep.runs.numbers().map(move |run| (id, run)));
-    touched.runs = all.skip(first(step)).step_by(step).map(|(id, run)| (id.clone(), run)).collect();
+    let all = state
+        .sweeps
+        .iter()
+        .flat_map(|(id, sweep)| sweep.runs.numbers().map(move |run| (id, run)));
+    touched.runs = all
+        .skip(first(step))
+        .step_by(step)
+        .map(|(id, run)| (id.clone(), run))
+        .collect();
     let mut rows = Batch::default();
     project(&mut rows, &touched, state);
     complain(&store.differing(&rows)?);
@@ -44,7 +65,10 @@ fn first(step: usize) -> usize {
 /// Says which rows are damaged, and what to do.
 pub(crate) fn complain(problems: &[String]) {
     for problem in problems.iter().take(NAMED_MAX) {
-        tracing::error!(problem, "the database is damaged beside its log: stop the controller, and `sweep controller verify` says how far");
+        tracing::error!(
+            problem,
+            "the database is damaged beside its log: stop the controller, and `sweep controller verify` says how far"
+        );
     }
     if problems.len() > NAMED_MAX {
         tracing::error!("and {} more", problems.len() - NAMED_MAX);

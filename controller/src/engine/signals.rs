@@ -36,11 +36,27 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn new() -> (Self, watch::Receiver<u64>, watch::Receiver<Option<Mono>>, watch::Receiver<u64>) {
+    pub(super) fn new() -> (
+        Self,
+        watch::Receiver<u64>,
+        watch::Receiver<Option<Mono>>,
+        watch::Receiver<u64>,
+    ) {
         let (commits, commits_seen) = watch::channel(0);
         let (wake, wake_seen) = watch::channel(None);
         let (needs_suggestions, needs_seen) = watch::channel(0);
         let identity = watch::Sender::default();
-        (Self { commits, wake, needs_suggestions, identity, figures: Arc::default() }, commits_seen, wake_seen, needs_seen)
+        (
+            Self {
+                commits,
+                wake,
+                needs_suggestions,
+                identity,
+                figures: Arc::default(),
+            },
+            commits_seen,
+            wake_seen,
+            needs_seen,
+        )
     }
 }

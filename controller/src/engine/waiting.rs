@@ -26,9 +26,19 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let (now, id) = (self.clock.now(), wish.sweep.clone());
         // Who does not wait takes what there is.
-        let fresh = (self.ready.observed(&id), now.saturating_add(self.terms.patience.min(wish.wait)));
+        let fresh = (
+            self.ready.observed(&id),
+            now.saturating_add(self.terms.patience.min(wish.wait)),
+        );
         let until = now.saturating_add(wish.wait);
-        let mut call = WaitingCall { request_id, wish, until, fresh, reason: String::new(), reply };
+        let mut call = WaitingCall {
+            request_id,
+            wish,
+            until,
+            fresh,
+            reason: String::new(),
+            reply,
+        };
         // Nobody would take the run.
         if call.reply.is_closed() {
             return Ok(());
@@ -36,24 +46,37 @@ impl Writer {
         self.renew(&call.wish.agent, &[]);
         if let Some(known) = self.known(group, &call.request_id, || digest_acquire(&call.wish))? {
             let result = known.map(|reply| self.acquired(reply));
-            group.answers.push(PendingAnswer::Acquire(call.reply, result));
+            group
+                .answers
+                .push(PendingAnswer::Acquire(call.reply, result));
             return Ok(());
         }
         let crowded = self.waiting_calls.get_mut(&id).is_some_and(|waiting| {
             // A repeat of a call that still waits: the first one has nobody listening any more.
-            let is_repeated = |other: &WaitingCall| !call.request_id.is_empty() && other.request_id == call.request_id;
+            let is_repeated = |other: &WaitingCall| {
+                !call.request_id.is_empty() && other.request_id == call.request_id
+            };
             if let Some(index) = waiting.iter().position(is_repeated) {
                 let first = waiting.remove(index);
-                group.answers.push(PendingAnswer::Acquire(first.reply, Ok(Acquired::Wait("this call was repeated".to_owned()))));
+                group.answers.push(PendingAnswer::Acquire(
+                    first.reply,
+                    Ok(Acquired::Wait("this call was repeated".to_owned())),
+                ));
             }
             waiting.len() >= PARKED_MAX
         });
         match self.try_acquire(group, &id, &call)? {
-            Ok(Acquired::Wait(reason)) if !crowded && call.until > self.clock.now() && !self.is_answered_when_paused(&call) => {
+            Ok(Acquired::Wait(reason))
+                if !crowded
+                    && call.until > self.clock.now()
+                    && !self.is_answered_when_paused(&call) =>
+            {
                 call.reason = reason;
                 self.waiting_calls.entry(id.clone()).or_default().push(call);
             }
-            result => group.answers.push(PendingAnswer::Acquire(call.reply, result)),
+            result => group
+                .answers
+                .push(PendingAnswer::Acquire(call.reply, result)),
         }
         group.touched.needs_suggestions.insert(id);
         Ok(())
@@ -66,7 +89,9 @@ impl Writer {
         }
         for id in std::mem::take(&mut group.dirty) {
             group.touched.needs_suggestions.insert(id.clone());
-            let Some(waiting) = self.waiting_calls.remove(&id) else { continue };
+            let Some(waiting) = self.waiting_calls.remove(&id) else {
+                continue;
+            };
             let mut still = Vec::new();
             for mut call in waiting {
                 if call.reply.is_closed() {
@@ -77,7 +102,9 @@ impl Writer {
                         call.reason = reason;
                         still.push(call);
                     }
-                    result => group.answers.push(PendingAnswer::Acquire(call.reply, result)),
+                    result => group
+                        .answers
+                        .push(PendingAnswer::Acquire(call.reply, result)),
                 }
             }
             if !still.is_empty() {
@@ -89,15 +116,28 @@ impl Writer {
 
     /// Returns whether a program asks for a run of a sweep that is paused: unlike an agent it is told so at once.
     fn is_answered_when_paused(&self, call: &WaitingCall) -> bool {
-        let asks = self.state.agents.get(&call.wish.agent).is_some_and(|agent| agent.info.asks);
-        asks && self.state.sweeps.get(&call.wish.sweep).is_some_and(|sweep| sweep.state == SweepState::Paused)
+        let asks = self
+            .state
+            .agents
+            .get(&call.wish.agent)
+            .is_some_and(|agent| agent.info.asks);
+        asks && self
+            .state
+            .sweeps
+            .get(&call.wish.sweep)
+            .is_some_and(|sweep| sweep.state == SweepState::Paused)
     }
 
     /// Serves calls again whose waiting time is over, with any ready suggestion.
     pub(super) fn end_patience(&mut self, group: &mut CommitGroup) {
         let now = self.clock.now();
         let over = |call: &WaitingCall| call.fresh.1 <= now;
-        group.dirty.extend(self.waiting_calls.iter().filter(|(_, waiting)| waiting.iter().any(over)).map(|(id, _)| id.clone()));
+        group.dirty.extend(
+            self.waiting_calls
+                .iter()
+                .filter(|(_, waiting)| waiting.iter().any(over))
+                .map(|(id, _)| id.clone()),
+        );
     }
 
     /// Answers the calls whose wait is over.
@@ -105,7 +145,10 @@ impl Writer {
         let now = self.clock.now();
         for waiting in self.waiting_calls.values_mut() {
             for call in waiting.extract_if(.., |call| call.until <= now) {
-                group.answers.push(PendingAnswer::Acquire(call.reply, Ok(Acquired::Wait(call.reason))));
+                group.answers.push(PendingAnswer::Acquire(
+                    call.reply,
+                    Ok(Acquired::Wait(call.reason)),
+                ));
             }
         }
         self.waiting_calls.retain(|_, waiting| !waiting.is_empty());
@@ -119,35 +162,76 @@ impl Writer {
         call: &WaitingCall,
     ) -> Result<Result<Acquired, EngineError>, StoreError> {
         let (observed, patient_until) = call.fresh;
-        let observed = if self.clock.now() < patient_until { observed } else { 0 };
-        let offer = self.state.sweeps.get(id).and_then(|sweep| self.ready.next(id, sweep, observed));
+        let observed = if self.clock.now() < patient_until {
+            observed
+        } else {
+            0
+        };
+        let offer = self
+            .state
+            .sweeps
+            .get(id)
+            .and_then(|sweep| self.ready.next(id, sweep, observed));
         let offered = offer.is_some();
-        let AcquireRequest { agent, sweep, code_version, wait: _ } = call.wish.clone();
-        let command = Command::Acquire { agent, sweep, offers: offer.into_iter().collect(), code_version };
+        let AcquireRequest {
+            agent,
+            sweep,
+            code_version,
+            wait: _,
+        } = call.wish.clone();
+        let command = Command::Acquire {
+            agent,
+            sweep,
+            offers: offer.into_iter().collect(),
+            code_version,
+        };
         let result = self.decide(group, &command);
-        if offered && matches!(result, Ok(Reply::Wait { wants_suggestion: true, .. })) {
+        if offered
+            && matches!(
+                result,
+                Ok(Reply::Wait {
+                    wants_suggestion: true,
+                    ..
+                })
+            )
+        {
             self.ready.discard(id);
         }
         if matches!(result, Ok(Reply::Assigned(_))) && !call.request_id.is_empty() {
-            group.replies.push(pack(&call.request_id, digest_acquire(&call.wish), &result)?);
+            group
+                .replies
+                .push(pack(&call.request_id, digest_acquire(&call.wish), &result)?);
         }
-        Ok(result.map(|reply| self.acquired(reply)).map_err(EngineError::Refused))
+        Ok(result
+            .map(|reply| self.acquired(reply))
+            .map_err(EngineError::Refused))
     }
 
     fn acquired(&self, reply: Reply) -> Acquired {
         match reply {
             Reply::Assigned(attempt) => {
-                match self.state.sweeps.get(&attempt.sweep).and_then(|sweep| Some((sweep, sweep.runs.get(attempt.run)?))) {
+                match self
+                    .state
+                    .sweeps
+                    .get(&attempt.sweep)
+                    .and_then(|sweep| Some((sweep, sweep.runs.get(attempt.run)?)))
+                {
                     Some((sweep, run)) => {
-                        let (config, why, history) = (run.config.clone(), run.why.clone(), run.history);
+                        let (config, why, history) =
+                            (run.config.clone(), run.why.clone(), run.history);
                         let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
                         let code = pinned_code(sweep, &run, &attempt);
                         // Of when it was assigned: a repeated request gets the same answer.
-                        let revision = run.attempt(attempt.attempt).map_or(sweep.revision(), |assigned| assigned.revision);
-                        let edited = (revision > 1).then(|| Box::new(SweepContext::of(sweep, revision)));
+                        let revision = run
+                            .attempt(attempt.attempt)
+                            .map_or(sweep.revision(), |assigned| assigned.revision);
+                        let edited =
+                            (revision > 1).then(|| Box::new(SweepContext::of(sweep, revision)));
                         let assigned = run.attempt(attempt.attempt);
-                        let incarnation = assigned.map(|assigned| self.state.identity.incarnation(assigned)).unwrap_or_default();
+                        let incarnation = assigned
+                            .map(|assigned| self.state.identity.incarnation(assigned))
+                            .unwrap_or_default();
                         let record = AttemptRecord {
                             config: config.clone(),
                             why: why.clone(),
@@ -158,23 +242,46 @@ impl Writer {
                             code_version: code.0.clone(),
                             pinned: assigned.is_some_and(|assigned| assigned.pinned),
                         };
-                        let assignment = Assignment { attempt, config, why, history, code, incarnation, record, repeat, seed, edited };
+                        let assignment = Assignment {
+                            attempt,
+                            config,
+                            why,
+                            history,
+                            code,
+                            incarnation,
+                            record,
+                            repeat,
+                            seed,
+                            edited,
+                        };
                         Acquired::Assigned(Box::new(assignment))
                     }
-                    None => Acquired::Wait(format!("run {} of sweep {} is gone", attempt.run, attempt.sweep)),
+                    None => Acquired::Wait(format!(
+                        "run {} of sweep {} is gone",
+                        attempt.run, attempt.sweep
+                    )),
                 }
             }
             Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
             Reply::Wait { reason, .. } => Acquired::Wait(reason),
             // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
-            other => Acquired::Wait(format!("the controller gave an answer that does not fit: {other:?}")),
+            other => Acquired::Wait(format!(
+                "the controller gave an answer that does not fit: {other:?}"
+            )),
         }
     }
 }
 
 /// Returns the version that an attempt was told to execute, and where in it; empty where it executes what its agent has.
 fn pinned_code(sweep: &Sweep, run: &Run, attempt: &AttemptRef) -> (String, String) {
-    let pinned = run.attempt(attempt.attempt).filter(|attempt| attempt.pinned);
-    let code = pinned.and_then(|attempt| sweep.codes.get(usize::try_from(attempt.code).ok()?.checked_sub(1)?));
-    code.map(|code| (code.version.clone(), code.about.prefix.clone())).unwrap_or_default()
+    let pinned = run
+        .attempt(attempt.attempt)
+        .filter(|attempt| attempt.pinned);
+    let code = pinned.and_then(|attempt| {
+        sweep
+            .codes
+            .get(usize::try_from(attempt.code).ok()?.checked_sub(1)?)
+    });
+    code.map(|code| (code.version.clone(), code.about.prefix.clone()))
+        .unwrap_or_default()
 }

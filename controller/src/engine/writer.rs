@@ -102,8 +102,16 @@ impl Writer {
 
     /// Gives a log without an identity one. On a full disk it stays without: agents then accept any controller, as before there were identities.
     fn identify(&mut self, controller: Option<String>) -> Result<(), StoreError> {
-        let Some(controller) = controller else { return Ok(()) };
-        match begin_epoch(self.store.as_mut(), &mut self.state, controller, false, self.clock.wall()) {
+        let Some(controller) = controller else {
+            return Ok(());
+        };
+        match begin_epoch(
+            self.store.as_mut(),
+            &mut self.state,
+            controller,
+            false,
+            self.clock.wall(),
+        ) {
             Err(StoreError::Full) => Ok(()),
             result => result,
         }
@@ -122,7 +130,10 @@ impl Writer {
 
     /// As [`Writer::run`], as a task among others; before each commit it waits as long as `disk` says.
     #[cfg(feature = "simulation")]
-    pub(super) async fn run_as_task(mut self, disk: impl Fn() -> Duration) -> Result<(), StoreError> {
+    pub(super) async fn run_as_task(
+        mut self,
+        disk: impl Fn() -> Duration,
+    ) -> Result<(), StoreError> {
         while let Some(first) = self.requests.recv().await {
             tokio::time::sleep(disk()).await;
             if self.serve(first)? {
@@ -140,7 +151,9 @@ impl Writer {
         self.take(first, &mut group)?;
         let mut taken = 1;
         while taken < GROUP_REQUESTS_MAX && !group.stop && self.clock.now() < until {
-            let Ok(next) = self.requests.try_recv() else { break };
+            let Ok(next) = self.requests.try_recv() else {
+                break;
+            };
             self.take(next, &mut group)?;
             taken += 1;
         }
@@ -156,7 +169,10 @@ impl Writer {
             self.purge = Some(self.clock.now());
         }
         self.commit(group)?;
-        self.signals.figures.holds.record(self.clock.now().saturating_sub(began), longest);
+        self.signals
+            .figures
+            .holds
+            .record(self.clock.now().saturating_sub(began), longest);
         self.keep_image(stop)?;
         if has_tick && !stop {
             self.purge_some()?;
@@ -167,18 +183,38 @@ impl Writer {
     fn take(&mut self, request: EngineRequest, group: &mut CommitGroup) -> Result<(), StoreError> {
         let full = self.is_full();
         match request {
-            EngineRequest::Command { reply, .. } if full => group.answers.push(PendingAnswer::Command(reply, Err(EngineError::Full))),
-            EngineRequest::Acquire { reply, .. } if full => group.answers.push(PendingAnswer::Acquire(reply, Err(EngineError::Full))),
-            EngineRequest::AppendLog { reply, .. } if full => group.answers.push(PendingAnswer::Log(reply, Err(EngineError::Full))),
-            EngineRequest::Command { request_id, fence, command, reply } => {
+            EngineRequest::Command { reply, .. } if full => group
+                .answers
+                .push(PendingAnswer::Command(reply, Err(EngineError::Full))),
+            EngineRequest::Acquire { reply, .. } if full => group
+                .answers
+                .push(PendingAnswer::Acquire(reply, Err(EngineError::Full))),
+            EngineRequest::AppendLog { reply, .. } if full => group
+                .answers
+                .push(PendingAnswer::Log(reply, Err(EngineError::Full))),
+            EngineRequest::Command {
+                request_id,
+                fence,
+                command,
+                reply,
+            } => {
                 let result = match self.fenced(&fence, &command) {
                     Ok(()) => self.command(group, &request_id, &command)?,
                     Err(refusal) => Err(refusal.into()),
                 };
                 group.answers.push(PendingAnswer::Command(reply, result));
             }
-            EngineRequest::Acquire { request_id, wish, reply } => self.acquire(group, request_id, wish, reply)?,
-            EngineRequest::AppendLog { agent, incarnation, chunk, reply } => {
+            EngineRequest::Acquire {
+                request_id,
+                wish,
+                reply,
+            } => self.acquire(group, request_id, wish, reply)?,
+            EngineRequest::AppendLog {
+                agent,
+                incarnation,
+                chunk,
+                reply,
+            } => {
                 let result = self.append_log(group, &agent, &incarnation, chunk);
                 group.answers.push(PendingAnswer::Log(reply, result));
             }
@@ -197,10 +233,21 @@ impl Writer {
                 // Who asked may have gone away.
                 let _ = reply.send(());
             }
-            EngineRequest::Heartbeat { agent, attempts, reply } => {
-                let held: Vec<_> = attempts.iter().map(|(attempt, _)| attempt.clone()).collect();
+            EngineRequest::Heartbeat {
+                agent,
+                attempts,
+                reply,
+            } => {
+                let held: Vec<_> = attempts
+                    .iter()
+                    .map(|(attempt, _)| attempt.clone())
+                    .collect();
                 self.renew(&agent, &held);
-                group.questions.push(EngineRequest::Heartbeat { agent, attempts, reply });
+                group.questions.push(EngineRequest::Heartbeat {
+                    agent,
+                    attempts,
+                    reply,
+                });
             }
             EngineRequest::Stop => group.stop = true,
             question => group.questions.push(question),
@@ -211,14 +258,21 @@ impl Writer {
     /// Refuses a call about an attempt that the log does not have as the caller does.
     fn fenced(&self, taken_for_granted: &AttemptFence, command: &Command) -> Result<(), Refusal> {
         match command {
-            Command::StartAttempt { attempt, .. } | Command::ReportMetrics { attempt, .. } | Command::FinishAttempt { attempt, .. } => {
+            Command::StartAttempt { attempt, .. }
+            | Command::ReportMetrics { attempt, .. }
+            | Command::FinishAttempt { attempt, .. } => {
                 fence(&self.state, attempt, taken_for_granted)
             }
             _ => Ok(()),
         }
     }
 
-    fn command(&mut self, group: &mut CommitGroup, request_id: &str, command: &Command) -> Result<Result<Reply, EngineError>, StoreError> {
+    fn command(
+        &mut self,
+        group: &mut CommitGroup,
+        request_id: &str,
+        command: &Command,
+    ) -> Result<Result<Reply, EngineError>, StoreError> {
         if let Command::StartAttempt { agent, attempt, .. }
         | Command::ReportMetrics { agent, attempt, .. }
         | Command::FinishAttempt { agent, attempt, .. } = command
@@ -239,15 +293,24 @@ impl Writer {
         }
         let result = self.decide(group, command);
         // What is offered waits for an agent, and agents may wait for it.
-        if let (Command::OfferRuns { sweep, .. } | Command::PinCode { sweep, .. } | Command::RerunPoints { sweep, .. }, Ok(_)) =
-            (command, &result)
+        if let (
+            Command::OfferRuns { sweep, .. }
+            | Command::PinCode { sweep, .. }
+            | Command::RerunPoints { sweep, .. },
+            Ok(_),
+        ) = (command, &result)
         {
             group.dirty.insert(sweep.clone());
         }
         // An agent that is not known any more registers and repeats what it said: then it is to be heard.
-        let holds = !matches!(result, Err(Refusal::UnknownAgent(_) | Refusal::UnknownAttempt { .. }));
+        let holds = !matches!(
+            result,
+            Err(Refusal::UnknownAgent(_) | Refusal::UnknownAttempt { .. })
+        );
         if !request_id.is_empty() && holds {
-            group.replies.push(pack(request_id, digest_command(command), &result)?);
+            group
+                .replies
+                .push(pack(request_id, digest_command(command), &result)?);
         }
         Ok(result.map_err(EngineError::Refused))
     }
@@ -266,10 +329,17 @@ impl Writer {
         if self.mutation == Mutation::Idempotency {
             return Ok(None);
         }
-        if let Some(stored) = group.replies.iter().find(|stored| stored.request_id == request_id) {
+        if let Some(stored) = group
+            .replies
+            .iter()
+            .find(|stored| stored.request_id == request_id)
+        {
             return unpack(stored, &digest()).map(Some);
         }
-        self.store.reply(request_id)?.map(|stored| unpack(&stored, &digest())).transpose()
+        self.store
+            .reply(request_id)?
+            .map(|stored| unpack(&stored, &digest()))
+            .transpose()
     }
 
     /// Deletes a bounded part of what deleted sweeps and pruned runs have left in the database, and pauses for others.
@@ -286,13 +356,21 @@ impl Writer {
         };
         let took = self.clock.now().saturating_sub(began);
         self.signals.figures.holds.record(took, "purge");
-        self.purge = has_more.then(|| self.clock.now().saturating_add(PURGE_PAUSE_MIN.max(took * 2)));
+        self.purge = has_more.then(|| {
+            self.clock
+                .now()
+                .saturating_add(PURGE_PAUSE_MIN.max(took * 2))
+        });
         self.publish();
         Ok(())
     }
 
     /// Decides one command and lets its events happen in memory; the commit follows.
-    pub(super) fn decide(&mut self, group: &mut CommitGroup, command: &Command) -> Result<Reply, Refusal> {
+    pub(super) fn decide(
+        &mut self,
+        group: &mut CommitGroup,
+        command: &Command,
+    ) -> Result<Reply, Refusal> {
         let began = self.clock.now();
         let result = self.decide_and_evolve(group, command);
         let took = self.clock.now().saturating_sub(began);
@@ -302,7 +380,11 @@ impl Writer {
         result
     }
 
-    fn decide_and_evolve(&mut self, group: &mut CommitGroup, command: &Command) -> Result<Reply, Refusal> {
+    fn decide_and_evolve(
+        &mut self,
+        group: &mut CommitGroup,
+        command: &Command,
+    ) -> Result<Reply, Refusal> {
         let decision = decide(&self.state, command)?;
         let at = self.clock.wall();
         for event in decision.events {
@@ -314,13 +396,36 @@ impl Writer {
         Ok(decision.reply)
     }
 
-    fn append_log(&mut self, group: &mut CommitGroup, agent: &AgentId, incarnation: &str, chunk: LogChunk) -> Result<(), EngineError> {
-        fence(&self.state, &chunk.attempt, &AttemptFence { incarnation: incarnation.to_owned(), points: 0 })?;
-        let owner = self.attempt(&chunk.attempt).map(|known| known.agent.clone());
+    fn append_log(
+        &mut self,
+        group: &mut CommitGroup,
+        agent: &AgentId,
+        incarnation: &str,
+        chunk: LogChunk,
+    ) -> Result<(), EngineError> {
+        fence(
+            &self.state,
+            &chunk.attempt,
+            &AttemptFence {
+                incarnation: incarnation.to_owned(),
+                points: 0,
+            },
+        )?;
+        let owner = self
+            .attempt(&chunk.attempt)
+            .map(|known| known.agent.clone());
         if owner.as_ref() != Some(agent) {
             let AttemptRef { run, attempt, .. } = chunk.attempt;
-            let reason = format!("its output belongs to agent {}", owner.unwrap_or_else(|| AgentId(String::new())));
-            return Err(Refusal::StaleAttempt { run, attempt, reason }.into());
+            let reason = format!(
+                "its output belongs to agent {}",
+                owner.unwrap_or_else(|| AgentId(String::new()))
+            );
+            return Err(Refusal::StaleAttempt {
+                run,
+                attempt,
+                reason,
+            }
+            .into());
         }
         self.renew(agent, std::slice::from_ref(&chunk.attempt));
         group.logs.push(chunk);
@@ -328,12 +433,16 @@ impl Writer {
     }
 
     pub(super) fn attempt(&self, attempt: &AttemptRef) -> Option<Cow<'_, Attempt>> {
-        self.state.sweeps.get(&attempt.sweep).and_then(|sweep| sweep.attempt(attempt))
+        self.state
+            .sweeps
+            .get(&attempt.sweep)
+            .and_then(|sweep| sweep.attempt(attempt))
     }
 
     /// Returns whether nothing is recorded at present.
     pub(super) fn is_full(&self) -> bool {
-        self.full_until.is_some_and(|until| self.clock.now() < until)
+        self.full_until
+            .is_some_and(|until| self.clock.now() < until)
     }
 
     /// Records the group, then gives all its answers. Where the disk is full, nothing has happened: the state is reloaded from
@@ -342,20 +451,39 @@ impl Writer {
         self.images.note(group.events.len(), &group.touched);
         if !self.is_full() {
             // At the end no row is left behind.
-            let now = if group.stop { Mono::MAX } else { self.clock.now() };
+            let now = if group.stop {
+                Mono::MAX
+            } else {
+                self.clock.now()
+            };
             self.lag.settle(&mut group.touched, now);
         }
-        let mut batch =
-            Batch { events: group.events, metrics: group.metrics, logs: group.logs, replies: group.replies, ..Batch::default() };
+        let mut batch = Batch {
+            events: group.events,
+            metrics: group.metrics,
+            logs: group.logs,
+            replies: group.replies,
+            ..Batch::default()
+        };
         project(&mut batch, &group.touched, &self.state);
-        let is_empty =
-            batch.events.is_empty() && batch.logs.is_empty() && batch.replies.is_empty() && batch.runs.is_empty() && batch.stale.is_none();
+        let is_empty = batch.events.is_empty()
+            && batch.logs.is_empty()
+            && batch.replies.is_empty()
+            && batch.runs.is_empty()
+            && batch.stale.is_none();
         #[cfg(feature = "simulation")]
         if self.mutation == Mutation::CommitOrder {
-            group.answers.drain(..).for_each(|answer| answer.give(&Ok(())));
+            group
+                .answers
+                .drain(..)
+                .for_each(|answer| answer.give(&Ok(())));
         }
         let before = self.clock.now();
-        let outcome = if is_empty { Ok(()) } else { self.store.append(&batch) };
+        let outcome = if is_empty {
+            Ok(())
+        } else {
+            self.store.append(&batch)
+        };
         // A disk that stalls keeps the news of agents waiting: that is no silence of theirs.
         if self.clock.now().saturating_sub(before) > self.terms.lease / STALL_PART_OF_LEASE {
             self.renew_all();
@@ -381,9 +509,16 @@ impl Writer {
         for question in group.questions {
             self.answer(question);
         }
-        let needs_suggestions = group.touched.needs_suggestions.iter().chain(&group.touched.sweeps).any(|id| self.needs_suggestions(id));
+        let needs_suggestions = group
+            .touched
+            .needs_suggestions
+            .iter()
+            .chain(&group.touched.sweeps)
+            .any(|id| self.needs_suggestions(id));
         if needs_suggestions {
-            self.signals.needs_suggestions.send_modify(|count| *count += 1);
+            self.signals
+                .needs_suggestions
+                .send_modify(|count| *count += 1);
         }
         Ok(())
     }
@@ -394,13 +529,20 @@ impl Writer {
         (self.state, self.images) = load(self.store.as_mut(), every)?;
         let stale = self.store.stale_rows()?;
         self.rebuild_volatile(stale);
-        let pause = FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
+        let pause =
+            FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
         // Who waits for a run is told too, and asks again.
-        for call in std::mem::take(&mut self.waiting_calls).into_values().flatten() {
+        for call in std::mem::take(&mut self.waiting_calls)
+            .into_values()
+            .flatten()
+        {
             let _ = call.reply.send(Err(EngineError::Full));
         }
-        tracing::error!(pause_ms = pause.as_millis(), "no space is left for the database; nothing is recorded for a while");
+        tracing::error!(
+            pause_ms = pause.as_millis(),
+            "no space is left for the database; nothing is recorded for a while"
+        );
         Ok(())
     }
 
@@ -423,11 +565,26 @@ impl Writer {
     fn publish(&self) {
         // A patience that is over by now has been seen to.
         let now = self.clock.now();
-        let patience =
-            self.waiting_calls.values().flatten().filter(|call| call.fresh.0 > 0).map(|call| call.fresh.1).filter(|end| *end > now).min();
-        let waits = self.waiting_calls.values().flatten().map(|call| call.until).chain(patience).min();
+        let patience = self
+            .waiting_calls
+            .values()
+            .flatten()
+            .filter(|call| call.fresh.0 > 0)
+            .map(|call| call.fresh.1)
+            .filter(|end| *end > now)
+            .min();
+        let waits = self
+            .waiting_calls
+            .values()
+            .flatten()
+            .map(|call| call.until)
+            .chain(patience)
+            .min();
         // While the disk is full no lease ends and no row is written.
-        let due = [self.leases.next_end(), self.lag.next_end(), self.purge].into_iter().flatten().min();
+        let due = [self.leases.next_end(), self.lag.next_end(), self.purge]
+            .into_iter()
+            .flatten()
+            .min();
         let leases = due.map(|end| end.max(self.full_until.unwrap_or_default()));
         let next = [waits, leases].into_iter().flatten().min();
         let identity = &self.state.identity;
@@ -438,21 +595,35 @@ impl Writer {
             }
             changes
         });
-        self.signals.wake.send_if_modified(|wake| std::mem::replace(wake, next) != next);
-        #[cfg(test)]
         self.signals
-            .figures
-            .waiting_calls
-            .store(self.waiting_calls.values().map(Vec::len).sum::<usize>() as u64, std::sync::atomic::Ordering::Relaxed);
+            .wake
+            .send_if_modified(|wake| std::mem::replace(wake, next) != next);
+        #[cfg(test)]
+        self.signals.figures.waiting_calls.store(
+            self.waiting_calls.values().map(Vec::len).sum::<usize>() as u64,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     }
 
     fn needs_suggestions(&mut self, id: &SweepId) -> bool {
         let demand = self.demand(id);
-        self.state.sweeps.get(id).is_some_and(|sweep| self.ready.wanted(id, sweep, demand).is_some())
+        self.state
+            .sweeps
+            .get(id)
+            .is_some_and(|sweep| self.ready.wanted(id, sweep, demand).is_some())
     }
 
     pub(super) fn demand(&self, id: &SweepId) -> Demand {
-        let crew = self.state.sweeps.get(id).map(|sweep| sweep.crew).unwrap_or_default();
-        Demand { slots: crew.places, ahead: crew.ahead > 0, waiting: self.waiting_calls.get(id).map_or(0, Vec::len) }
+        let crew = self
+            .state
+            .sweeps
+            .get(id)
+            .map(|sweep| sweep.crew)
+            .unwrap_or_default();
+        Demand {
+            slots: crew.places,
+            ahead: crew.ahead > 0,
+            waiting: self.waiting_calls.get(id).map_or(0, Vec::len),
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::data_dir::DATABASE;
 use super::{ServeError, marker, presence};
-use crate::engine::{Engine, EngineJoin, EngineOptions, Terms, complain, draw_controller_id, metric_rows};
+use crate::engine::{
+    Engine, EngineJoin, EngineOptions, Terms, complain, draw_controller_id, metric_rows,
+};
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError, has_zeroed_pages, make_room};
 use crate::token::{self, Token, Tokens};
@@ -35,16 +37,33 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Opens the database of a data directory, reads its log and starts everything over it. Opens the tokens too, if `access` asks for them.
     /// After an error nothing runs and nothing is open.
-    pub(super) async fn start(data_dir: &Path, terms: Terms, access: AccessPolicy) -> Result<(Self, Option<Tokens>), ServeError> {
+    pub(super) async fn start(
+        data_dir: &Path,
+        terms: Terms,
+        access: AccessPolicy,
+    ) -> Result<(Self, Option<Tokens>), ServeError> {
         let data_dir = data_dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || open(&data_dir, terms, &access));
-        let broken = |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
-        let Opened { engine, join, query, tokens } = opened.await.unwrap_or_else(broken)?;
+        let broken =
+            |error| Err(StoreError::Failed(format!("reading the log broke off: {error}")).into());
+        let Opened {
+            engine,
+            join,
+            query,
+            tokens,
+        } = opened.await.unwrap_or_else(broken)?;
         // All of them end when the engine does.
         tokio::spawn(reaper::run(engine.clone()));
         tokio::spawn(presence::watch_database(engine.clone()));
         tokio::spawn(planner::run(engine.clone(), planner::threads()));
-        Ok((Self { engine, reader: Reader::new(Arc::new(query)), join }, tokens))
+        Ok((
+            Self {
+                engine,
+                reader: Reader::new(Arc::new(query)),
+                join,
+            },
+            tokens,
+        ))
     }
 
     /// Waits until the engine ends by itself.
@@ -87,8 +106,16 @@ fn open(data_dir: &Path, terms: Terms, access: &AccessPolicy) -> Result<Opened, 
     if let Err(error) = make_room(&database) {
         tracing::info!(%error, "there is no room for the write-ahead log yet: the first commits take longer");
     }
-    let options = EngineOptions { controller: Some(draw_controller_id()?), ..EngineOptions::new(terms) };
+    let options = EngineOptions {
+        controller: Some(draw_controller_id()?),
+        ..EngineOptions::new(terms)
+    };
     let (engine, join) = Engine::start(Box::new(store), options)?;
     marker::put(data_dir, &engine.identity().borrow().controller);
-    Ok(Opened { engine, join, query, tokens })
+    Ok(Opened {
+        engine,
+        join,
+        query,
+        tokens,
+    })
 }

@@ -37,7 +37,10 @@ pub(super) struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { authentication: Duration::from_secs(10), silence: Duration::from_secs(90) }
+        Self {
+            authentication: Duration::from_secs(10),
+            silence: Duration::from_secs(90),
+        }
     }
 }
 
@@ -56,11 +59,16 @@ pub fn raise_file_limit() {
 /// Returns how many connections there may be at once.
 pub(super) fn places() -> usize {
     let files = getrlimit(Resource::RLIMIT_NOFILE).map_or(CONNECTIONS_MAX, |(soft, _)| soft);
-    usize::try_from(files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS_MAX)).unwrap_or(usize::MAX)
+    usize::try_from(files.saturating_sub(OTHER_FILES).clamp(64, CONNECTIONS_MAX))
+        .unwrap_or(usize::MAX)
 }
 
 /// Returns the connections that come in. One for which there is no place is closed at once: who calls tries again.
-pub(super) fn incoming(listener: TcpListener, places: usize, patience: Patience) -> impl Stream<Item = io::Result<Connection>> {
+pub(super) fn incoming(
+    listener: TcpListener,
+    places: usize,
+    patience: Patience,
+) -> impl Stream<Item = io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     tokio::spawn(async move {
         let places = Places::new(places);
@@ -78,11 +86,19 @@ pub(super) fn incoming(listener: TcpListener, places: usize, patience: Patience)
                     continue;
                 }
             };
-            let Some(place) = places.admit(peer) else { continue };
+            let Some(place) = places.admit(peer) else {
+                continue;
+            };
             // Without it small answers wait for company; they are right all the same.
             let _ = stream.set_nodelay(true);
             let now = Instant::now();
-            let connection = Connection { stream, patience, heard: now, until: Box::pin(sleep(patience.authentication)), place };
+            let connection = Connection {
+                stream,
+                patience,
+                heard: now,
+                until: Box::pin(sleep(patience.authentication)),
+                place,
+            };
             if sender.send(Ok(connection)).await.is_err() {
                 return;
             }
@@ -118,7 +134,11 @@ pub(super) fn authenticate<T>(request: &axum::http::Request<T>) {
 
 /// Tells services from which address a request comes.
 pub(super) fn name_peer<T>(request: &mut axum::http::Request<T>) {
-    if let Some(peer) = request.extensions().get::<ConnectionInfo>().map(|connection| connection.peer.clone()) {
+    if let Some(peer) = request
+        .extensions()
+        .get::<ConnectionInfo>()
+        .map(|connection| connection.peer.clone())
+    {
         request.extensions_mut().insert(peer);
     }
 }
@@ -127,12 +147,19 @@ impl Connected for Connection {
     type ConnectInfo = ConnectionInfo;
 
     fn connect_info(&self) -> Self::ConnectInfo {
-        ConnectionInfo { peer: self.stream.connect_info(), place: Arc::clone(&self.place) }
+        ConnectionInfo {
+            peer: self.stream.connect_info(),
+            place: Arc::clone(&self.place),
+        }
     }
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if read.is_ready() {
             self.heard = Instant::now();
@@ -149,24 +176,37 @@ impl AsyncRead for Connection {
                 }
             }
             if !has_authenticated && self.place.is_removed(context.waker()) {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "another connection has the place")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    "another connection has the place",
+                )));
             }
             if self.until.as_mut().poll(context).is_pending() {
                 return read;
             }
             // Meanwhile it may have.
             if !has_authenticated && !self.place.has_authenticated() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller has not authenticated")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the caller has not authenticated",
+                )));
             }
             if has_authenticated {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the caller says nothing")));
+                return Poll::Ready(Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the caller says nothing",
+                )));
             }
         }
     }
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, buffer)
     }
 
@@ -178,7 +218,11 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
     }
 
@@ -213,17 +257,27 @@ mod tests {
     async fn who_says_nothing_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience { authentication: Duration::from_millis(200), silence: Duration::from_millis(400) };
+        let patience = Patience {
+            authentication: Duration::from_millis(200),
+            silence: Duration::from_millis(400),
+        };
         let mut incoming = std::pin::pin!(incoming(listener, 9, patience));
         let mut caller = TcpStream::connect(address).await.unwrap();
         let mut silent = incoming.next().await.unwrap().unwrap();
-        assert_eq!(silent.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            silent.read(&mut [0]).await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
         let mut other = TcpStream::connect(address).await.unwrap();
         let mut heard = incoming.next().await.unwrap().unwrap();
         other.write_all(b"x").await.unwrap();
         assert_eq!(heard.read(&mut [0]).await.unwrap(), 1);
         heard.place.authenticate();
-        assert_eq!(heard.read(&mut [0]).await.unwrap_err().to_string(), "the caller says nothing", "nor later");
+        assert_eq!(
+            heard.read(&mut [0]).await.unwrap_err().to_string(),
+            "the caller says nothing",
+            "nor later"
+        );
         caller.write_all(b"x").await.unwrap();
     }
 
@@ -231,7 +285,10 @@ mod tests {
     async fn who_talks_without_authenticating_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience { authentication: Duration::from_millis(200), ..Patience::default() };
+        let patience = Patience {
+            authentication: Duration::from_millis(200),
+            ..Patience::default()
+        };
         let mut incoming = std::pin::pin!(incoming(listener, 9, patience));
         let mut caller = TcpStream::connect(address).await.unwrap();
         let mut talking = incoming.next().await.unwrap().unwrap();

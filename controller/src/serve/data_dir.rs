@@ -53,13 +53,25 @@ impl DataDir {
     /// Makes the directory where there is none, and takes hold of it.
     pub(super) fn hold(path: &Path) -> Result<Self, ServeError> {
         // What sweeps say of code and data is for their owner alone.
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| file_error(path, source))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|source| file_error(path, source))?;
         // Kept absolute: the directory is shown to people, who stand elsewhere.
-        let path = path.canonicalize().map_err(|source| file_error(path, source))?;
+        let path = path
+            .canonicalize()
+            .map_err(|source| file_error(path, source))?;
         restrict(&path, true)?;
         let lock_path = path.join("lock");
-        let open =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW).open(&lock_path);
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(O_NOFOLLOW)
+            .open(&lock_path);
         let mut lock = open.map_err(|source| file_error(&lock_path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -68,7 +80,12 @@ impl DataDir {
                 // Whatever it says, the directory is held.
                 let _ = lock.read_to_string(&mut holder);
                 let holder = holder.trim();
-                let holder = if holder.is_empty() { "another process" } else { holder }.to_owned();
+                let holder = if holder.is_empty() {
+                    "another process"
+                } else {
+                    holder
+                }
+                .to_owned();
                 return Err(ServeError::Held { dir: path, holder });
             }
             Err(TryLockError::Error(source)) => return Err(file_error(&lock_path, source)),
@@ -95,14 +112,27 @@ impl DataDir {
     pub(super) fn announce(&mut self, address: SocketAddr, started_ms: i64) {
         let pid = std::process::id();
         self.sign(&format!("process {pid} ({address})"));
-        let card = Card { pid, address, version: env!("CARGO_PKG_VERSION").to_owned(), started_ms };
+        let card = Card {
+            pid,
+            address,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms,
+        };
         let new = self.path.join("controller.json.new");
         let written = serde_json::to_string_pretty(&card).map_err(std::io::Error::from);
         let write = |text: String| {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .custom_flags(O_NOFOLLOW)
+                .open(&new)?;
             writeln!(file, "{text}")
         };
-        let written = written.and_then(write).and_then(|()| fs::rename(&new, self.card()));
+        let written = written
+            .and_then(write)
+            .and_then(|()| fs::rename(&new, self.card()));
         if let Err(error) = written {
             tracing::warn!(%error, path = %self.card().display(), "cannot say who serves");
         }
@@ -113,7 +143,11 @@ impl DataDir {
     }
 
     fn sign(&mut self, text: &str) {
-        let written = self.lock.set_len(0).and_then(|()| self.lock.seek(SeekFrom::Start(0))).and_then(|_| writeln!(self.lock, "{text}"));
+        let written = self
+            .lock
+            .set_len(0)
+            .and_then(|()| self.lock.seek(SeekFrom::Start(0)))
+            .and_then(|_| writeln!(self.lock, "{text}"));
         if let Err(error) = written {
             tracing::warn!(%error, path = %self.path.display(), "cannot write who holds the data directory");
         }
@@ -133,14 +167,18 @@ fn restrict(path: &Path, is_told: bool) -> Result<(), ServeError> {
     let check = |path: &Path| {
         let found = fs::symlink_metadata(path).map_err(|source| file_error(path, source))?;
         if found.uid() != owner {
-            return Err(ServeError::Foreign { path: path.to_owned(), owner: found.uid() });
+            return Err(ServeError::Foreign {
+                path: path.to_owned(),
+                owner: found.uid(),
+            });
         }
         // The mode of a link counts nowhere.
         if found.is_symlink() || found.mode() & 0o077 == 0 {
             return Ok(());
         }
         let mode = if found.is_dir() { 0o700 } else { 0o600 };
-        fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|source| file_error(path, source))?;
+        fs::set_permissions(path, Permissions::from_mode(mode))
+            .map_err(|source| file_error(path, source))?;
         if is_told {
             let was = format!("{:o}", found.mode() & 0o7777);
             tracing::warn!(path = %path.display(), was, now = format!("{mode:o}"), "other users could reach the data; the mode is repaired");
@@ -152,7 +190,8 @@ fn restrict(path: &Path, is_told: bool) -> Result<(), ServeError> {
         let entry = entry.map_err(|source| file_error(path, source))?.path();
         match check(&entry) {
             // It was a file of a moment.
-            Err(ServeError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(ServeError::File { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound => {}
             checked => checked?,
         }
     }
@@ -182,11 +221,15 @@ fn network_file_system(_: &Path) -> Option<&'static str> {
 
 /// Returns whether a controller has a data directory.
 fn is_held(path: &Path) -> bool {
-    File::open(path.join("lock")).is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    File::open(path.join("lock"))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> ServeError {
-    ServeError::File { path: path.to_owned(), source }
+    ServeError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -204,7 +247,10 @@ mod tests {
         }
         let held = DataDir::hold(&path).unwrap();
         let mode = |name: &str| fs::metadata(path.join(name)).unwrap().mode() & 0o777;
-        assert_eq!((mode(""), mode("code.git"), mode("sweep.db"), mode("lock")), (0o700, 0o700, 0o600, 0o600));
+        assert_eq!(
+            (mode(""), mode("code.git"), mode("sweep.db"), mode("lock")),
+            (0o700, 0o700, 0o600, 0o600)
+        );
         drop(held);
     }
 
@@ -213,7 +259,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut held = DataDir::hold(dir.path()).unwrap();
         held.announce("127.0.0.1:7433".parse().unwrap(), 5);
-        assert_eq!(card(dir.path()).unwrap().address, "127.0.0.1:7433".parse().unwrap());
+        assert_eq!(
+            card(dir.path()).unwrap().address,
+            "127.0.0.1:7433".parse().unwrap()
+        );
         let left = fs::read(dir.path().join(CARD)).unwrap();
         drop(held);
         assert_eq!(card(dir.path()), None);

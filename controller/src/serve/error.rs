@@ -26,7 +26,9 @@ pub enum ServeError {
         source: std::io::Error,
     },
     /// Without a token everybody who reaches the port may do anything.
-    #[error("a controller without a token serves its own machine alone, and {0} is reachable from others")]
+    #[error(
+        "a controller without a token serves its own machine alone, and {0} is reachable from others"
+    )]
     OpenBeyondLoopback(SocketAddr),
     /// The data directory is another user's.
     #[error("{} belongs to another user (uid {owner})", path.display())]

@@ -27,7 +27,8 @@ use crate::token::TokenHashes;
 use crate::web;
 
 /// The form that browsers write; bits behind the last byte are ignored.
-const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, NO_PAD.with_decode_allow_trailing_bits(true));
 
 /// The prefix of the paths of all our services.
 pub(super) const SERVICES: &str = "/sweep.v1.";
@@ -48,7 +49,14 @@ pub(super) struct Keys {
 }
 
 /// Headers that proxies add.
-const FORWARDED: [&str; 6] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via"];
+const FORWARDED: [&str; 6] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+];
 
 type Request = axum::http::Request<Body>;
 
@@ -64,7 +72,8 @@ enum AccessRefusal {
 impl AccessGate {
     /// Lets a request in or says how it is refused.
     pub(super) fn pass(&self, request: &Request) -> Result<(), Box<Response<Body>>> {
-        self.judge(request).map_err(|refused| Box::new(refused.response(request)))
+        self.judge(request)
+            .map_err(|refused| Box::new(refused.response(request)))
     }
 
     fn judge(&self, request: &Request) -> Result<(), AccessRefusal> {
@@ -93,38 +102,57 @@ impl Keys {
     fn fit(&self, request: &Request) -> bool {
         match shown_token(request) {
             Some(token) => self.hashes.matches(&token),
-            None => may_log_in(request) && cookies(request, self.logins.cookie()).any(|session| self.logins.is_session(session)),
+            None => {
+                may_log_in(request)
+                    && cookies(request, self.logins.cookie())
+                        .any(|session| self.logins.is_session(session))
+            }
         }
     }
 }
 
 /// Returns the values of a cookie.
 fn cookies<'a>(request: &'a Request, name: &'a str) -> impl Iterator<Item = &'a str> {
-    let headers = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    headers.flat_map(|header| header.split(';')).filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
+    let headers = request
+        .headers()
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    headers
+        .flat_map(|header| header.split(';'))
+        .filter_map(move |pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Whether the caller logs in with a code, which the page checks.
 fn has_login_code(request: &Request) -> bool {
     let query = request.uri().query().unwrap_or_default();
-    request.uri().path() == login::PATH && request.method().is_safe() && query.split('&').any(|pair| pair.starts_with("code="))
+    request.uri().path() == login::PATH
+        && request.method().is_safe()
+        && query.split('&').any(|pair| pair.starts_with("code="))
 }
 
 /// Whether a proxy has passed the call on: then the caller may be anybody.
 fn is_forwarded(request: &Request) -> bool {
-    FORWARDED.iter().any(|name| request.headers().contains_key(*name))
+    FORWARDED
+        .iter()
+        .any(|name| request.headers().contains_key(*name))
 }
 
 /// Whether a person reads the answer in a browser.
 fn is_browser(request: &Request) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let accept = request
+        .headers()
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
     !is_service(request) && accept.contains("text/html")
 }
 
 /// Whether the caller reads a gRPC status rather than an HTTP one.
 fn speaks_grpc(request: &Request) -> bool {
     let content = request.headers().get(header::CONTENT_TYPE);
-    request.version() == Version::HTTP_2 && content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
+    request.version() == Version::HTTP_2
+        && content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
 fn is_service(request: &Request) -> bool {
@@ -143,19 +171,33 @@ enum RequestOrigin {
 }
 
 fn origin(request: &Request) -> RequestOrigin {
-    let text = |name| request.headers().get(name).map(|value: &HeaderValue| value.to_str().unwrap_or_default());
-    if text(header::HeaderName::from_static("sec-fetch-site")).is_some_and(|site| site != "same-origin") {
+    let text = |name| {
+        request
+            .headers()
+            .get(name)
+            .map(|value: &HeaderValue| value.to_str().unwrap_or_default())
+    };
+    if text(header::HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| site != "same-origin")
+    {
         return RequestOrigin::Foreign;
     }
-    let Some(origin) = text(header::ORIGIN) else { return RequestOrigin::Unsaid };
+    let Some(origin) = text(header::ORIGIN) else {
+        return RequestOrigin::Unsaid;
+    };
     let host = text(header::HOST).or(request.uri().authority().map(Authority::as_str));
     let named = origin.split_once("://").map(|(_, authority)| authority);
-    if named.is_some() && named == host { RequestOrigin::Own } else { RequestOrigin::Foreign }
+    if named.is_some() && named == host {
+        RequestOrigin::Own
+    } else {
+        RequestOrigin::Foreign
+    }
 }
 
 /// Whether a login that a browser sends on its own counts: it looks at a page, or acts from one of ours.
 fn may_log_in(request: &Request) -> bool {
-    let acts = request.uri().path().starts_with(json::PREFIX) && origin(request) == RequestOrigin::Own;
+    let acts =
+        request.uri().path().starts_with(json::PREFIX) && origin(request) == RequestOrigin::Own;
     !is_service(request) && (request.method().is_safe() || acts)
 }
 
@@ -171,7 +213,9 @@ fn shown_token(request: &Request) -> Option<String> {
         Some(credentials.to_owned())
     } else if scheme.eq_ignore_ascii_case("basic") && may_log_in(request) {
         let login = String::from_utf8(base64_decoded(credentials)?).ok()?;
-        login.split_once(':').map(|(_, password)| password.to_owned())
+        login
+            .split_once(':')
+            .map(|(_, password)| password.to_owned())
     } else {
         None
     }
@@ -185,7 +229,13 @@ fn base64_decoded(text: &str) -> Option<Vec<u8>> {
 /// Returns whether every name that the request gives the server is `localhost` or an address, and there is one.
 fn names_this_machine(request: &Request) -> bool {
     let from_uri = request.uri().authority().map(Authority::as_str);
-    let mut names = from_uri.into_iter().chain(request.headers().get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or("")));
+    let mut names = from_uri.into_iter().chain(
+        request
+            .headers()
+            .get_all(header::HOST)
+            .iter()
+            .map(|host| host.to_str().unwrap_or("")),
+    );
     names.next().is_some_and(is_this_machine) && names.all(is_this_machine)
 }
 
@@ -198,7 +248,10 @@ fn is_this_machine(authority: &str) -> bool {
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         return false;
     }
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
 }
 
@@ -216,26 +269,40 @@ impl AccessRefusal {
             }
             Self::ForeignHost => {
                 let message = "name the controller as localhost or by its address: other names may belong to another host";
-                (StatusCode::MISDIRECTED_REQUEST, Status::permission_denied(message))
+                (
+                    StatusCode::MISDIRECTED_REQUEST,
+                    Status::permission_denied(message),
+                )
             }
-            Self::ForeignOrigin => {
-                (StatusCode::FORBIDDEN, Status::permission_denied("a page of another origin may not change anything here"))
-            }
-            Self::OldHttp => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, Status::internal("the services speak HTTP/2 alone")),
+            Self::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                Status::permission_denied("a page of another origin may not change anything here"),
+            ),
+            Self::OldHttp => (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                Status::internal("the services speak HTTP/2 alone"),
+            ),
         };
         if speaks_grpc(request) {
             return status.into_http::<Body>();
         }
         // A browser asks for a password where `Basic` is offered: on the page for that alone.
-        let explains = *self == Self::NoToken && is_browser(request) && request.uri().path() != login::PATH;
-        let mut response = if explains { web::login_needed() } else { (http, format!("{}\n", status.message())).into_response() };
+        let explains =
+            *self == Self::NoToken && is_browser(request) && request.uri().path() != login::PATH;
+        let mut response = if explains {
+            web::login_needed()
+        } else {
+            (http, format!("{}\n", status.message())).into_response()
+        };
         if *self == Self::NoToken {
             let schemes = if explains {
                 "Bearer realm=\"sweep\""
             } else {
                 "Bearer realm=\"sweep\", Basic realm=\"sweep: any name, the token as password\""
             };
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(schemes));
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(schemes));
         }
         response.map(Body::new)
     }
@@ -246,7 +313,9 @@ mod tests {
     use super::*;
 
     fn request(path: &str, headers: &[(&str, &str)]) -> Request {
-        let mut request = axum::http::Request::builder().uri(path).version(Version::HTTP_2);
+        let mut request = axum::http::Request::builder()
+            .uri(path)
+            .version(Version::HTTP_2);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -255,30 +324,71 @@ mod tests {
 
     #[test]
     fn without_a_token_only_names_of_this_machine_are_let_in() {
-        for host in ["localhost", "LOCALHOST:7433", "127.0.0.1:7433", "[::1]:7433", "[::1]", "10.1.2.3"] {
-            assert_eq!(AccessGate::Open.judge(&request("/", &[("host", host)])), Ok(()), "{host}");
+        for host in [
+            "localhost",
+            "LOCALHOST:7433",
+            "127.0.0.1:7433",
+            "[::1]:7433",
+            "[::1]",
+            "10.1.2.3",
+        ] {
+            assert_eq!(
+                AccessGate::Open.judge(&request("/", &[("host", host)])),
+                Ok(()),
+                "{host}"
+            );
         }
-        for host in ["evil.example", "localhost.evil.example:7433", "127.0.0.1.evil.example", "", "localhost:port", "[evil]", "a@localhost"]
-        {
-            assert_eq!(AccessGate::Open.judge(&request("/", &[("host", host)])), Err(AccessRefusal::ForeignHost), "{host}");
+        for host in [
+            "evil.example",
+            "localhost.evil.example:7433",
+            "127.0.0.1.evil.example",
+            "",
+            "localhost:port",
+            "[evil]",
+            "a@localhost",
+        ] {
+            assert_eq!(
+                AccessGate::Open.judge(&request("/", &[("host", host)])),
+                Err(AccessRefusal::ForeignHost),
+                "{host}"
+            );
         }
-        assert_eq!(AccessGate::Open.judge(&request("/", &[])), Err(AccessRefusal::ForeignHost));
+        assert_eq!(
+            AccessGate::Open.judge(&request("/", &[])),
+            Err(AccessRefusal::ForeignHost)
+        );
         let both = request("http://localhost/", &[("host", "evil.example")]);
-        assert_eq!(AccessGate::Open.judge(&both), Err(AccessRefusal::ForeignHost));
+        assert_eq!(
+            AccessGate::Open.judge(&both),
+            Err(AccessRefusal::ForeignHost)
+        );
     }
 
     #[test]
     fn without_a_token_nothing_that_a_proxy_passed_on_is_let_in() {
         for header in FORWARDED {
-            let request = request("/json/SetSweepState", &[("host", "localhost"), (header, "10.0.0.1")]);
-            assert_eq!(AccessGate::Open.judge(&request), Err(AccessRefusal::Forwarded), "{header}");
+            let request = request(
+                "/json/SetSweepState",
+                &[("host", "localhost"), (header, "10.0.0.1")],
+            );
+            assert_eq!(
+                AccessGate::Open.judge(&request),
+                Err(AccessRefusal::Forwarded),
+                "{header}"
+            );
         }
     }
 
     fn keys() -> (AccessGate, Arc<Logins>) {
         let token = crate::token::Token::parse("a-token-of-a-directory").unwrap();
         let logins = Arc::new(Logins::new(&token));
-        (AccessGate::Token(Arc::new(Keys { hashes: TokenHashes::of(&[token]), logins: Arc::clone(&logins) })), logins)
+        (
+            AccessGate::Token(Arc::new(Keys {
+                hashes: TokenHashes::of(&[token]),
+                logins: Arc::clone(&logins),
+            })),
+            logins,
+        )
     }
 
     #[test]
@@ -287,37 +397,86 @@ mod tests {
         let session = logins.begin_session().unwrap();
         let cookie = format!("theme=dark; {}={session}", logins.cookie());
         let judged = |path: &str, method: &str, headers: &[(&str, &str)]| {
-            let mut request = request(path, &[&[("host", "box:7433"), ("cookie", cookie.as_str())], headers].concat());
+            let mut request = request(
+                path,
+                &[
+                    &[("host", "box:7433"), ("cookie", cookie.as_str())],
+                    headers,
+                ]
+                .concat(),
+            );
             *request.method_mut() = method.parse().unwrap();
             gate.judge(&request)
         };
         assert_eq!(judged("/", "GET", &[]), Ok(()));
-        assert_eq!(judged("/json/SetSweepState", "POST", &[("origin", "http://box:7433")]), Ok(()));
+        assert_eq!(
+            judged(
+                "/json/SetSweepState",
+                "POST",
+                &[("origin", "http://box:7433")]
+            ),
+            Ok(())
+        );
         for (path, headers) in [
             ("/json/SetSweepState", &[][..]),
             ("/json/SetSweepState", &[("origin", "http://evil.example")]),
-            ("/sweep.v1.SweepService/StopController", &[("origin", "http://box:7433")]),
+            (
+                "/sweep.v1.SweepService/StopController",
+                &[("origin", "http://box:7433")],
+            ),
         ] {
-            assert_eq!(judged(path, "POST", headers), Err(AccessRefusal::NoToken), "{path} {headers:?}");
+            assert_eq!(
+                judged(path, "POST", headers),
+                Err(AccessRefusal::NoToken),
+                "{path} {headers:?}"
+            );
         }
-        assert_eq!(judged("/sweep.v1.SweepService/GetStatus", "GET", &[]), Err(AccessRefusal::NoToken));
+        assert_eq!(
+            judged("/sweep.v1.SweepService/GetStatus", "GET", &[]),
+            Err(AccessRefusal::NoToken)
+        );
         let other = format!("{}={session}0", logins.cookie());
-        assert_eq!(gate.judge(&request("/", &[("cookie", &other)])), Err(AccessRefusal::NoToken));
+        assert_eq!(
+            gate.judge(&request("/", &[("cookie", &other)])),
+            Err(AccessRefusal::NoToken)
+        );
     }
 
     #[test]
     fn loopback_is_no_token() {
         let (gate, _) = keys();
-        assert_eq!(gate.judge(&request("/", &[("host", "localhost")])), Err(AccessRefusal::NoToken));
-        assert_eq!(gate.judge(&request("/", &[("authorization", "Bearer a-token-of-a-directory")])), Ok(()));
-        assert_eq!(gate.judge(&request("/login?code=1", &[])), Ok(()), "the page checks it");
-        assert_eq!(gate.judge(&request("/login", &[])), Err(AccessRefusal::NoToken));
-        assert_eq!(gate.judge(&request("/logins?code=1", &[])), Err(AccessRefusal::NoToken));
+        assert_eq!(
+            gate.judge(&request("/", &[("host", "localhost")])),
+            Err(AccessRefusal::NoToken)
+        );
+        assert_eq!(
+            gate.judge(&request(
+                "/",
+                &[("authorization", "Bearer a-token-of-a-directory")]
+            )),
+            Ok(())
+        );
+        assert_eq!(
+            gate.judge(&request("/login?code=1", &[])),
+            Ok(()),
+            "the page checks it"
+        );
+        assert_eq!(
+            gate.judge(&request("/login", &[])),
+            Err(AccessRefusal::NoToken)
+        );
+        assert_eq!(
+            gate.judge(&request("/logins?code=1", &[])),
+            Err(AccessRefusal::NoToken)
+        );
     }
 
     #[test]
     fn the_services_are_for_http2_alone() {
-        let mut call = request("/sweep.v1.SweepService/CreateSweep", &[("host", "localhost")]);
+        let mut call = request(
+            "/sweep.v1.SweepService/CreateSweep",
+            &[("host", "localhost")],
+        );
         assert_eq!(AccessGate::Open.judge(&call), Ok(()));
         *call.version_mut() = Version::HTTP_11;
         assert_eq!(AccessGate::Open.judge(&call), Err(AccessRefusal::OldHttp));
@@ -330,12 +489,27 @@ mod tests {
         assert_eq!(shown("/", &[("authorization", "Bearer swp_1")]), token);
         assert_eq!(shown("/", &[("authorization", "bearer  swp_1 ")]), token);
         // `anyone:swp_1`
-        assert_eq!(shown("/", &[("authorization", "Basic YW55b25lOnN3cF8x")]), token);
-        assert_eq!(shown("/sweep.v1.SweepService/GetStatus", &[("authorization", "Basic YW55b25lOnN3cF8x")]), None);
+        assert_eq!(
+            shown("/", &[("authorization", "Basic YW55b25lOnN3cF8x")]),
+            token
+        );
+        assert_eq!(
+            shown(
+                "/sweep.v1.SweepService/GetStatus",
+                &[("authorization", "Basic YW55b25lOnN3cF8x")]
+            ),
+            None
+        );
         for refused in ["Basic swp_1!", "Basic swp_1", "swp_1", "Bearer", ""] {
             assert_eq!(shown("/", &[("authorization", refused)]), None, "{refused}");
         }
-        assert_eq!(shown("/", &[("authorization", "Bearer a"), ("authorization", "Bearer b")]), None);
+        assert_eq!(
+            shown(
+                "/",
+                &[("authorization", "Bearer a"), ("authorization", "Bearer b")]
+            ),
+            None
+        );
     }
 
     #[test]
@@ -346,34 +520,75 @@ mod tests {
             AccessGate::Open.judge(&request)
         };
         let host = ("host", "localhost:7433");
-        for own in [&[host][..], &[host, ("origin", "http://localhost:7433")], &[host, ("sec-fetch-site", "same-origin")]] {
+        for own in [
+            &[host][..],
+            &[host, ("origin", "http://localhost:7433")],
+            &[host, ("sec-fetch-site", "same-origin")],
+        ] {
             assert_eq!(judged(own), Ok(()), "{own:?}");
         }
-        for foreign in ["http://evil.example", "http://localhost:7434", "null", "", "http://127.0.0.1:7433"] {
-            assert_eq!(judged(&[host, ("origin", foreign)]), Err(AccessRefusal::ForeignOrigin), "{foreign}");
+        for foreign in [
+            "http://evil.example",
+            "http://localhost:7434",
+            "null",
+            "",
+            "http://127.0.0.1:7433",
+        ] {
+            assert_eq!(
+                judged(&[host, ("origin", foreign)]),
+                Err(AccessRefusal::ForeignOrigin),
+                "{foreign}"
+            );
         }
-        assert_eq!(judged(&[host, ("sec-fetch-site", "cross-site")]), Err(AccessRefusal::ForeignOrigin));
+        assert_eq!(
+            judged(&[host, ("sec-fetch-site", "cross-site")]),
+            Err(AccessRefusal::ForeignOrigin)
+        );
     }
 
     #[test]
     fn a_login_acts_only_from_our_own_page() {
         let shown = |path: &str, origin: &[(&str, &str)]| {
-            let headers = [&[("host", "box:7433"), ("authorization", "Basic YW55b25lOnN3cF8x")], origin].concat();
+            let headers = [
+                &[
+                    ("host", "box:7433"),
+                    ("authorization", "Basic YW55b25lOnN3cF8x"),
+                ],
+                origin,
+            ]
+            .concat();
             let mut request = request(path, &headers);
             *request.method_mut() = axum::http::Method::POST;
             shown_token(&request)
         };
-        assert_eq!(shown("/json/SetSweepState", &[("origin", "http://box:7433")]), Some("swp_1".to_owned()));
-        assert_eq!(shown("/json/SetSweepState", &[("origin", "http://evil.example")]), None);
+        assert_eq!(
+            shown("/json/SetSweepState", &[("origin", "http://box:7433")]),
+            Some("swp_1".to_owned())
+        );
+        assert_eq!(
+            shown("/json/SetSweepState", &[("origin", "http://evil.example")]),
+            None
+        );
         assert_eq!(shown("/json/SetSweepState", &[]), None);
-        assert_eq!(shown("/sweep.v1.SweepService/GetStatus", &[("origin", "http://box:7433")]), None);
+        assert_eq!(
+            shown(
+                "/sweep.v1.SweepService/GetStatus",
+                &[("origin", "http://box:7433")]
+            ),
+            None
+        );
     }
 
     #[test]
     fn base64_is_read_with_and_without_padding() {
-        for (text, bytes) in
-            [("", b"".as_slice()), ("Zg==", b"f"), ("Zm8=", b"fo"), ("Zm9v", b"foo"), ("Zm9vYg", b"foob"), ("+/+/", &[0xfb, 0xff, 0xbf])]
-        {
+        for (text, bytes) in [
+            ("", b"".as_slice()),
+            ("Zg==", b"f"),
+            ("Zm8=", b"fo"),
+            ("Zm9v", b"foo"),
+            ("Zm9vYg", b"foob"),
+            ("+/+/", &[0xfb, 0xff, 0xbf]),
+        ] {
             assert_eq!(base64_decoded(text).as_deref(), Some(bytes), "{text}");
         }
         assert_eq!(base64_decoded("Zm 9v"), None);

@@ -22,8 +22,14 @@ pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeErr
     let database = existing(data_dir)?;
     let beside = code_beside(file);
     if let Some(path) = [file, &beside].into_iter().find(|path| path.exists()) {
-        let source = io::Error::new(io::ErrorKind::AlreadyExists, "it exists, and a backup replaces nothing; give another name");
-        return Err(ServeError::File { path: path.to_owned(), source });
+        let source = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "it exists, and a backup replaces nothing; give another name",
+        );
+        return Err(ServeError::File {
+            path: path.to_owned(),
+            source,
+        });
     }
     copy(&database, file).map_err(|error| about(file, error))?;
     restrict(file)?;
@@ -43,7 +49,10 @@ pub fn back_up(data_dir: &Path, file: &Path) -> Result<Option<PathBuf>, ServeErr
 /// Takes the rights of other users on a backup.
 fn restrict(file: &Path) -> Result<(), ServeError> {
     let restricted = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
-    restricted.map_err(|source| ServeError::File { path: file.to_owned(), source })
+    restricted.map_err(|source| ServeError::File {
+        path: file.to_owned(),
+        source,
+    })
 }
 
 /// Where the code of a backup is.
@@ -54,7 +63,10 @@ fn code_beside(file: &Path) -> PathBuf {
 }
 
 fn about_code(file: &Path, error: &CodeError) -> ServeError {
-    ServeError::File { path: file.to_owned(), source: io::Error::other(error.to_string()) }
+    ServeError::File {
+        path: file.to_owned(),
+        source: io::Error::other(error.to_string()),
+    }
 }
 
 /// Puts a copy into a data directory that has no database yet, and the code that lies beside it, if any does.
@@ -62,32 +74,41 @@ fn about_code(file: &Path, error: &CodeError) -> ServeError {
 /// # Errors
 /// The file is no database that this version can read, the directory has one or is in use, or it cannot be written.
 pub fn restore(file: &Path, data_dir: &Path) -> Result<(), ServeError> {
-    let trouble = |path: &Path, source| ServeError::File { path: path.to_owned(), source };
+    let trouble = |path: &Path, source| ServeError::File {
+        path: path.to_owned(),
+        source,
+    };
     File::open(file).map_err(|source| trouble(file, source))?;
     look(file).map_err(|error| about(file, error))?;
     let held = DataDir::hold(data_dir)?;
     let database = held.path().join(DATABASE);
     // One that is empty is none.
     if fs::metadata(&database).is_ok_and(|found| found.len() > 0) {
-        let source =
-            io::Error::new(io::ErrorKind::AlreadyExists, "there is a database already; restore into another --data-dir, or move it away");
+        let source = io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a database already; restore into another --data-dir, or move it away",
+        );
         return Err(trouble(&database, source));
     }
     let beside = code_beside(file);
     if beside.exists() {
-        let restored = CodeStore::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
+        let restored =
+            CodeStore::open(&held.path().join(CODE)).and_then(|store| store.restore(&beside));
         restored.map_err(|error| about_code(&beside, &error))?;
     }
     let new = database.with_extension("new");
     fs::copy(file, &new).map_err(|source| trouble(&new, source))?;
     // Agents that live may hold what the copy does not: they are asked to register again.
-    let restored = SqliteStore::open(&new).and_then(|mut store| record_restore(&mut store, draw_controller_id()?, wall_time()));
+    let restored = SqliteStore::open(&new)
+        .and_then(|mut store| record_restore(&mut store, draw_controller_id()?, wall_time()));
     restored.map_err(|error| {
         // Nothing of a backup that cannot be used is left in the directory.
         let _ = fs::remove_file(&new);
         about(file, error)
     })?;
-    File::open(&new).and_then(|copied| copied.sync_all()).map_err(|source| trouble(&new, source))?;
+    File::open(&new)
+        .and_then(|copied| copied.sync_all())
+        .map_err(|source| trouble(&new, source))?;
     marker::clear(held.path())?;
     fs::rename(&new, &database).map_err(|source| trouble(&database, source))
 }
@@ -107,9 +128,10 @@ pub fn rotate_token(data_dir: &Path) -> Result<String, ServeError> {
 /// Which file it is, where the store does not say.
 fn about(file: &Path, error: StoreError) -> ServeError {
     match error {
-        StoreError::Failed(reason) | StoreError::Damaged(reason) => {
-            ServeError::File { path: file.to_owned(), source: io::Error::other(reason) }
-        }
+        StoreError::Failed(reason) | StoreError::Damaged(reason) => ServeError::File {
+            path: file.to_owned(),
+            source: io::Error::other(reason),
+        },
         other => other.into(),
     }
 }

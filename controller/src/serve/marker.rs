@@ -19,13 +19,26 @@ pub(super) fn guard(data_dir: &Path) -> Result<(), ServeError> {
     let database = data_dir.join(DATABASE);
     let found = match fs::metadata(&database) {
         // A young database is all in its write-ahead log: without that it holds nothing.
-        Ok(found) if found.len() > 0 && !(data_dir.join(MARKER).exists() && holds_nothing(&database)) => return Ok(()),
+        Ok(found)
+            if found.len() > 0 && !(data_dir.join(MARKER).exists() && holds_nothing(&database)) =>
+        {
+            return Ok(());
+        }
         Ok(found) if found.len() > 0 => "holds nothing",
         Ok(_) => "is empty",
         Err(error) if error.kind() == io::ErrorKind::NotFound => "is missing",
-        Err(source) => return Err(ServeError::File { path: database, source }),
+        Err(source) => {
+            return Err(ServeError::File {
+                path: database,
+                source,
+            });
+        }
     };
-    let signs = [data_dir.join(MARKER), rescued_beside(&database), rescued_from(data_dir)];
+    let signs = [
+        data_dir.join(MARKER),
+        rescued_beside(&database),
+        rescued_from(data_dir),
+    ];
     let evidence = if let Some(sign) = signs.into_iter().find(|sign| sign.exists()) {
         sign
     } else {
@@ -36,7 +49,11 @@ pub(super) fn guard(data_dir: &Path) -> Result<(), ServeError> {
         }
         log
     };
-    Err(ServeError::DatabaseLost { database, found, evidence })
+    Err(ServeError::DatabaseLost {
+        database,
+        found,
+        evidence,
+    })
 }
 
 /// Refuses a database that is empty, and says so where one is missing that was there.
@@ -48,10 +65,14 @@ pub(super) fn require(data_dir: &Path) -> Result<(), ServeError> {
     let database = data_dir.join(DATABASE);
     match fs::metadata(&database) {
         Ok(found) if found.len() > 0 => Ok(()),
-        Ok(_) => {
-            Err(ServeError::File { path: database, source: io::Error::new(io::ErrorKind::InvalidData, "it is empty, and no database") })
-        }
-        Err(source) => Err(ServeError::File { path: database, source }),
+        Ok(_) => Err(ServeError::File {
+            path: database,
+            source: io::Error::new(io::ErrorKind::InvalidData, "it is empty, and no database"),
+        }),
+        Err(source) => Err(ServeError::File {
+            path: database,
+            source,
+        }),
     }
 }
 
@@ -76,12 +97,17 @@ pub(super) fn put(data_dir: &Path, controller: &str) {
 /// # Errors
 /// A file cannot be moved or removed.
 pub(super) fn clear(data_dir: &Path) -> Result<(), ServeError> {
-    let trouble = |path: &Path, source| ServeError::File { path: path.to_owned(), source };
+    let trouble = |path: &Path, source| ServeError::File {
+        path: path.to_owned(),
+        source,
+    };
     for suffix in ["-wal", "-journal"] {
         let path = data_dir.join(format!("{DATABASE}{suffix}"));
         let aside = data_dir.join(format!("{DATABASE}{suffix}.old"));
         match fs::rename(&path, aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(trouble(&path, error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(trouble(&path, error));
+            }
             _ => {}
         }
     }

@@ -87,16 +87,24 @@ pub struct Controller {
 /// # Errors
 /// See [`ServeError`].
 pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
-    if matches!(options.access, AccessPolicy::Open) && !options.listen.ip().to_canonical().is_loopback() {
+    if matches!(options.access, AccessPolicy::Open)
+        && !options.listen.ip().to_canonical().is_loopback()
+    {
         return Err(ServeError::OpenBeyondLoopback(options.listen));
     }
     let (mut data_dir, was_killed) = takeover::hold(&options.data_dir).await?;
     let lock = LockFile::of(data_dir.path())?;
-    let listen_error = |source| ServeError::Listen { address: options.listen, source };
+    let listen_error = |source| ServeError::Listen {
+        address: options.listen,
+        source,
+    };
     // Before the engine starts, which would have to be stopped. Who calls in the meantime waits in the queue of the port.
-    let listener = takeover::listen(options.listen, was_killed).await.map_err(listen_error)?;
+    let listener = takeover::listen(options.listen, was_killed)
+        .await
+        .map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    let (assembly, tokens) = Assembly::start(data_dir.path(), options.terms, options.access).await?;
+    let (assembly, tokens) =
+        Assembly::start(data_dir.path(), options.terms, options.access).await?;
     data_dir.restrict()?;
     let started_ms = wall_time().0;
     data_dir.announce(address, started_ms);
@@ -106,10 +114,21 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         None => (AccessGate::Open, None, None),
         Some(Tokens { hashes, local }) => {
             let logins = Arc::new(Logins::new(&local));
-            (AccessGate::Token(Arc::new(Keys { hashes, logins: Arc::clone(&logins) })), Some(local), Some(logins))
+            (
+                AccessGate::Token(Arc::new(Keys {
+                    hashes,
+                    logins: Arc::clone(&logins),
+                })),
+                Some(local),
+                Some(logins),
+            )
         }
     };
-    let about = About { data_dir: data_dir.path().to_owned(), started_ms, lease: options.terms.lease };
+    let about = About {
+        data_dir: data_dir.path().to_owned(),
+        started_ms,
+        lease: options.terms.lease,
+    };
     let services = Services {
         engine: assembly.engine.clone(),
         reader: assembly.reader.clone(),
@@ -121,11 +140,31 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         logins,
     };
     let traffic = Arc::new(Traffic::default());
-    let front = Front { gate, identity: assembly.engine.identity(), traffic: Arc::clone(&traffic) };
-    let server = tokio::spawn(serve(listener, front, routes(services, traffic), stopping.subscribe()));
+    let front = Front {
+        gate,
+        identity: assembly.engine.identity(),
+        traffic: Arc::clone(&traffic),
+    };
+    let server = tokio::spawn(serve(
+        listener,
+        front,
+        routes(services, traffic),
+        stopping.subscribe(),
+    ));
     tracing::info!(%address, data_dir = %data_dir.path().display(), "controller started");
-    let task = tokio::spawn(supervise(assembly, server, (data_dir, lock), stopping.clone(), options.grace));
-    Ok(Controller { address, token, stopping, task: Some(task) })
+    let task = tokio::spawn(supervise(
+        assembly,
+        server,
+        (data_dir, lock),
+        stopping.clone(),
+        options.grace,
+    ));
+    Ok(Controller {
+        address,
+        token,
+        stopping,
+        task: Some(task),
+    })
 }
 
 /// Joins services and page into the routes of the one port.
@@ -159,7 +198,11 @@ async fn serve(
         // A sender that is gone means the same.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
-    let incoming = connections::incoming(listener, connections::places(), connections::Patience::default());
+    let incoming = connections::incoming(
+        listener,
+        connections::places(),
+        connections::Patience::default(),
+    );
     Server::builder()
         // For the page; the gate keeps it away from the services.
         .accept_http1(true)
@@ -204,12 +247,18 @@ async fn supervise(
     };
     // Who removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
     let failed = match lost {
-        Some(_) => tokio::time::timeout(SAVING_TIME, assembly.ended()).await.ok(),
+        Some(_) => tokio::time::timeout(SAVING_TIME, assembly.ended())
+            .await
+            .ok(),
         None => failed,
     };
     stopping.send_replace(true);
     // Without an engine no call is answered any more.
-    let grace = if failed.is_some() { grace.min(GRACE_AFTER_FAILURE) } else { grace };
+    let grace = if failed.is_some() {
+        grace.min(GRACE_AFTER_FAILURE)
+    } else {
+        grace
+    };
     if !server.is_finished() && tokio::time::timeout(grace, &mut server).await.is_err() {
         tracing::warn!("calls were still running when the grace period ended");
         server.abort();
@@ -218,7 +267,9 @@ async fn supervise(
         Some(ended) => ended,
         None => assembly.stop().await,
     };
-    let result = ended.map_err(ServeError::from).and(lost.map_or(Ok(()), Err));
+    let result = ended
+        .map_err(ServeError::from)
+        .and(lost.map_or(Ok(()), Err));
     if let Err(error) = &result {
         tracing::error!(%error, "the controller ended");
     }
@@ -243,7 +294,9 @@ impl Controller {
     /// # Errors
     /// Why it ended, when that was no stop: the database failed.
     pub async fn ended(&mut self) -> Result<(), ServeError> {
-        let Some(task) = &mut self.task else { return Ok(()) };
+        let Some(task) = &mut self.task else {
+            return Ok(());
+        };
         let ended = task.await;
         self.task = None;
         match ended {

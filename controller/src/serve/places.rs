@@ -39,7 +39,9 @@ struct PeerAddress(IpAddr);
 impl From<IpAddr> for PeerAddress {
     fn from(address: IpAddr) -> Self {
         Self(match address.to_canonical() {
-            IpAddr::V6(address) if !address.is_loopback() => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+            IpAddr::V6(address) if !address.is_loopback() => {
+                IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into())
+            }
             address => address,
         })
     }
@@ -80,7 +82,10 @@ struct TakenPlaces {
 impl Places {
     /// Makes a number of free places.
     pub(super) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { count, taken: Mutex::default() })
+        Arc::new(Self {
+            count,
+            taken: Mutex::default(),
+        })
     }
 
     /// Gives a place to a connection that has not authenticated; `None`: there is none for this peer.
@@ -89,16 +94,25 @@ impl Places {
         let mut taken = self.lock();
         let origin = if peer.0.is_loopback() {
             ConnectionOrigin::Local
-        } else if taken.known.get(&peer).is_some_and(|seen| seen.elapsed() < KNOWN_FOR) {
+        } else if taken
+            .known
+            .get(&peer)
+            .is_some_and(|seen| seen.elapsed() < KNOWN_FOR)
+        {
             ConnectionOrigin::Known
         } else {
             ConnectionOrigin::Unknown
         };
-        let of_peer = taken.waiting_by_peer.get(&peer).copied().unwrap_or_default();
+        let of_peer = taken
+            .waiting_by_peer
+            .get(&peer)
+            .copied()
+            .unwrap_or_default();
         let (most, most_of_peer) = self.bounds(origin);
         let has_room = |taken: &TakenPlaces| {
             taken.all < self.count
-                && (origin == ConnectionOrigin::Local || taken.remote < self.count - self.part(RESERVED_PART))
+                && (origin == ConnectionOrigin::Local
+                    || taken.remote < self.count - self.part(RESERVED_PART))
                 && taken.waiting[origin as usize] < most
                 && of_peer < most_of_peer
         };
@@ -142,8 +156,14 @@ impl Places {
     fn bounds(&self, origin: ConnectionOrigin) -> (usize, usize) {
         match origin {
             ConnectionOrigin::Local => (self.part(LOCAL_PART), usize::MAX),
-            ConnectionOrigin::Known => (self.part(KNOWN_PART), self.part(KNOWN_PEER_PART).max(PEER_MIN)),
-            ConnectionOrigin::Unknown => (self.part(UNKNOWN_PART), self.part(UNKNOWN_PEER_PART).max(PEER_MIN)),
+            ConnectionOrigin::Known => (
+                self.part(KNOWN_PART),
+                self.part(KNOWN_PEER_PART).max(PEER_MIN),
+            ),
+            ConnectionOrigin::Unknown => (
+                self.part(UNKNOWN_PART),
+                self.part(UNKNOWN_PEER_PART).max(PEER_MIN),
+            ),
         }
     }
 
@@ -160,7 +180,9 @@ impl TakenPlaces {
     /// Takes its place from the connection of this machine that has waited for the longest time.
     fn remove_oldest(&mut self, looked_at: &mut Vec<Arc<ConnectionPlace>>) {
         while let Some(place) = self.local.pop_front() {
-            let Some(place) = place.upgrade() else { continue };
+            let Some(place) = place.upgrade() else {
+                continue;
+            };
             looked_at.push(Arc::clone(&place));
             if !place.has_authenticated() {
                 let mut removal = place.removal();
@@ -188,7 +210,11 @@ impl TakenPlaces {
     fn remember(&mut self, peer: PeerAddress) {
         if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&peer) {
             self.known.retain(|_, seen| seen.elapsed() < KNOWN_FOR);
-            let oldest = self.known.iter().min_by_key(|(_, seen)| **seen).map(|(peer, _)| *peer);
+            let oldest = self
+                .known
+                .iter()
+                .min_by_key(|(_, seen)| **seen)
+                .map(|(peer, _)| *peer);
             if self.known.len() >= KNOWN_MAX {
                 oldest.into_iter().for_each(|oldest| {
                     self.known.remove(&oldest);
@@ -201,7 +227,10 @@ impl TakenPlaces {
     /// Says that connections are refused, but not for each one: who opens too many could fill the disk.
     fn refuse(&mut self, address: IpAddr) {
         self.refused += 1;
-        if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+        if self
+            .logged
+            .is_none_or(|logged| logged.elapsed() >= LOG_EVERY)
+        {
             self.logged = Some(Instant::now());
             tracing::warn!(peer = %address, refused = self.refused, "connections too many are closed; this peer has the most recent one");
             self.refused = 0;
@@ -285,7 +314,9 @@ mod tests {
 
     /// Opens connections from an address until one is refused.
     fn fill(places: &Arc<Places>, from: &str) -> Vec<Arc<ConnectionPlace>> {
-        std::iter::from_fn(|| places.admit(address(from))).take(100_000).collect()
+        std::iter::from_fn(|| places.admit(address(from)))
+            .take(100_000)
+            .collect()
     }
 
     #[test]
@@ -299,9 +330,15 @@ mod tests {
         let network = fill(&places, "2001:db8::1");
         assert_eq!(network.len(), 128);
         assert!(places.admit(address("2001:db8::ffff:2")).is_none());
-        assert!(places.admit(address("::ffff:10.0.0.1")).is_none(), "the same peer");
+        assert!(
+            places.admit(address("::ffff:10.0.0.1")).is_none(),
+            "the same peer"
+        );
         drop(idle);
-        assert!(places.admit(address("10.0.0.1")).is_some(), "places are free again");
+        assert!(
+            places.admit(address("10.0.0.1")).is_some(),
+            "places are free again"
+        );
     }
 
     #[test]
@@ -311,10 +348,15 @@ mod tests {
         agent.authenticate();
         agent.authenticate();
         drop(agent);
-        let idle: Vec<_> = (0..20).flat_map(|peer| fill(&places, &format!("10.0.1.{peer}"))).collect();
+        let idle: Vec<_> = (0..20)
+            .flat_map(|peer| fill(&places, &format!("10.0.1.{peer}")))
+            .collect();
         assert_eq!(idle.len(), 1024);
         assert!(places.admit(address("10.0.2.1")).is_none());
-        assert!(places.admit(address("10.9.9.9")).is_some(), "it has authenticated before");
+        assert!(
+            places.admit(address("10.9.9.9")).is_some(),
+            "it has authenticated before"
+        );
         assert!(places.admit(address("::1")).is_some());
     }
 
@@ -323,11 +365,20 @@ mod tests {
         let places = Places::new(64);
         let known = places.admit(address("127.0.0.1")).unwrap();
         known.authenticate();
-        let idle: Vec<_> = (0..32).map(|_| places.admit(address("127.0.0.1")).unwrap()).collect();
+        let idle: Vec<_> = (0..32)
+            .map(|_| places.admit(address("127.0.0.1")).unwrap())
+            .collect();
         let removed = |place: &Arc<ConnectionPlace>| place.is_removed(Waker::noop());
         assert!(!idle.iter().any(removed));
-        let next: Vec<_> = (0..40).map(|_| places.admit(address("::1")).unwrap()).collect();
-        assert!(idle.iter().all(removed) && next[..8].iter().all(removed) && !next[8..].iter().any(removed) && !removed(&known));
+        let next: Vec<_> = (0..40)
+            .map(|_| places.admit(address("::1")).unwrap())
+            .collect();
+        assert!(
+            idle.iter().all(removed)
+                && next[..8].iter().all(removed)
+                && !next[8..].iter().any(removed)
+                && !removed(&known)
+        );
         next[0].authenticate();
         assert!(!next[0].has_authenticated(), "it is too late");
         next[9].authenticate();

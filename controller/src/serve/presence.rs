@@ -46,13 +46,18 @@ impl LockFile {
             tokio::time::sleep(LOOK).await;
             let reason = match identify(&self.path) {
                 Ok(id) if id == self.id => continue,
-                Ok(_) => "was replaced while the controller was using the data directory".to_owned(),
+                Ok(_) => {
+                    "was replaced while the controller was using the data directory".to_owned()
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     "was removed while the controller was using the data directory".to_owned()
                 }
                 Err(error) => format!("cannot be looked at any more ({error})"),
             };
-            return ServeError::File { path: self.path.clone(), source: io::Error::other(reason) };
+            return ServeError::File {
+                path: self.path.clone(),
+                source: io::Error::other(reason),
+            };
         }
     }
 }

@@ -30,7 +30,11 @@ pub(super) async fn hold(path: &Path) -> Result<(DataDir, bool), ServeError> {
                 let was_killed = held.path().join("controller.json").exists();
                 return Ok((held, was_killed));
             }
-            Err(ServeError::Held { holder, .. }) if is_ending(&holder) && began.elapsed() < PATIENCE => sleep(RETRY).await,
+            Err(ServeError::Held { holder, .. })
+                if is_ending(&holder) && began.elapsed() < PATIENCE =>
+            {
+                sleep(RETRY).await;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -44,7 +48,13 @@ pub(super) async fn listen(address: SocketAddr, waits: bool) -> io::Result<TcpLi
     let began = Instant::now();
     loop {
         match TcpListener::bind(address).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waits && began.elapsed() < PATIENCE => sleep(RETRY).await,
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && waits
+                    && began.elapsed() < PATIENCE =>
+            {
+                sleep(RETRY).await;
+            }
             outcome => return outcome,
         }
     }
@@ -52,13 +62,24 @@ pub(super) async fn listen(address: SocketAddr, waits: bool) -> io::Result<TcpLi
 
 /// Whether the process that the lock file names (`process 4711 (127.0.0.1:7433)`) has ended or was killed.
 fn is_ending(holder: &str) -> bool {
-    let pid = holder.strip_prefix("process ").and_then(|rest| rest.split(' ').next()?.parse::<i32>().ok());
-    let Some(pid) = pid.filter(|pid| *pid > 0) else { return false };
+    let pid = holder
+        .strip_prefix("process ")
+        .and_then(|rest| rest.split(' ').next()?.parse::<i32>().ok());
+    let Some(pid) = pid.filter(|pid| *pid > 0) else {
+        return false;
+    };
     if kill(Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH) {
         return true;
     }
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return false };
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+        return false;
+    };
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
     let is_dead = field("State:").is_some_and(|state| state.starts_with(['Z', 'X']));
     let is_killed = |name: &str| {
         let pending = field(name).and_then(|mask| u64::from_str_radix(mask, 16).ok());
@@ -73,7 +94,10 @@ mod tests {
 
     #[test]
     fn a_holder_that_lives_is_not_waited_for() {
-        assert!(!is_ending(&format!("process {} (127.0.0.1:7433)", std::process::id())));
+        assert!(!is_ending(&format!(
+            "process {} (127.0.0.1:7433)",
+            std::process::id()
+        )));
         assert!(!is_ending("another process"));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let ended = format!("process {}", child.id());

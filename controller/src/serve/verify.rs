@@ -11,7 +11,9 @@ use sweep_lifecycle::state::{AttemptRef, Environment, State};
 use super::ServeError;
 use super::keeping::existing;
 use crate::engine::{from_image, metric_rows, rows};
-use crate::store::{AgentRow, Batch, PointsDigest, RunRow, SqliteSnapshot, StoreError, SweepRow, without_lag};
+use crate::store::{
+    AgentRow, Batch, PointsDigest, RunRow, SqliteSnapshot, StoreError, SweepRow, without_lag,
+};
 
 /// Differences that are named; of more, the number.
 const DIFFERENCES_MAX: usize = 100;
@@ -76,30 +78,60 @@ pub fn verify(data_dir: &Path) -> Result<Verified, ServeError> {
     check_rows(&mut found, &snapshot, &state, expected, &is_stale);
     check_points(&mut found, &state, reported, &snapshot);
     let differing = readable(&mut found.problems, snapshot.differing_counts());
-    found.problems.extend(differing.iter().map(|sweep| format!("sweep {sweep}: its counts of runs are not those of its rows")));
+    found.problems.extend(
+        differing
+            .iter()
+            .map(|sweep| format!("sweep {sweep}: its counts of runs are not those of its rows")),
+    );
     found.can_rebuild = found.problems.len() > before_rows;
     let mut named = BTreeSet::new();
-    found.problems.retain(|problem| named.insert(problem.clone()));
+    found
+        .problems
+        .retain(|problem| named.insert(problem.clone()));
     let count = found.problems.len();
     if count > DIFFERENCES_MAX {
         found.problems.truncate(DIFFERENCES_MAX);
-        found.problems.push(format!("and {} more", count - DIFFERENCES_MAX));
+        found
+            .problems
+            .push(format!("and {} more", count - DIFFERENCES_MAX));
     }
     Ok(found)
 }
 
 /// Compares the bodies of all rows.
-fn check_rows(found: &mut Verified, snapshot: &SqliteSnapshot, state: &State, expected: Batch, is_stale: &dyn Fn(&RunRow) -> bool) {
+fn check_rows(
+    found: &mut Verified,
+    snapshot: &SqliteSnapshot,
+    state: &State,
+    expected: Batch,
+    is_stale: &dyn Fn(&RunRow) -> bool,
+) {
     let sweeps = |rows: Vec<SweepRow>| -> BTreeMap<String, SweepRow> {
         // When something last happened to it is written with the next change that people see.
-        rows.into_iter().map(|row| (format!("sweep {}", row.id), SweepRow { updated_ms: 0, ..row })).collect()
+        rows.into_iter()
+            .map(|row| {
+                (
+                    format!("sweep {}", row.id),
+                    SweepRow {
+                        updated_ms: 0,
+                        ..row
+                    },
+                )
+            })
+            .collect()
     };
     found.sweeps = expected.sweeps.len();
     let stored = readable(&mut found.problems, snapshot.sweeps());
-    compare(&mut found.problems, &sweeps(expected.sweeps), &sweeps(stored));
+    compare(
+        &mut found.problems,
+        &sweeps(expected.sweeps),
+        &sweeps(stored),
+    );
     let runs = |rows: Vec<RunRow>| -> BTreeMap<String, RunRow> {
         let settled = rows.into_iter().filter(|row| !is_stale(row));
-        settled.map(|row| (format!("run {}/{}", row.sweep, row.run), without_lag(row))).collect()
+        settled
+            .map(|row| (format!("run {}/{}", row.sweep, row.run), without_lag(row)))
+            .collect()
     };
     let mut by_sweep: BTreeMap<String, Vec<RunRow>> = BTreeMap::new();
     for row in expected.runs {
@@ -107,18 +139,35 @@ fn check_rows(found: &mut Verified, snapshot: &SqliteSnapshot, state: &State, ex
     }
     for (id, sweep) in &state.sweeps {
         let stored = readable(&mut found.problems, snapshot.runs(id));
-        compare(&mut found.problems, &runs(by_sweep.remove(&id.0).unwrap_or_default()), &runs(stored));
+        compare(
+            &mut found.problems,
+            &runs(by_sweep.remove(&id.0).unwrap_or_default()),
+            &runs(stored),
+        );
         let environments = |rows: Vec<Environment>| -> BTreeMap<String, Environment> {
-            rows.into_iter().map(|row| (format!("environment {id}/{}", row.digest), row)).collect()
+            rows.into_iter()
+                .map(|row| (format!("environment {id}/{}", row.digest), row))
+                .collect()
         };
         let stored = readable(&mut found.problems, snapshot.environments(id));
-        compare(&mut found.problems, &environments(sweep.environments.clone()), &environments(stored));
+        compare(
+            &mut found.problems,
+            &environments(sweep.environments.clone()),
+            &environments(stored),
+        );
     }
-    let agents =
-        |rows: Vec<AgentRow>| -> BTreeMap<String, AgentRow> { rows.into_iter().map(|row| (format!("agent {}", row.id), row)).collect() };
+    let agents = |rows: Vec<AgentRow>| -> BTreeMap<String, AgentRow> {
+        rows.into_iter()
+            .map(|row| (format!("agent {}", row.id), row))
+            .collect()
+    };
     found.agents = expected.agents.len();
     let stored = readable(&mut found.problems, snapshot.agents());
-    compare(&mut found.problems, &agents(expected.agents), &agents(stored));
+    compare(
+        &mut found.problems,
+        &agents(expected.agents),
+        &agents(stored),
+    );
 }
 
 /// Compares the columns beside the bodies: queries choose and order rows by them.
@@ -132,14 +181,24 @@ fn check_columns(problems: &mut Vec<String>, snapshot: &SqliteSnapshot, expected
     let differing = readable(problems, snapshot.differing_columns(&others));
     problems.extend(differing);
     for runs in expected.runs.chunks(ROWS_AT_ONCE) {
-        let differing = readable(problems, snapshot.differing_columns(&Batch { runs: runs.to_vec(), ..Batch::default() }));
+        let differing = readable(
+            problems,
+            snapshot.differing_columns(&Batch {
+                runs: runs.to_vec(),
+                ..Batch::default()
+            }),
+        );
         problems.extend(differing);
     }
 }
 
 /// Returns what is wrong with the image of the state, if anything: with what came after it, it has to give the very same.
 fn check_image(snapshot: &SqliteSnapshot, state: &State) -> Option<String> {
-    let trouble = |reason: &str| Some(format!("the image of the state, from which the controller starts: {reason}"));
+    let trouble = |reason: &str| {
+        Some(format!(
+            "the image of the state, from which the controller starts: {reason}"
+        ))
+    };
     let head = match snapshot.image_head() {
         Ok(Some(head)) => head,
         Ok(None) => return None,
@@ -162,18 +221,29 @@ fn check_image(snapshot: &SqliteSnapshot, state: &State) -> Option<String> {
 }
 
 /// Compares the points of each attempt with those that were `reported`.
-fn check_points(found: &mut Verified, state: &State, mut reported: Points, snapshot: &SqliteSnapshot) {
+fn check_points(
+    found: &mut Verified,
+    state: &State,
+    mut reported: Points,
+    snapshot: &SqliteSnapshot,
+) {
     let mut stored = match snapshot.points() {
         Ok(stored) => stored,
         Err(error) => {
-            found.problems.push(format!("the metric points cannot be read: {error}"));
+            found
+                .problems
+                .push(format!("the metric points cannot be read: {error}"));
             return;
         }
     };
     for (id, sweep) in &state.sweeps {
         for (number, run) in sweep.runs.iter() {
             for (attempt, index) in run.attempts.iter().zip(1..) {
-                let name = AttemptRef { sweep: id.clone(), run: number, attempt: index };
+                let name = AttemptRef {
+                    sweep: id.clone(),
+                    run: number,
+                    attempt: index,
+                };
                 let has = stored.remove(&name).unwrap_or_default();
                 found.points += has.count;
                 let should = reported.remove(&name).unwrap_or_default();
@@ -184,17 +254,32 @@ fn check_points(found: &mut Verified, state: &State, mut reported: Points, snaps
                 let what = if has.count == should.count {
                     "its metric points are not those that were reported".to_owned()
                 } else {
-                    format!("{} metric points were reported, {} are there", should.count, has.count)
+                    format!(
+                        "{} metric points were reported, {} are there",
+                        should.count, has.count
+                    )
                 };
-                found.problems.push(format!("run {id}/{number} attempt {index}: {what}"));
+                found
+                    .problems
+                    .push(format!("run {id}/{number} attempt {index}: {what}"));
             }
         }
     }
-    let purged = readable(&mut found.problems, snapshot.purged_sweeps().map(|sweeps| sweeps.into_iter().collect()));
+    let purged = readable(
+        &mut found.problems,
+        snapshot
+            .purged_sweeps()
+            .map(|sweeps| sweeps.into_iter().collect()),
+    );
     let strays = stored
         .keys()
         .filter(|name| !purged.contains(&name.sweep))
-        .map(|name| format!("run {}/{} attempt {}: metric points of an attempt that there never was", name.sweep, name.run, name.attempt));
+        .map(|name| {
+            format!(
+                "run {}/{} attempt {}: metric points of an attempt that there never was",
+                name.sweep, name.run, name.attempt
+            )
+        });
     found.problems.extend(strays);
 }
 
@@ -206,7 +291,11 @@ fn readable<T>(problems: &mut Vec<String>, rows: Result<Vec<T>, StoreError>) -> 
     })
 }
 
-fn compare<T: PartialEq>(problems: &mut Vec<String>, expected: &BTreeMap<String, T>, stored: &BTreeMap<String, T>) {
+fn compare<T: PartialEq>(
+    problems: &mut Vec<String>,
+    expected: &BTreeMap<String, T>,
+    stored: &BTreeMap<String, T>,
+) {
     let mut name_it = |name: &str, what: &str| problems.push(format!("{name}: {what}"));
     for (name, row) in expected {
         match stored.get(name) {

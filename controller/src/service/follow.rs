@@ -30,16 +30,32 @@ pub(super) fn attempt_of(row: &RunRow, attempt: u32) -> Result<AttemptRef, Statu
         0 => row.attempts.last(),
         number => row.attempts.iter().find(|row| row.attempt == number),
     };
-    let name = |number| AttemptRef { sweep: SweepId(row.sweep.clone()), run: row.run, attempt: number };
+    let name = |number| AttemptRef {
+        sweep: SweepId(row.sweep.clone()),
+        run: row.run,
+        attempt: number,
+    };
     match found {
         Some(found) => Ok(name(found.attempt)),
-        None if attempt == 0 => Err(Status::failed_precondition(format!("run {} has not begun: it is {}", row.run, row.state))),
-        None => Err(Status::not_found(format!("run {} has no attempt {attempt}; it has {}", row.run, row.attempts.len()))),
+        None if attempt == 0 => Err(Status::failed_precondition(format!(
+            "run {} has not begun: it is {}",
+            row.run, row.state
+        ))),
+        None => Err(Status::not_found(format!(
+            "run {} has no attempt {attempt}; it has {}",
+            row.run,
+            row.attempts.len()
+        ))),
     }
 }
 
 /// The output of an attempt from a byte on; with `follow`, until the attempt ends.
-pub(super) fn logs(services: Services, attempt: AttemptRef, offset: u64, follow: bool) -> Follow<v1::GetLogsResponse> {
+pub(super) fn logs(
+    services: Services,
+    attempt: AttemptRef,
+    offset: u64,
+    follow: bool,
+) -> Follow<v1::GetLogsResponse> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(status) = send_logs(&services, &attempt, offset, follow, &sender).await {
@@ -62,13 +78,23 @@ async fn send_logs(
         commits.mark_unchanged();
         let id = attempt.clone();
         // Whether it has ended is asked first: what it wrote before its end is then in the second answer.
-        let (ended, part) =
-            services.read(move |query| Ok((!follow || has_ended(query, &id)?, query.log(&id, offset, LOG_BYTES_PER_MESSAGE)?))).await?;
+        let (ended, part) = services
+            .read(move |query| {
+                Ok((
+                    !follow || has_ended(query, &id)?,
+                    query.log(&id, offset, LOG_BYTES_PER_MESSAGE)?,
+                ))
+            })
+            .await?;
         let read = part.data.len();
         if read > 0 {
             // Behind what is not kept of a long output, the part begins later than asked for.
             offset = part.offset;
-            let piece = v1::GetLogsResponse { attempt: attempt.attempt, offset, data: part.data };
+            let piece = v1::GetLogsResponse {
+                attempt: attempt.attempt,
+                offset,
+                data: part.data,
+            };
             if sender.send(Ok(piece)).await.is_err() {
                 return Ok(());
             }
@@ -87,7 +113,11 @@ async fn send_logs(
 
 fn has_ended(query: &dyn Query, attempt: &AttemptRef) -> Result<bool, StoreError> {
     let row = query.run(&attempt.sweep, attempt.run)?;
-    let row = row.and_then(|row| row.attempts.into_iter().find(|row| row.attempt == attempt.attempt));
+    let row = row.and_then(|row| {
+        row.attempts
+            .into_iter()
+            .find(|row| row.attempt == attempt.attempt)
+    });
     Ok(row.is_none_or(|row| row.ended_ms != 0))
 }
 
@@ -139,10 +169,21 @@ async fn send_sweep(
 }
 
 /// Returns the live view, and whether it is the last one.
-fn look(query: &dyn Query, sweep: &SweepId) -> Result<Option<(v1::WatchSweepResponse, bool)>, StoreError> {
-    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
-    let state = convert::sweep_state(&row).map_err(|status| StoreError::Failed(status.message().to_owned()))?;
-    let running = query.runs(sweep, &["assigned".to_owned(), "running".to_owned()], 0, RUNNING_RUNS_MAX)?;
+fn look(
+    query: &dyn Query,
+    sweep: &SweepId,
+) -> Result<Option<(v1::WatchSweepResponse, bool)>, StoreError> {
+    let Some((row, counts)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
+    let state = convert::sweep_state(&row)
+        .map_err(|status| StoreError::Failed(status.message().to_owned()))?;
+    let running = query.runs(
+        sweep,
+        &["assigned".to_owned(), "running".to_owned()],
+        0,
+        RUNNING_RUNS_MAX,
+    )?;
     let ended = query.ended_runs(sweep, ENDED_RUNS)?;
     let best = match counts.best {
         Some((run, _)) => query.run(sweep, run)?,
@@ -150,7 +191,10 @@ fn look(query: &dyn Query, sweep: &SweepId) -> Result<Option<(v1::WatchSweepResp
     };
     let over = !matches!(state, SweepState::Running | SweepState::Paused) && running.is_empty();
     let view = v1::WatchSweepResponse {
-        sweep: Some(v1::Sweep { yaml: String::new(), ..convert::sweep(row, &counts) }),
+        sweep: Some(v1::Sweep {
+            yaml: String::new(),
+            ..convert::sweep(row, &counts)
+        }),
         running: running.into_iter().map(convert::run).collect(),
         ended: ended.into_iter().map(convert::run).collect(),
         best: best.map(convert::run),
@@ -165,7 +209,11 @@ enum FollowStep {
 }
 
 /// Waits for a commit after the last look, and at least [`LOOK_EVERY`].
-async fn next_look<T>(services: &Services, commits: &mut watch::Receiver<u64>, sender: &mpsc::Sender<T>) -> Result<FollowStep, Status> {
+async fn next_look<T>(
+    services: &Services,
+    commits: &mut watch::Receiver<u64>,
+    sender: &mpsc::Sender<T>,
+) -> Result<FollowStep, Status> {
     let change = async {
         tokio::time::sleep(LOOK_EVERY).await;
         commits.changed().await

@@ -23,11 +23,22 @@ pub(crate) const PREFIX: &str = "/json/";
 
 /// Returns the route of the calls.
 pub(crate) fn routes(services: Services) -> Router {
-    Router::new().route(&format!("{PREFIX}{{call}}"), post(call)).with_state(services)
+    Router::new()
+        .route(&format!("{PREFIX}{{call}}"), post(call))
+        .with_state(services)
 }
 
-async fn call(State(services): State<Services>, Path(call): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
-    let answer = if is_json(&headers) { dispatch(&services, &call, &body).await } else { Err(not_json()) };
+async fn call(
+    State(services): State<Services>,
+    Path(call): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let answer = if is_json(&headers) {
+        dispatch(&services, &call, &body).await
+    } else {
+        Err(not_json())
+    };
     match answer {
         Ok(json) => reply(StatusCode::OK, json),
         Err(status) => {
@@ -40,7 +51,12 @@ async fn call(State(services): State<Services>, Path(call): Path<String>, header
 async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String, Status> {
     macro_rules! answer {
         ($method:ident) => {
-            encode(services.$method(Request::new(decode(body)?)).await?.into_inner())
+            encode(
+                services
+                    .$method(Request::new(decode(body)?))
+                    .await?
+                    .into_inner(),
+            )
         };
     }
     match call {
@@ -63,13 +79,21 @@ async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String
         "RetryRuns" => answer!(retry_runs),
         "SetSweepState" => answer!(set_sweep_state),
         "SliceSweep" => answer!(slice_sweep),
-        other => Err(Status::unimplemented(format!("there is no call {} in JSON", other.escape_debug()))),
+        other => Err(Status::unimplemented(format!(
+            "there is no call {} in JSON",
+            other.escape_debug()
+        ))),
     }
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
 fn not_json() -> Status {
@@ -77,11 +101,13 @@ fn not_json() -> Status {
 }
 
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
-    serde_json::from_slice(body).map_err(|error| invalid(format!("the body is not what this call takes: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| invalid(format!("the body is not what this call takes: {error}")))
 }
 
 fn encode(answer: impl Serialize) -> Result<String, Status> {
-    serde_json::to_string(&answer).map_err(|error| Status::internal(format!("the answer cannot be written as JSON: {error}")))
+    serde_json::to_string(&answer)
+        .map_err(|error| Status::internal(format!("the answer cannot be written as JSON: {error}")))
 }
 
 fn http_status(code: Code) -> StatusCode {
@@ -100,10 +126,15 @@ fn http_status(code: Code) -> StatusCode {
 
 fn reply(status: StatusCode, json: String) -> Response {
     let mut response = (status, json).into_response();
-    let fixed =
-        [(header::CONTENT_TYPE, "application/json"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::CACHE_CONTROL, "no-store")];
+    let fixed = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     for (name, value) in fixed {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -117,14 +148,28 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default_and_what_does_not_exist_is_a_mistake() {
         let request: v1::RetryRunsRequest = decode(br#"{"sweep_id": "ab", "runs": [3]}"#).unwrap();
-        assert_eq!((request.sweep_id.as_str(), request.runs.as_slice(), request.request_id.as_str()), ("ab", [3].as_slice(), ""));
+        assert_eq!(
+            (
+                request.sweep_id.as_str(),
+                request.runs.as_slice(),
+                request.request_id.as_str()
+            ),
+            ("ab", [3].as_slice(), "")
+        );
         let error = decode::<v1::RetryRunsRequest>(br#"{"sweep": "ab"}"#).unwrap_err();
-        assert!(error.message().contains("unknown field `sweep`"), "{}", error.message());
+        assert!(
+            error.message().contains("unknown field `sweep`"),
+            "{}",
+            error.message()
+        );
     }
 
     #[test]
     fn a_number_that_json_does_not_have_is_null() {
-        let effect = v1::Effect { share: f64::NAN, ..v1::Effect::default() };
+        let effect = v1::Effect {
+            share: f64::NAN,
+            ..v1::Effect::default()
+        };
         assert!(encode(effect).unwrap().contains("\"share\":null"));
     }
 }

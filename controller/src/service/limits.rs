@@ -44,10 +44,15 @@ pub(super) fn optional_name(field: &str, text: &str) -> Result<(), Status> {
 /// Checks words that say why: at most 1 KiB, no control characters.
 pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
     if text.len() > REASON_BYTES_MAX {
-        return Err(format!("{field} has {} bytes; at most {REASON_BYTES_MAX} are accepted", text.len()));
+        return Err(format!(
+            "{field} has {} bytes; at most {REASON_BYTES_MAX} are accepted",
+            text.len()
+        ));
     }
     if text.chars().any(char::is_control) {
-        return Err(format!("{field} holds a control character, and it must be one line"));
+        return Err(format!(
+            "{field} holds a control character, and it must be one line"
+        ));
     }
     Ok(())
 }
@@ -55,7 +60,10 @@ pub(super) fn reason(field: &str, text: &str) -> Result<(), String> {
 /// Checks the note of a run: at most 4 KiB, no control characters but ends of lines.
 pub(super) fn note(text: &str) -> Result<(), Status> {
     at_most("note", "bytes", text.len(), NOTE_BYTES_MAX)?;
-    if text.chars().any(|character| character.is_control() && character != '\n') {
+    if text
+        .chars()
+        .any(|character| character.is_control() && character != '\n')
+    {
         return Err(invalid("note holds a control character"));
     }
     Ok(())
@@ -64,8 +72,15 @@ pub(super) fn note(text: &str) -> Result<(), Status> {
 /// Checks a tag: not empty, at most 64 bytes, neither spaces nor control characters.
 pub(super) fn tag(text: &str) -> Result<(), Status> {
     at_most("a tag", "bytes", text.len(), TAG_BYTES_MAX)?;
-    if text.is_empty() || text.chars().any(|character| character.is_control() || character.is_whitespace()) {
-        return Err(invalid(format!("`{}` is not a tag: one word is", text.escape_debug())));
+    if text.is_empty()
+        || text
+            .chars()
+            .any(|character| character.is_control() || character.is_whitespace())
+    {
+        return Err(invalid(format!(
+            "`{}` is not a tag: one word is",
+            text.escape_debug()
+        )));
     }
     Ok(())
 }
@@ -73,7 +88,10 @@ pub(super) fn tag(text: &str) -> Result<(), Status> {
 /// Returns a text as one line of at most 1 KiB without control characters: what an agent says of its code is shown, and does not have to be whole.
 pub(super) fn line(text: &str) -> String {
     let end = text.floor_char_boundary(REASON_BYTES_MAX);
-    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text[..end]
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Checks the size of a sweep file.
@@ -89,7 +107,12 @@ pub(super) fn configuration(field: &str, json: &str) -> Result<(), Status> {
 /// Checks an argv.
 pub(super) fn command(command: &[String]) -> Result<(), Status> {
     at_most("command", "arguments", command.len(), COMMAND_ARGUMENTS_MAX)?;
-    at_most("command", "bytes", command.iter().map(String::len).sum(), COMMAND_BYTES_MAX)
+    at_most(
+        "command",
+        "bytes",
+        command.iter().map(String::len).sum(),
+        COMMAND_BYTES_MAX,
+    )
 }
 
 /// Checks a report: its size and the name of each point.
@@ -99,7 +122,12 @@ pub(super) fn points<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Resul
         if name.is_empty() {
             return Err(invalid("a metric point has no name"));
         }
-        at_most("a metric's name", "bytes", name.len(), METRIC_NAME_BYTES_MAX)?;
+        at_most(
+            "a metric's name",
+            "bytes",
+            name.len(),
+            METRIC_NAME_BYTES_MAX,
+        )?;
     }
     Ok(())
 }
@@ -116,14 +144,21 @@ pub(super) fn log(offset: u64, data: &[u8]) -> Result<(), Status> {
 
 /// Checks all the texts of an environment: at most 20,000, and 1 MiB.
 pub(super) fn environment<'a>(texts: impl Iterator<Item = &'a str>) -> Result<(), Status> {
-    let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.len()));
+    let (count, bytes) = texts.fold((0, 0), |(count, bytes), text| {
+        (count + 1, bytes + text.len())
+    });
     at_most("environment", "texts", count, ENVIRONMENT_TEXTS_MAX)?;
     at_most("environment", "bytes", bytes, ENVIRONMENT_BYTES_MAX)
 }
 
 /// Checks what of the code was not committed.
 pub(super) fn patch(text: &str) -> Result<(), Status> {
-    at_most("code.patch", "bytes", text.len(), sweep_code::PATCH_BYTES_MAX)
+    at_most(
+        "code.patch",
+        "bytes",
+        text.len(),
+        sweep_code::PATCH_BYTES_MAX,
+    )
 }
 
 /// Checks how many attempts, runs or states a request names.
@@ -133,7 +168,9 @@ pub(super) fn list(field: &str, length: usize) -> Result<(), Status> {
 
 /// Checks a number that the store keeps as a signed 64-bit integer.
 pub(super) fn stored(field: &str, number: u64) -> Result<(), Status> {
-    i64::try_from(number).map(|_| ()).map_err(|_| invalid(format!("{field} {number} is too large")))
+    i64::try_from(number)
+        .map(|_| ())
+        .map_err(|_| invalid(format!("{field} {number} is too large")))
 }
 
 /// Returns the end of a text, at most 64 KiB of it: of a program's output the last lines count.
@@ -143,7 +180,9 @@ pub(super) fn tail(text: &str) -> &str {
 
 fn at_most(field: &str, unit: &str, found: usize, limit: usize) -> Result<(), Status> {
     if found > limit {
-        return Err(invalid(format!("{field} has {found} {unit}; at most {limit} are accepted")));
+        return Err(invalid(format!(
+            "{field} has {found} {unit}; at most {limit} are accepted"
+        )));
     }
     Ok(())
 }
@@ -159,7 +198,10 @@ mod tests {
         assert!(name("sweep_id", "a\nb").is_err());
         assert!(name("sweep_id", "\u{1b}[31m").is_err());
         let long = name("sweep_id", &"x".repeat(257)).unwrap_err();
-        assert_eq!(long.message(), "sweep_id has 257 bytes; at most 256 are accepted");
+        assert_eq!(
+            long.message(),
+            "sweep_id has 257 bytes; at most 256 are accepted"
+        );
     }
 
     #[test]

@@ -116,22 +116,35 @@ pub fn routes(services: &Services) -> Routes {
 impl Services {
     async fn find_sweep(&self, text: &str) -> Result<SweepId, Status> {
         limits::name("sweep_id", text)?;
-        self.engine.find_sweep(text).await.map_err(refusal::from_engine)
+        self.engine
+            .find_sweep(text)
+            .await
+            .map_err(refusal::from_engine)
     }
 
     /// Finds an agent by its id or a unique prefix of it. Those that are gone count only where none that lives fits.
     async fn find_agent(&self, text: &str) -> Result<AgentRow, Status> {
         let prefix = text.to_owned();
         let agents = self.read(|query| query.agents(None)).await?;
-        let mut fitting: Vec<_> = agents.into_iter().filter(|row| row.id.starts_with(&prefix)).collect();
+        let mut fitting: Vec<_> = agents
+            .into_iter()
+            .filter(|row| row.id.starts_with(&prefix))
+            .collect();
         if fitting.iter().any(|row| row.alive) {
             fitting.retain(|row| row.alive);
         }
-        match (fitting.len(), fitting.iter().position(|row| row.id == prefix)) {
+        match (
+            fitting.len(),
+            fitting.iter().position(|row| row.id == prefix),
+        ) {
             (_, Some(exact)) => Ok(fitting.swap_remove(exact)),
             (1, None) => Ok(fitting.swap_remove(0)),
-            (0, None) => Err(Status::not_found(format!("no agent `{text}`; `sweep agents` lists them"))),
-            (count, None) => Err(Status::not_found(format!("`{text}` begins the ids of {count} agents; give more of it"))),
+            (0, None) => Err(Status::not_found(format!(
+                "no agent `{text}`; `sweep agents` lists them"
+            ))),
+            (count, None) => Err(Status::not_found(format!(
+                "`{text}` begins the ids of {count} agents; give more of it"
+            ))),
         }
     }
 
@@ -143,12 +156,21 @@ impl Services {
     }
 
     /// Returns the objective of a run that has ended well, and the last value of its metric.
-    async fn objective_of(&self, sweep: SweepId, run: u64, state: RunState) -> (Option<f64>, Option<f64>) {
+    async fn objective_of(
+        &self,
+        sweep: SweepId,
+        run: u64,
+        state: RunState,
+    ) -> (Option<f64>, Option<f64>) {
         if !matches!(state, RunState::Finished | RunState::Stopped) {
             return (None, None);
         }
         // It has ended in any case.
-        let row = self.read(move |query| query.run(&sweep, run)).await.ok().flatten();
+        let row = self
+            .read(move |query| query.run(&sweep, run))
+            .await
+            .ok()
+            .flatten();
         row.map_or((None, None), |row| (row.value, row.last))
     }
 
@@ -186,7 +208,9 @@ mod tests {
     async fn one_at_a_time_is_analysed_and_who_goes_away_gives_up_its_place() {
         let turns = Turns::default();
         let first = turns.next().await;
-        let waits = |turns: Turns| async move { tokio::time::timeout(Duration::from_millis(20), turns.next()).await };
+        let waits = |turns: Turns| async move {
+            tokio::time::timeout(Duration::from_millis(20), turns.next()).await
+        };
         assert!(waits(turns.clone()).await.is_err());
         drop(first);
         assert!(waits(turns).await.is_ok());

@@ -18,7 +18,11 @@ const POINTS_PER_QUERY: usize = 5000;
 const PAGE_BYTES: usize = 1 << 20;
 
 /// All runs of a sweep in one of these states, in the order of their numbers.
-pub(super) fn runs(services: Services, sweep: SweepId, states: Vec<String>) -> Pages<v1::ListRunsResponse> {
+pub(super) fn runs(
+    services: Services,
+    sweep: SweepId,
+    states: Vec<String>,
+) -> Pages<v1::ListRunsResponse> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         if let Err(status) = send_runs(&services, &sweep, states, &sender).await {
@@ -38,12 +42,20 @@ async fn send_runs(
     let mut after = 0;
     loop {
         let (id, wanted) = (sweep.clone(), states.clone());
-        let rows = services.read(move |query| query.runs(&id, &wanted, after, RUNS_PER_QUERY)).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
+        let rows = services
+            .read(move |query| query.runs(&id, &wanted, after, RUNS_PER_QUERY))
+            .await?;
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
         after = last.run;
         let is_last = rows.len() < RUNS_PER_QUERY;
         for runs in cut(rows.into_iter().map(convert::run)) {
-            if sender.send(Ok(v1::ListRunsResponse { runs })).await.is_err() {
+            if sender
+                .send(Ok(v1::ListRunsResponse { runs }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }
@@ -91,12 +103,23 @@ async fn send_metrics(
     let mut from = 0;
     loop {
         let id = attempt.clone();
-        let rows = services.read(move |query| query.metrics(&id, from, POINTS_PER_QUERY)).await?;
-        let Some((last, _)) = rows.last() else { return Ok(()) };
+        let rows = services
+            .read(move |query| query.metrics(&id, from, POINTS_PER_QUERY))
+            .await?;
+        let Some((last, _)) = rows.last() else {
+            return Ok(());
+        };
         from = last + 1;
         let is_last = rows.len() < POINTS_PER_QUERY;
-        for points in cut(rows.into_iter().map(|(_, point)| convert::metric_point(point))) {
-            if sender.send(Ok(v1::GetMetricsResponse { points })).await.is_err() {
+        for points in cut(rows
+            .into_iter()
+            .map(|(_, point)| convert::metric_point(point)))
+        {
+            if sender
+                .send(Ok(v1::GetMetricsResponse { points }))
+                .await
+                .is_err()
+            {
                 return Ok(());
             }
         }
@@ -111,15 +134,30 @@ mod tests {
     use super::*;
 
     fn run(bytes: usize) -> v1::Run {
-        v1::Run { params_json: "x".repeat(bytes), ..v1::Run::default() }
+        v1::Run {
+            params_json: "x".repeat(bytes),
+            ..v1::Run::default()
+        }
     }
 
     #[test]
     fn pages_are_cut_by_size_and_nothing_is_lost() {
         let sizes = [10, PAGE_BYTES * 3, 10, 10, PAGE_BYTES - 5, 10];
         let pages = cut(sizes.into_iter().map(run));
-        let lengths: Vec<Vec<usize>> = pages.iter().map(|page| page.iter().map(|run| run.params_json.len()).collect()).collect();
-        assert_eq!(lengths, [vec![10], vec![PAGE_BYTES * 3], vec![10, 10], vec![PAGE_BYTES - 5], vec![10]]);
+        let lengths: Vec<Vec<usize>> = pages
+            .iter()
+            .map(|page| page.iter().map(|run| run.params_json.len()).collect())
+            .collect();
+        assert_eq!(
+            lengths,
+            [
+                vec![10],
+                vec![PAGE_BYTES * 3],
+                vec![10, 10],
+                vec![PAGE_BYTES - 5],
+                vec![10]
+            ]
+        );
         assert!(cut(std::iter::empty::<v1::Run>()).is_empty());
     }
 }

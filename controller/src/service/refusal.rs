@@ -39,7 +39,9 @@ fn from_refusal(refusal: &Refusal, message: String) -> Status {
 }
 
 fn with_kind(mut status: Status, kind: &'static str) -> Status {
-    status.metadata_mut().insert(REFUSAL_HEADER, MetadataValue::from_static(kind));
+    status
+        .metadata_mut()
+        .insert(REFUSAL_HEADER, MetadataValue::from_static(kind));
     status
 }
 
@@ -57,12 +59,18 @@ pub(super) fn stopping() -> Status {
 
 /// Says that a request is wrong.
 pub(super) fn invalid(message: impl Into<String>) -> Status {
-    with_kind(Status::invalid_argument(shortened(message.into())), "invalid")
+    with_kind(
+        Status::invalid_argument(shortened(message.into())),
+        "invalid",
+    )
 }
 
 /// Says that there is no such run.
 pub(super) fn unknown_run(sweep: &str, run: u64) -> Status {
-    let refusal = Refusal::UnknownRun { sweep: sweep.to_owned(), run };
+    let refusal = Refusal::UnknownRun {
+        sweep: sweep.to_owned(),
+        run,
+    };
     let message = refusal.to_string();
     from_refusal(&refusal, message)
 }
@@ -76,7 +84,11 @@ pub(super) fn unknown_sweep(sweep: &str) -> Status {
 
 /// Says that a result came too late, and what was done with it.
 pub(super) fn orphaned(run: u64, attempt: u32, reason: &str) -> Status {
-    let refusal = Refusal::StaleAttempt { run, attempt, reason: format!("{reason}; its result is kept beside the run") };
+    let refusal = Refusal::StaleAttempt {
+        run,
+        attempt,
+        reason: format!("{reason}; its result is kept beside the run"),
+    };
     let message = refusal.to_string();
     from_refusal(&refusal, message)
 }
@@ -91,7 +103,11 @@ fn shortened(message: String) -> String {
         return message;
     }
     let cut = message.floor_char_boundary(MESSAGE_BYTES_MAX);
-    format!("{}… ({} bytes left out)", &message[..cut], message.len() - cut)
+    format!(
+        "{}… ({} bytes left out)",
+        &message[..cut],
+        message.len() - cut
+    )
 }
 
 #[cfg(test)]
@@ -102,21 +118,63 @@ mod tests {
     fn each_refusal_has_its_code_and_its_word() {
         let shown = |error| {
             let status = from_engine(error);
-            let kind = status.metadata().get(REFUSAL_HEADER).and_then(|kind| kind.to_str().ok()).unwrap_or("-").to_owned();
+            let kind = status
+                .metadata()
+                .get(REFUSAL_HEADER)
+                .and_then(|kind| kind.to_str().ok())
+                .unwrap_or("-")
+                .to_owned();
             (status.code(), kind)
         };
         let refused = |refusal| shown(EngineError::Refused(refusal));
-        let stale = Refusal::StaleAttempt { run: 1, attempt: 1, reason: "lost".into() };
-        assert_eq!(refused(Refusal::UnknownSweep("x".into())), (Code::NotFound, "unknown_sweep".into()));
-        assert_eq!(refused(Refusal::UnknownRun { sweep: "x".into(), run: 1 }), (Code::NotFound, "unknown_run".into()));
-        assert_eq!(refused(Refusal::UnknownAgent("x".into())), (Code::NotFound, "unknown_agent".into()));
-        assert_eq!(refused(stale), (Code::FailedPrecondition, "stale_attempt".into()));
-        assert_eq!(refused(Refusal::SweepEnded("x".into())), (Code::FailedPrecondition, "sweep_ended".into()));
-        assert_eq!(refused(Refusal::WrongState("x".into())), (Code::FailedPrecondition, "wrong_state".into()));
-        assert_eq!(refused(Refusal::Exists("x".into())), (Code::AlreadyExists, "exists".into()));
-        assert_eq!(shown(EngineError::Replayed("x".into())), (Code::AlreadyExists, "replayed".into()));
-        assert_eq!(shown(EngineError::NoSweep("x".into())), (Code::NotFound, "unknown_sweep".into()));
-        assert_eq!(shown(EngineError::Full), (Code::ResourceExhausted, "full".into()));
+        let stale = Refusal::StaleAttempt {
+            run: 1,
+            attempt: 1,
+            reason: "lost".into(),
+        };
+        assert_eq!(
+            refused(Refusal::UnknownSweep("x".into())),
+            (Code::NotFound, "unknown_sweep".into())
+        );
+        assert_eq!(
+            refused(Refusal::UnknownRun {
+                sweep: "x".into(),
+                run: 1
+            }),
+            (Code::NotFound, "unknown_run".into())
+        );
+        assert_eq!(
+            refused(Refusal::UnknownAgent("x".into())),
+            (Code::NotFound, "unknown_agent".into())
+        );
+        assert_eq!(
+            refused(stale),
+            (Code::FailedPrecondition, "stale_attempt".into())
+        );
+        assert_eq!(
+            refused(Refusal::SweepEnded("x".into())),
+            (Code::FailedPrecondition, "sweep_ended".into())
+        );
+        assert_eq!(
+            refused(Refusal::WrongState("x".into())),
+            (Code::FailedPrecondition, "wrong_state".into())
+        );
+        assert_eq!(
+            refused(Refusal::Exists("x".into())),
+            (Code::AlreadyExists, "exists".into())
+        );
+        assert_eq!(
+            shown(EngineError::Replayed("x".into())),
+            (Code::AlreadyExists, "replayed".into())
+        );
+        assert_eq!(
+            shown(EngineError::NoSweep("x".into())),
+            (Code::NotFound, "unknown_sweep".into())
+        );
+        assert_eq!(
+            shown(EngineError::Full),
+            (Code::ResourceExhausted, "full".into())
+        );
         assert_eq!(shown(EngineError::Stopped), (Code::Unavailable, "-".into()));
     }
 

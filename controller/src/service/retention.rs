@@ -16,42 +16,88 @@ const RUNS_PER_COMMAND: usize = 200;
 const COMMANDS_PER_CALL: u32 = 100;
 
 impl Services {
-    pub(super) async fn archive(&self, request: v1::ArchiveSweepRequest) -> Result<v1::ArchiveSweepResponse, Status> {
-        let v1::ArchiveSweepRequest { sweep_id, archived, request_id } = request;
+    pub(super) async fn archive(
+        &self,
+        request: v1::ArchiveSweepRequest,
+    ) -> Result<v1::ArchiveSweepResponse, Status> {
+        let v1::ArchiveSweepRequest {
+            sweep_id,
+            archived,
+            request_id,
+        } = request;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        self.engine.command(&request_id, Command::ArchiveSweep { sweep, archived }).await.map_err(from_engine)?;
+        self.engine
+            .command(&request_id, Command::ArchiveSweep { sweep, archived })
+            .await
+            .map_err(from_engine)?;
         Ok(v1::ArchiveSweepResponse {})
     }
 
-    pub(super) async fn delete(&self, request: v1::DeleteSweepRequest) -> Result<v1::DeleteSweepResponse, Status> {
-        let v1::DeleteSweepRequest { sweep_id, dry_run, request_id } = request;
+    pub(super) async fn delete(
+        &self,
+        request: v1::DeleteSweepRequest,
+    ) -> Result<v1::DeleteSweepResponse, Status> {
+        let v1::DeleteSweepRequest {
+            sweep_id,
+            dry_run,
+            request_id,
+        } = request;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let command = Command::DeleteSweep { sweep: sweep.clone() };
+        let command = Command::DeleteSweep {
+            sweep: sweep.clone(),
+        };
         if dry_run {
             self.engine.preview(command).await.map_err(from_engine)?;
         } else {
-            self.engine.command(&request_id, command).await.map_err(from_engine)?;
+            self.engine
+                .command(&request_id, command)
+                .await
+                .map_err(from_engine)?;
             tracing::info!(sweep = %sweep.0, "sweep deleted");
         }
         Ok(v1::DeleteSweepResponse { sweep_id: sweep.0 })
     }
 
     /// A repeat finds what the first call has pruned, and goes on where that ended.
-    pub(super) async fn prune(&self, request: v1::PruneSweepRequest) -> Result<v1::PruneSweepResponse, Status> {
-        let v1::PruneSweepRequest { sweep_id, ended_before_ms, keep_best, dry_run, request_id, after } = request;
+    pub(super) async fn prune(
+        &self,
+        request: v1::PruneSweepRequest,
+    ) -> Result<v1::PruneSweepResponse, Status> {
+        let v1::PruneSweepRequest {
+            sweep_id,
+            ended_before_ms,
+            keep_best,
+            dry_run,
+            request_id,
+            after,
+        } = request;
         limits::stored("after", after)?;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
         let (mut pruned, mut after, mut next) = (0, after, 0);
         for round in 1.. {
             let id = sweep.clone();
-            let runs = self.read(move |query| query.ended_before(&id, ended_before_ms, after, RUNS_PER_COMMAND)).await?;
+            let runs = self
+                .read(move |query| {
+                    query.ended_before(&id, ended_before_ms, after, RUNS_PER_COMMAND)
+                })
+                .await?;
             let (is_last, last) = (runs.len() < RUNS_PER_COMMAND, runs.last().copied());
-            let command = Command::PruneRuns { sweep: sweep.clone(), runs, keeps_best: keep_best };
-            let reply = if dry_run { self.engine.preview(command).await } else { self.engine.command("", command).await };
-            let Reply::Pruned { runs } = reply.map_err(from_engine)? else { return Err(out_of_turn()) };
+            let command = Command::PruneRuns {
+                sweep: sweep.clone(),
+                runs,
+                keeps_best: keep_best,
+            };
+            let reply = if dry_run {
+                self.engine.preview(command).await
+            } else {
+                self.engine.command("", command).await
+            };
+            let Reply::Pruned { runs } = reply.map_err(from_engine)? else {
+                return Err(out_of_turn());
+            };
             pruned += runs;
             match last {
                 Some(last) if !is_last => after = last,
@@ -71,9 +117,15 @@ impl Services {
     pub(super) async fn disk_usage(&self) -> Result<v1::GetDiskUsageResponse, Status> {
         let data_dir = self.about.data_dir.clone();
         let code = data_dir.clone();
-        let (usage, sweeps) = self.read(|query| Ok((query.disk_usage()?, query.sweeps()?))).await?;
-        let code_bytes = tokio::task::spawn_blocking(move || bytes_in(&code.join("code"))).await.unwrap_or(0);
-        let database = |ending: &str| fs::metadata(data_dir.join(format!("sweep.db{ending}"))).map_or(0, |about| about.len());
+        let (usage, sweeps) = self
+            .read(|query| Ok((query.disk_usage()?, query.sweeps()?)))
+            .await?;
+        let code_bytes = tokio::task::spawn_blocking(move || bytes_in(&code.join("code")))
+            .await
+            .unwrap_or(0);
+        let database = |ending: &str| {
+            fs::metadata(data_dir.join(format!("sweep.db{ending}"))).map_or(0, |about| about.len())
+        };
         let mut by_sweep = usage.sweeps;
         let sweeps = sweeps.into_iter().map(|(row, counts)| {
             let used = by_sweep.remove(&row.id).unwrap_or_default();

@@ -78,14 +78,25 @@ impl Snapshots {
             let _turn = turn;
             work(&snapshots)
         });
-        working.await.map_err(|error| Status::internal(format!("the work with code broke off: {error}")))?
+        working
+            .await
+            .map_err(|error| Status::internal(format!("the work with code broke off: {error}")))?
     }
 
-    pub(super) async fn turn(&self, turns: &Arc<Semaphore>) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Status> {
-        let busy =
-            |_| Status::unavailable(format!("the controller has {WAITING_MAX} other calls about code to answer; try again in a while"));
+    pub(super) async fn turn(
+        &self,
+        turns: &Arc<Semaphore>,
+    ) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Status> {
+        let busy = |_| {
+            Status::unavailable(format!(
+                "the controller has {WAITING_MAX} other calls about code to answer; try again in a while"
+            ))
+        };
         let place = Arc::clone(&self.queue).try_acquire_owned().map_err(busy)?;
-        let turn = Arc::clone(turns).acquire_owned().await.map_err(|error| Status::internal(error.to_string()))?;
+        let turn = Arc::clone(turns)
+            .acquire_owned()
+            .await
+            .map_err(|error| Status::internal(error.to_string()))?;
         Ok((place, turn))
     }
 
@@ -110,7 +121,10 @@ impl Snapshots {
 
     pub(super) fn file(&self) -> Result<NamedTempFile, Status> {
         self.store()?;
-        tempfile::Builder::new().prefix(PASSING).tempfile_in(&self.dir).map_err(unwritten)
+        tempfile::Builder::new()
+            .prefix(PASSING)
+            .tempfile_in(&self.dir)
+            .map_err(unwritten)
     }
 
     pub(super) fn upload(&self, version: &str, id: &str) -> Result<Upload, Status> {
@@ -120,15 +134,24 @@ impl Snapshots {
 
     /// Returns the store where anything was ever kept.
     pub(super) fn existing(&self) -> Option<CodeStore> {
-        self.dir.join("HEAD").exists().then(|| CodeStore::open(&self.dir).ok()).flatten()
+        self.dir
+            .join("HEAD")
+            .exists()
+            .then(|| CodeStore::open(&self.dir).ok())
+            .flatten()
     }
 
     /// Returns which of some versions are kept.
     pub(super) async fn kept(&self, versions: Vec<String>) -> Vec<String> {
         let look = move |snapshots: &Self| {
-            let Some(store) = snapshots.existing() else { return Ok(Vec::new()) };
+            let Some(store) = snapshots.existing() else {
+                return Ok(Vec::new());
+            };
             let kept = store.kept(&versions);
-            Ok(versions.into_iter().filter(|version| kept.contains(version)).collect())
+            Ok(versions
+                .into_iter()
+                .filter(|version| kept.contains(version))
+                .collect())
         };
         // What nobody could look at counts as not there: it is sent once more, and found then.
         self.look(look).await.unwrap_or_default()
@@ -139,20 +162,29 @@ impl Snapshots {
     /// Returns how each of some versions differs from the one before it, as far as both are kept; only for the last ones.
     pub(super) async fn changes(&self, versions: Vec<String>) -> BTreeMap<String, Changes> {
         let look = move |snapshots: &Self| {
-            let Some(store) = snapshots.existing() else { return Ok(BTreeMap::new()) };
-            let mut known = snapshots.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(store) = snapshots.existing() else {
+                return Ok(BTreeMap::new());
+            };
+            let mut known = snapshots
+                .changes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             if known.len() > CHANGES_KNOWN_MAX {
                 known.clear();
             }
             let kept = store.kept(&versions);
             let from = versions.len().saturating_sub(CHANGES_SHOWN_MAX);
-            let pairs = versions[from..].windows(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+            let pairs = versions[from..]
+                .windows(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()));
             let change = |pair: (String, String)| {
                 if let Some(changes) = known.get(&pair) {
                     return Some((pair.1, *changes));
                 }
                 let are_kept = kept.contains(&pair.0) && kept.contains(&pair.1);
-                let changes = are_kept.then(|| store.changes(&pair.0, &pair.1).ok()).flatten()?;
+                let changes = are_kept
+                    .then(|| store.changes(&pair.0, &pair.1).ok())
+                    .flatten()?;
                 known.insert(pair.clone(), changes);
                 Some((pair.1, changes))
             };
@@ -164,20 +196,30 @@ impl Snapshots {
 
 pub(super) fn refused(error: &CodeError) -> Status {
     match error {
-        CodeError::NoGit(_) => Status::failed_precondition(format!("the controller keeps no code: {error}")),
-        CodeError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => Status::resource_exhausted(error.to_string()),
-        CodeError::File { .. } | CodeError::Locked { .. } => Status::internal(error.to_string()),
-        CodeError::Git { message, .. } if message.contains("No space left") => Status::resource_exhausted(error.to_string()),
-        CodeError::Git { .. } | CodeError::TooLarge(_) | CodeError::TooLong(_) | CodeError::NoVersion(_) | CodeError::Mismatch(_) => {
-            invalid(error.to_string())
+        CodeError::NoGit(_) => {
+            Status::failed_precondition(format!("the controller keeps no code: {error}"))
         }
+        CodeError::File { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Status::resource_exhausted(error.to_string())
+        }
+        CodeError::File { .. } | CodeError::Locked { .. } => Status::internal(error.to_string()),
+        CodeError::Git { message, .. } if message.contains("No space left") => {
+            Status::resource_exhausted(error.to_string())
+        }
+        CodeError::Git { .. }
+        | CodeError::TooLarge(_)
+        | CodeError::TooLong(_)
+        | CodeError::NoVersion(_)
+        | CodeError::Mismatch(_) => invalid(error.to_string()),
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature of map_err")]
 pub(super) fn unwritten(error: std::io::Error) -> Status {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => Status::resource_exhausted(format!("the code cannot be kept: {error}")),
+        std::io::ErrorKind::StorageFull => {
+            Status::resource_exhausted(format!("the code cannot be kept: {error}"))
+        }
         _ => Status::internal(format!("the code cannot be kept: {error}")),
     }
 }

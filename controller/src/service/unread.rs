@@ -25,6 +25,11 @@ impl UnreadObjectives {
 
     /// Returns the newest hint of a sweep; empty where there is none.
     pub(super) fn of(&self, sweep: &SweepId) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(sweep).cloned().unwrap_or_default()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(sweep)
+            .cloned()
+            .unwrap_or_default()
     }
 }

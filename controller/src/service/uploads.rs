@@ -38,14 +38,29 @@ impl Upload {
     /// The file cannot be created or opened.
     pub(super) fn open(dir: &Path, version: &str, id: &str, prefix: &str) -> io::Result<Self> {
         if id.is_empty() {
-            let (file, path) = tempfile::Builder::new().prefix(prefix).tempfile_in(dir)?.into_parts();
-            return Ok(Self { file, path: UploadPath::Temporary(path), length: 0 });
+            let (file, path) = tempfile::Builder::new()
+                .prefix(prefix)
+                .tempfile_in(dir)?
+                .into_parts();
+            return Ok(Self {
+                file,
+                path: UploadPath::Temporary(path),
+                length: 0,
+            });
         }
         let path = dir.join(format!("{PREFIX}{version}-{id}"));
         prune(dir, &path);
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)?;
         let length = file.metadata()?.len();
-        Ok(Self { file, path: UploadPath::Kept(path), length })
+        Ok(Self {
+            file,
+            path: UploadPath::Kept(path),
+            length,
+        })
     }
 
     /// Returns how many bytes have arrived.
@@ -82,19 +97,29 @@ impl Upload {
 
 /// Returns whether a client may choose an id: it becomes part of a file name.
 pub(super) fn is_upload_id(id: &str) -> bool {
-    id.len() <= ID_LENGTH_MAX && id.chars().all(|character| character.is_ascii_alphanumeric() || character == '-')
+    id.len() <= ID_LENGTH_MAX
+        && id
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || character == '-')
 }
 
 /// Removes uploads that nobody continues, except one.
 fn prune(dir: &Path, except: &Path) {
     let now = SystemTime::now();
     let age = |path: &Path| {
-        let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified()).ok()?;
+        let changed = fs::symlink_metadata(path)
+            .and_then(|metadata| metadata.modified())
+            .ok()?;
         Some(now.duration_since(changed).unwrap_or_default())
     };
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-    let uploads = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)).map(|entry| entry.path());
-    let mut uploads: Vec<_> = uploads.filter(|path| path != except).filter_map(|path| Some((age(&path)?, path))).collect();
+    let uploads = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX))
+        .map(|entry| entry.path());
+    let mut uploads: Vec<_> = uploads
+        .filter(|path| path != except)
+        .filter_map(|path| Some((age(&path)?, path)))
+        .collect();
     uploads.sort();
     for (place, (age, path)) in uploads.into_iter().enumerate() {
         if place + 1 >= KEPT_MAX || age > AGE_MAX {
@@ -121,7 +146,9 @@ mod tests {
         assert_eq!(open("one").length(), 0);
         open("").write(b"abc").unwrap();
         assert_eq!(open("").length(), 0);
-        let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let names = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert!(names.into_iter().all(|name| name.starts_with(PREFIX)));
     }
 
@@ -129,11 +156,18 @@ mod tests {
     fn interrupted_uploads_are_bounded() {
         let dir = tempfile::tempdir().unwrap();
         for id in 0..2 * KEPT_MAX {
-            Upload::open(dir.path(), "aa", &id.to_string(), "bundle-").unwrap().write(b"abc").unwrap();
+            Upload::open(dir.path(), "aa", &id.to_string(), "bundle-")
+                .unwrap()
+                .write(b"abc")
+                .unwrap();
         }
         assert!(fs::read_dir(dir.path()).unwrap().count() <= KEPT_MAX);
-        let old = File::options().write(true).open(dir.path().join("upload-aa-63")).unwrap();
-        old.set_modified(SystemTime::now() - AGE_MAX - Duration::from_secs(1)).unwrap();
+        let old = File::options()
+            .write(true)
+            .open(dir.path().join("upload-aa-63"))
+            .unwrap();
+        old.set_modified(SystemTime::now() - AGE_MAX - Duration::from_secs(1))
+            .unwrap();
         Upload::open(dir.path(), "aa", "new", "bundle-").unwrap();
         assert!(!dir.path().join("upload-aa-63").exists());
     }

@@ -18,11 +18,18 @@ use super::{Services, convert, limits};
 
 impl Services {
     /// Says whether the snapshot of a version is wanted.
-    pub(super) async fn prepare(&self, request: v1::PrepareCodeRequest) -> Result<v1::PrepareCodeResponse, Status> {
+    pub(super) async fn prepare(
+        &self,
+        request: v1::PrepareCodeRequest,
+    ) -> Result<v1::PrepareCodeResponse, Status> {
         let v1::PrepareCodeRequest { sweep_id, version } = request;
         limits::name("version", &version)?;
         self.kept_code()?;
-        let sweep = if sweep_id.is_empty() { None } else { Some(self.find_sweep(&sweep_id).await?) };
+        let sweep = if sweep_id.is_empty() {
+            None
+        } else {
+            Some(self.find_sweep(&sweep_id).await?)
+        };
         let (wanted, have) = self.wanted(sweep.as_ref(), &version).await;
         Ok(v1::PrepareCodeResponse { wanted, have })
     }
@@ -31,28 +38,80 @@ impl Services {
     pub(super) async fn staged(&self, mut code: Option<v1::Code>) -> Result<Pin, Status> {
         let patch = Patch::take(&mut code)?;
         let (version, about) = convert::code(code)?;
-        if self.kept_code()?.kept(vec![version.clone()]).await.is_empty() {
-            return Err(Status::failed_precondition(format!("there is no snapshot of code version {version}: StageCode comes first")));
+        if self
+            .kept_code()?
+            .kept(vec![version.clone()])
+            .await
+            .is_empty()
+        {
+            return Err(Status::failed_precondition(format!(
+                "there is no snapshot of code version {version}: StageCode comes first"
+            )));
         }
         self.keep_patch(patch).await;
         Ok(Pin { version, about })
     }
 
     /// Moves a sweep to a version.
-    pub(super) async fn move_to(&self, request: v1::MoveCodeRequest) -> Result<v1::MoveCodeResponse, Status> {
-        let v1::MoveCodeRequest { sweep_id, request_id, code, pin, stop_running, rerun } = request;
+    pub(super) async fn move_to(
+        &self,
+        request: v1::MoveCodeRequest,
+    ) -> Result<v1::MoveCodeResponse, Status> {
+        let v1::MoveCodeRequest {
+            sweep_id,
+            request_id,
+            code,
+            pin,
+            stop_running,
+            rerun,
+        } = request;
         limits::optional_name("request_id", &request_id)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let push = Push { pin, stop_running, rerun: which(rerun)? };
-        let command = Command::PinCode { sweep, code: self.staged(code).await?, push };
-        let reply = self.engine.command(&request_id, command).await.map_err(from_engine)?;
-        let Reply::Pinned { number, moved, stopped, again, skipped } = reply else { return Err(out_of_turn()) };
-        Ok(v1::MoveCodeResponse { number, moved, stopped, again, skipped })
+        let push = Push {
+            pin,
+            stop_running,
+            rerun: which(rerun)?,
+        };
+        let command = Command::PinCode {
+            sweep,
+            code: self.staged(code).await?,
+            push,
+        };
+        let reply = self
+            .engine
+            .command(&request_id, command)
+            .await
+            .map_err(from_engine)?;
+        let Reply::Pinned {
+            number,
+            moved,
+            stopped,
+            again,
+            skipped,
+        } = reply
+        else {
+            return Err(out_of_turn());
+        };
+        Ok(v1::MoveCodeResponse {
+            number,
+            moved,
+            stopped,
+            again,
+            skipped,
+        })
     }
 
     /// Records the user's mark of a version.
-    pub(super) async fn mark(&self, request: v1::MarkCodeRequest) -> Result<v1::MarkCodeResponse, Status> {
-        let v1::MarkCodeRequest { sweep_id, request_id, version, mark } = request;
+    pub(super) async fn mark(
+        &self,
+        request: v1::MarkCodeRequest,
+    ) -> Result<v1::MarkCodeResponse, Status> {
+        let v1::MarkCodeRequest {
+            sweep_id,
+            request_id,
+            version,
+            mark,
+        } = request;
         limits::optional_name("request_id", &request_id)?;
         limits::name("version", &version)?;
         let mark = match mark {
@@ -64,31 +123,67 @@ impl Services {
             }
         };
         let sweep = self.find_sweep(&sweep_id).await?;
-        self.engine.command(&request_id, Command::MarkCode { sweep, version, mark }).await.map_err(from_engine)?;
+        self.engine
+            .command(
+                &request_id,
+                Command::MarkCode {
+                    sweep,
+                    version,
+                    mark,
+                },
+            )
+            .await
+            .map_err(from_engine)?;
         Ok(v1::MarkCodeResponse {})
     }
 
     /// Tries points again.
-    pub(super) async fn rerun(&self, request: v1::RerunPointsRequest) -> Result<v1::RerunPointsResponse, Status> {
-        let v1::RerunPointsRequest { sweep_id, request_id, rerun } = request;
+    pub(super) async fn rerun(
+        &self,
+        request: v1::RerunPointsRequest,
+    ) -> Result<v1::RerunPointsResponse, Status> {
+        let v1::RerunPointsRequest {
+            sweep_id,
+            request_id,
+            rerun,
+        } = request;
         limits::optional_name("request_id", &request_id)?;
         let which = which(rerun)?;
         let sweep = self.find_sweep(&sweep_id).await?;
-        let reply = self.engine.command(&request_id, Command::RerunPoints { sweep, which }).await.map_err(from_engine)?;
-        let Reply::Rerun { again, skipped } = reply else { return Err(out_of_turn()) };
+        let reply = self
+            .engine
+            .command(&request_id, Command::RerunPoints { sweep, which })
+            .await
+            .map_err(from_engine)?;
+        let Reply::Rerun { again, skipped } = reply else {
+            return Err(out_of_turn());
+        };
         Ok(v1::RerunPointsResponse { again, skipped })
     }
 
     /// Says which other agents of a sweep have other code now.
-    pub(super) async fn others(&self, sweep: &SweepId, agent: &AgentId, version: &str) -> Result<Vec<String>, Status> {
+    pub(super) async fn others(
+        &self,
+        sweep: &SweepId,
+        agent: &AgentId,
+        version: &str,
+    ) -> Result<Vec<String>, Status> {
         let sweep = sweep.clone();
         let agents = self.read(move |query| query.agents(Some(&sweep))).await?;
         let differs = |code: &str| !code.is_empty() && code != version;
         let mut by_version: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for row in agents.into_iter().filter(|row| row.alive && row.id != agent.0 && row.running > 0 && differs(&row.code)) {
+        for row in agents
+            .into_iter()
+            .filter(|row| row.alive && row.id != agent.0 && row.running > 0 && differs(&row.code))
+        {
             by_version.entry(row.code).or_default().push(row.host);
         }
-        Ok(by_version.into_iter().map(|(code, hosts)| format!("version {code:.8} on {}", limits::line(&hosts.join(", ")))).collect())
+        Ok(by_version
+            .into_iter()
+            .map(|(code, hosts)| {
+                format!("version {code:.8} on {}", limits::line(&hosts.join(", ")))
+            })
+            .collect())
     }
 }
 

@@ -8,8 +8,9 @@ use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 use super::thin::{Thinned, evenly};
 use super::{
-    AgentRow, Batch, Block, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES,
-    LogPart, LogReader, Query, RunRow, StaleRows, Store, StoreError, StoredReply, SweepCounts, SweepRow, Totals,
+    AgentRow, Batch, Block, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup,
+    ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogPart, LogReader, Query, RunRow, StaleRows, Store,
+    StoreError, StoredReply, SweepCounts, SweepRow, Totals,
 };
 
 /// Keeps everything in memory; clones share it, and it outlives the engine, as a disk would.
@@ -49,12 +50,16 @@ impl MemoryStore {
 
     /// Returns a copy that shares nothing with it, as a backup does.
     pub fn back_up(&self) -> Self {
-        Self { tables: Arc::new(Mutex::new(lock(&self.tables).clone())) }
+        Self {
+            tables: Arc::new(Mutex::new(lock(&self.tables).clone())),
+        }
     }
 
     /// Returns the way to ask it.
     pub fn query(&self) -> MemoryQuery {
-        MemoryQuery { tables: Arc::clone(&self.tables) }
+        MemoryQuery {
+            tables: Arc::clone(&self.tables),
+        }
     }
 }
 
@@ -67,25 +72,49 @@ impl Store for MemoryStore {
     fn append(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let mut tables = lock(&self.tables);
         tables.events.extend(batch.events.iter().cloned().map(Some));
-        tables.sweeps.extend(batch.sweeps.iter().map(|row| (row.id.clone(), row.clone())));
-        tables.runs.extend(batch.runs.iter().map(|row| ((row.sweep.clone(), row.run), row.clone())));
-        tables.agents.extend(batch.agents.iter().map(|row| (row.id.clone(), row.clone())));
+        tables
+            .sweeps
+            .extend(batch.sweeps.iter().map(|row| (row.id.clone(), row.clone())));
+        tables.runs.extend(
+            batch
+                .runs
+                .iter()
+                .map(|row| ((row.sweep.clone(), row.run), row.clone())),
+        );
+        tables
+            .agents
+            .extend(batch.agents.iter().map(|row| (row.id.clone(), row.clone())));
         let environments = batch.environments.iter();
-        tables.environments.extend(environments.map(|(sweep, known)| ((sweep.clone(), known.digest.clone()), known.clone())));
+        tables.environments.extend(
+            environments
+                .map(|(sweep, known)| ((sweep.clone(), known.digest.clone()), known.clone())),
+        );
         for (attempt, number, point) in &batch.metrics {
-            tables.metrics.entry((attempt.clone(), *number)).or_insert_with(|| point.clone());
+            tables
+                .metrics
+                .entry((attempt.clone(), *number))
+                .or_insert_with(|| point.clone());
         }
         for chunk in &batch.logs {
             let output = tables.logs.entry(chunk.attempt.clone()).or_default();
-            let Some((offset, data)) = chunk.news(end_of(output)) else { continue };
-            let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset)).unwrap_or(usize::MAX).min(data.len());
-            for (offset, data) in [(offset, &data[..head]), (offset + head as u64, &data[head..])] {
+            let Some((offset, data)) = chunk.news(end_of(output)) else {
+                continue;
+            };
+            let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset))
+                .unwrap_or(usize::MAX)
+                .min(data.len());
+            for (offset, data) in [
+                (offset, &data[..head]),
+                (offset + head as u64, &data[head..]),
+            ] {
                 if !data.is_empty() {
                     output.insert(offset, data.to_vec());
                 }
             }
             let kept = end_of(output).saturating_sub(LOG_TAIL_BYTES);
-            output.retain(|offset, data| *offset < LOG_HEAD_BYTES || offset + data.len() as u64 > kept);
+            output.retain(|offset, data| {
+                *offset < LOG_HEAD_BYTES || offset + data.len() as u64 > kept
+            });
         }
         for sweep in &batch.deleted {
             tables.delete(sweep);
@@ -96,13 +125,22 @@ impl Store for MemoryStore {
         if let Some(stale) = &batch.stale {
             tables.stale.clone_from(stale);
         }
-        tables.replies.extend(batch.replies.iter().map(|reply| (reply.request_id.clone(), reply.clone())));
+        tables.replies.extend(
+            batch
+                .replies
+                .iter()
+                .map(|reply| (reply.request_id.clone(), reply.clone())),
+        );
         Ok(())
     }
 
     fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {
         let events = lock(&self.tables).events.clone();
-        events.into_iter().skip(usize::try_from(after).unwrap_or(usize::MAX)).flatten().for_each(each);
+        events
+            .into_iter()
+            .skip(usize::try_from(after).unwrap_or(usize::MAX))
+            .flatten()
+            .for_each(each);
         Ok(())
     }
 
@@ -119,7 +157,11 @@ impl Store for MemoryStore {
             tables.image_blocks.clear();
         }
         tables.image_blocks.extend(blocks);
-        tables.image_head = Some(ImageHead { maker: maker.to_owned(), events: tables.events.len() as u64, body: head });
+        tables.image_head = Some(ImageHead {
+            maker: maker.to_owned(),
+            events: tables.events.len() as u64,
+            body: head,
+        });
         Ok(())
     }
 
@@ -129,7 +171,9 @@ impl Store for MemoryStore {
 
     fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
         let blocks = lock(&self.tables).image_blocks.clone();
-        blocks.into_iter().for_each(|(block, body)| each(block, &body));
+        blocks
+            .into_iter()
+            .for_each(|(block, body)| each(block, &body));
         Ok(())
     }
 
@@ -145,23 +189,42 @@ impl Store for MemoryStore {
 impl Query for MemoryQuery {
     fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
         let tables = lock(&self.tables);
-        let mut sweeps: Vec<_> = tables.sweeps.values().map(|row| (row.clone(), tables.counts(row))).collect();
+        let mut sweeps: Vec<_> = tables
+            .sweeps
+            .values()
+            .map(|row| (row.clone(), tables.counts(row)))
+            .collect();
         sweeps.sort_by_key(|(row, _)| std::cmp::Reverse(row.created_ms));
         Ok(sweeps)
     }
 
     fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
         let tables = lock(&self.tables);
-        Ok(tables.sweeps.get(&sweep.0).map(|row| (row.clone(), tables.counts(row))))
+        Ok(tables
+            .sweeps
+            .get(&sweep.0)
+            .map(|row| (row.clone(), tables.counts(row))))
     }
 
-    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
-        let listed = self.sweeps()?.into_iter().filter(|(row, _)| row.archived == archived);
+    fn sweep_page(
+        &self,
+        archived: bool,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+        let listed = self
+            .sweeps()?
+            .into_iter()
+            .filter(|(row, _)| row.archived == archived);
         Ok(listed.skip(skip).take(limit).collect())
     }
 
     fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
-        Ok(lock(&self.tables).sweeps.values().filter(|row| row.archived == archived).count() as u64)
+        Ok(lock(&self.tables)
+            .sweeps
+            .values()
+            .filter(|row| row.archived == archived)
+            .count() as u64)
     }
 
     fn totals(&self) -> Result<Totals, StoreError> {
@@ -183,8 +246,15 @@ impl Query for MemoryQuery {
     fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
         let mut groups: BTreeMap<String, FailureGroup> = BTreeMap::new();
         for row in lock(&self.tables).runs_of(&sweep.0) {
-            let Some(FailureCause { key, host }) = row.failure_cause() else { continue };
-            let new = FailureGroup { key: key.clone(), runs: 0, first: row.run, hosts: BTreeMap::new() };
+            let Some(FailureCause { key, host }) = row.failure_cause() else {
+                continue;
+            };
+            let new = FailureGroup {
+                key: key.clone(),
+                runs: 0,
+                first: row.run,
+                hosts: BTreeMap::new(),
+            };
             let group = groups.entry(key).or_insert(new);
             group.runs += 1;
             if !host.is_empty() {
@@ -196,17 +266,31 @@ impl Query for MemoryQuery {
         Ok(groups)
     }
 
-    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn failed_runs(
+        &self,
+        sweep: &SweepId,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
         let tables = lock(&self.tables);
-        let failed = tables.runs_of(&sweep.0).filter(|row| row.failure_cause().is_some_and(|cause| cause.key == key));
+        let failed = tables
+            .runs_of(&sweep.0)
+            .filter(|row| row.failure_cause().is_some_and(|cause| cause.key == key));
         Ok(failed.take(limit).map(|row| row.run).collect())
     }
 
     fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
         let tables = lock(&self.tables);
-        let mut ranked: Vec<_> = tables.runs_of(&sweep.id).filter_map(|row| Some((row.ranked?, row.run))).collect();
+        let mut ranked: Vec<_> = tables
+            .runs_of(&sweep.id)
+            .filter_map(|row| Some((row.ranked?, row.run)))
+            .collect();
         ranked.sort_by(|(a, first), (b, second)| {
-            let order = if sweep.goal == "maximize" { b.total_cmp(a) } else { a.total_cmp(b) };
+            let order = if sweep.goal == "maximize" {
+                b.total_cmp(a)
+            } else {
+                a.total_cmp(b)
+            };
             order.then(first.cmp(second))
         });
         Ok(ranked.into_iter().take(limit).map(|(_, run)| run).collect())
@@ -216,25 +300,47 @@ impl Query for MemoryQuery {
         let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
         for row in lock(&self.tables).runs_of(&sweep.id) {
             let best = row.ranked.map(|value| (row.run, value));
-            codes.entry(row.code.clone()).or_default().add(&row.state, 1, best, &sweep.goal);
+            codes
+                .entry(row.code.clone())
+                .or_default()
+                .add(&row.state, 1, best, &sweep.goal);
         }
         Ok(codes)
     }
 
-    fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError> {
+    fn runs(
+        &self,
+        sweep: &SweepId,
+        states: &[String],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RunRow>, StoreError> {
         let tables = lock(&self.tables);
-        let wanted = tables.runs_of(&sweep.0).filter(|row| row.run > after && (states.is_empty() || states.contains(&row.state)));
+        let wanted = tables
+            .runs_of(&sweep.0)
+            .filter(|row| row.run > after && (states.is_empty() || states.contains(&row.state)));
         Ok(wanted.take(limit).cloned().collect())
     }
 
     fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError> {
         let tables = lock(&self.tables);
-        Ok(numbers.iter().filter_map(|number| tables.runs.get(&(sweep.0.clone(), *number)).cloned()).collect())
+        Ok(numbers
+            .iter()
+            .filter_map(|number| tables.runs.get(&(sweep.0.clone(), *number)).cloned())
+            .collect())
     }
 
-    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn ended_before(
+        &self,
+        sweep: &SweepId,
+        before_ms: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
         let tables = lock(&self.tables);
-        let ended = tables.runs_of(&sweep.0).filter(|row| row.run > after && row.ended_ms > 0 && row.ended_ms < before_ms);
+        let ended = tables
+            .runs_of(&sweep.0)
+            .filter(|row| row.run > after && row.ended_ms > 0 && row.ended_ms < before_ms);
         Ok(ended.take(limit).map(|row| row.run).collect())
     }
 
@@ -244,7 +350,11 @@ impl Query for MemoryQuery {
 
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let tables = lock(&self.tables);
-        let mut ended: Vec<_> = tables.runs_of(&sweep.0).filter(|row| row.ended_ms > 0).cloned().collect();
+        let mut ended: Vec<_> = tables
+            .runs_of(&sweep.0)
+            .filter(|row| row.ended_ms > 0)
+            .cloned()
+            .collect();
         ended.sort_by_key(|row| std::cmp::Reverse((row.ended_ms, row.run)));
         ended.truncate(limit);
         Ok(ended)
@@ -254,34 +364,76 @@ impl Query for MemoryQuery {
         let tables = lock(&self.tables);
         let last = tables.runs_of(&sweep.0).last().map_or(0, |row| row.run);
         let rows = evenly(last, limit).filter_map(|run| tables.runs.get(&(sweep.0.clone(), run)));
-        let mut ended: Vec<_> = rows.filter_map(|row| Some((row.ended_ms, row.run, row.ranked?))).collect();
+        let mut ended: Vec<_> = rows
+            .filter_map(|row| Some((row.ended_ms, row.run, row.ranked?)))
+            .collect();
         ended.sort_by_key(|(ended_ms, run, _)| (*ended_ms, *run));
         Ok(ended.into_iter().map(|(_, _, value)| value).collect())
     }
 
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
-        Ok(lock(&self.tables).runs.get(&(sweep.0.clone(), run)).cloned())
+        Ok(lock(&self.tables)
+            .runs
+            .get(&(sweep.0.clone(), run))
+            .cloned())
     }
 
-    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError> {
-        Ok(lock(&self.tables).environments.get(&(sweep.clone(), digest.to_owned())).cloned())
+    fn environment(
+        &self,
+        sweep: &SweepId,
+        digest: &str,
+    ) -> Result<Option<Environment>, StoreError> {
+        Ok(lock(&self.tables)
+            .environments
+            .get(&(sweep.clone(), digest.to_owned()))
+            .cloned())
     }
 
-    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
+    fn metrics(
+        &self,
+        attempt: &AttemptRef,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
         let tables = lock(&self.tables);
-        let points = tables.metrics.range((attempt.clone(), from)..=(attempt.clone(), u64::MAX));
-        Ok(points.take(limit).map(|((_, number), point)| (*number, point.clone())).collect())
+        let points = tables
+            .metrics
+            .range((attempt.clone(), from)..=(attempt.clone(), u64::MAX));
+        Ok(points
+            .take(limit)
+            .map(|((_, number), point)| (*number, point.clone()))
+            .collect())
     }
 
-    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+    fn curves(
+        &self,
+        attempt: &AttemptRef,
+        name: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
         let points = self.metrics(attempt, 0, usize::MAX)?;
         let mut thinned: BTreeMap<&str, Thinned<&MetricPoint>> = BTreeMap::new();
-        for (_, point) in points.iter().filter(|(_, point)| name.is_none_or(|name| name == point.name)) {
-            thinned.entry(&point.name).or_insert_with(|| Thinned::new(limit)).push(point);
+        for (_, point) in points
+            .iter()
+            .filter(|(_, point)| name.is_none_or(|name| name == point.name))
+        {
+            thinned
+                .entry(&point.name)
+                .or_insert_with(|| Thinned::new(limit))
+                .push(point);
         }
         let curve = |(name, thinned): (&str, Thinned<&MetricPoint>)| {
             let (count, points) = thinned.finish();
-            (name.to_owned(), CurvePoints { count, points: points.into_iter().map(|(index, point)| (index, point.clone())).collect() })
+            (
+                name.to_owned(),
+                CurvePoints {
+                    count,
+                    points: points
+                        .into_iter()
+                        .map(|(index, point)| (index, point.clone()))
+                        .collect(),
+                },
+            )
         };
         Ok(thinned.into_iter().map(curve).collect())
     }
@@ -302,21 +454,33 @@ impl Query for MemoryQuery {
         Ok(lock(&self.tables).logs.get(attempt).map_or(0, end_of))
     }
 
-    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError> {
-        let (mut shown, rest): (Vec<_>, Vec<_>) = self.agents(sweep)?.into_iter().partition(|row| row.alive);
+    fn agents_shown(
+        &self,
+        sweep: Option<&SweepId>,
+        gone: usize,
+    ) -> Result<Vec<AgentRow>, StoreError> {
+        let (mut shown, rest): (Vec<_>, Vec<_>) =
+            self.agents(sweep)?.into_iter().partition(|row| row.alive);
         shown.extend(rest.into_iter().take(gone));
         Ok(shown)
     }
 
     fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
         let tables = lock(&self.tables);
-        Ok(tables.agents.values().filter(|row| sweep.is_none_or(|sweep| row.sweep == sweep.0)).cloned().collect())
+        Ok(tables
+            .agents
+            .values()
+            .filter(|row| sweep.is_none_or(|sweep| row.sweep == sweep.0))
+            .cloned()
+            .collect())
     }
 }
 
 /// Returns where an output ends.
 fn end_of(pieces: &BTreeMap<u64, Vec<u8>>) -> u64 {
-    pieces.last_key_value().map_or(0, |(offset, data)| offset + data.len() as u64)
+    pieces
+        .last_key_value()
+        .map_or(0, |(offset, data)| offset + data.len() as u64)
 }
 
 impl Tables {
@@ -325,29 +489,45 @@ impl Tables {
         self.agents.retain(|_, row| row.sweep != sweep.0);
         self.runs.retain(|(of, _), _| *of != sweep.0);
         self.environments.retain(|(of, _), _| of != sweep);
-        self.metrics.retain(|(attempt, _), _| attempt.sweep != *sweep);
+        self.metrics
+            .retain(|(attempt, _), _| attempt.sweep != *sweep);
         self.logs.retain(|attempt, _| attempt.sweep != *sweep);
-        let is_gone = |event: &Event| event.sweep() == Some(sweep) && !matches!(event, Event::SweepDeleted { .. });
+        let is_gone = |event: &Event| {
+            event.sweep() == Some(sweep) && !matches!(event, Event::SweepDeleted { .. })
+        };
         self.events
             .iter_mut()
-            .filter(|event| event.as_ref().is_some_and(|recorded| is_gone(&recorded.event)))
+            .filter(|event| {
+                event
+                    .as_ref()
+                    .is_some_and(|recorded| is_gone(&recorded.event))
+            })
             .for_each(|event| *event = None);
     }
 
     fn prune(&mut self, pruned: &AttemptRef) {
-        let is_pruned =
-            |attempt: &AttemptRef| attempt.sweep == pruned.sweep && attempt.run == pruned.run && attempt.attempt <= pruned.attempt;
+        let is_pruned = |attempt: &AttemptRef| {
+            attempt.sweep == pruned.sweep
+                && attempt.run == pruned.run
+                && attempt.attempt <= pruned.attempt
+        };
         self.metrics.retain(|(attempt, _), _| !is_pruned(attempt));
         self.logs.retain(|attempt, _| !is_pruned(attempt));
         let is_gone = |event: &Event| matches!(event, Event::MetricsReported { attempt, .. } if is_pruned(attempt));
         self.events
             .iter_mut()
-            .filter(|event| event.as_ref().is_some_and(|recorded| is_gone(&recorded.event)))
+            .filter(|event| {
+                event
+                    .as_ref()
+                    .is_some_and(|recorded| is_gone(&recorded.event))
+            })
             .for_each(|event| *event = None);
     }
 
     fn runs_of<'a>(&'a self, sweep: &'a str) -> impl Iterator<Item = &'a RunRow> {
-        self.runs.range((sweep.to_owned(), 0)..=(sweep.to_owned(), u64::MAX)).map(|(_, row)| row)
+        self.runs
+            .range((sweep.to_owned(), 0)..=(sweep.to_owned(), u64::MAX))
+            .map(|(_, row)| row)
     }
 
     fn counts(&self, sweep: &SweepRow) -> SweepCounts {
@@ -355,12 +535,22 @@ impl Tables {
         for row in self.runs_of(&sweep.id) {
             counts.add(&row.state, 1);
             let Some(value) = row.ranked else { continue };
-            let is_better = |best: f64| if sweep.goal == "maximize" { value > best } else { value < best };
+            let is_better = |best: f64| {
+                if sweep.goal == "maximize" {
+                    value > best
+                } else {
+                    value < best
+                }
+            };
             if counts.best.is_none_or(|(_, best)| is_better(best)) {
                 counts.best = Some((row.run, value));
             }
         }
-        counts.agents = self.agents.values().filter(|row| row.alive && row.sweep == sweep.id).count() as u64;
+        counts.agents = self
+            .agents
+            .values()
+            .filter(|row| row.alive && row.sweep == sweep.id)
+            .count() as u64;
         counts
     }
 }

@@ -11,12 +11,14 @@ pub use memory::{MemoryQuery, MemoryStore};
 use rows::LogReader;
 pub(crate) use rows::word;
 pub use rows::{
-    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk,
-    LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes, SweepCounts, SweepRow, Totals,
+    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup,
+    LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes,
+    SweepCounts, SweepRow, Totals,
 };
 pub use sqlite::{
-    FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy, has_zeroed_pages, holds_nothing, look, make_room,
-    rescued_beside, rescued_from, token_checksum, without_lag,
+    FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy,
+    has_zeroed_pages, holds_nothing, look, make_room, rescued_beside, rescued_from, token_checksum,
+    without_lag,
 };
 
 use std::collections::BTreeMap;
@@ -238,7 +240,12 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
+    fn sweep_page(
+        &self,
+        archived: bool,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
     /// How many sweeps are archived, or are not.
     ///
     /// # Errors
@@ -258,7 +265,13 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    fn runs(
+        &self,
+        sweep: &SweepId,
+        states: &[String],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RunRow>, StoreError>;
     /// Those runs of some numbers that there are, in the order of the numbers.
     ///
     /// # Errors
@@ -268,7 +281,13 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError>;
+    fn ended_before(
+        &self,
+        sweep: &SweepId,
+        before_ms: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError>;
     /// Returns the disk usage of each sweep. Reads all data.
     ///
     /// # Errors
@@ -288,7 +307,8 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError>;
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize)
+    -> Result<Vec<u64>, StoreError>;
     /// The best runs, the best first: those of points that can be the best.
     ///
     /// # Errors
@@ -309,17 +329,28 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError>;
+    fn environment(&self, sweep: &SweepId, digest: &str)
+    -> Result<Option<Environment>, StoreError>;
     /// Metric points of an attempt with a number from `from` on, in order, at most `limit`.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError>;
+    fn metrics(
+        &self,
+        attempt: &AttemptRef,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, MetricPoint)>, StoreError>;
     /// The metrics of an attempt by name, or the only one of a name, each with between half of `limit` and `limit` points, or all where there are fewer.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError>;
+    fn curves(
+        &self,
+        attempt: &AttemptRef,
+        name: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, CurvePoints>, StoreError>;
     /// Output of an attempt from a byte on, at most `limit` bytes.
     ///
     /// # Errors
@@ -334,7 +365,11 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError>;
+    fn agents_shown(
+        &self,
+        sweep: Option<&SweepId>,
+        gone: usize,
+    ) -> Result<Vec<AgentRow>, StoreError>;
     /// Agents, of one sweep or of all.
     ///
     /// # Errors

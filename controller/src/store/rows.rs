@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect};
+use sweep_lifecycle::state::{
+    Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect,
+};
 use sweep_search::why::Why;
 
 /// Bytes of the beginning of an attempt's output that are kept.
@@ -367,7 +369,13 @@ pub(super) struct LogReader {
 
 impl LogReader {
     pub(super) fn new(offset: u64, limit: usize) -> Self {
-        Self { part: LogPart { offset, data: Vec::new() }, limit: limit.min(LOG_READ_MAX) }
+        Self {
+            part: LogPart {
+                offset,
+                data: Vec::new(),
+            },
+            limit: limit.min(LOG_READ_MAX),
+        }
     }
 
     /// Takes in the next piece. Returns whether the next one is wanted.
@@ -389,12 +397,16 @@ impl LogReader {
                 self.part.data.resize(self.part.data.len() + zeros, 0);
             }
         }
-        let skip = usize::try_from((self.part.offset + self.part.data.len() as u64).saturating_sub(start)).unwrap_or(usize::MAX);
+        let skip =
+            usize::try_from((self.part.offset + self.part.data.len() as u64).saturating_sub(start))
+                .unwrap_or(usize::MAX);
         let rest = data.get(skip..).unwrap_or_default();
         let room = self.limit - self.part.data.len();
         // A piece that begins behind a gap which did not fit is not taken.
         if start <= self.part.offset + self.part.data.len() as u64 {
-            self.part.data.extend_from_slice(&rest[..rest.len().min(room)]);
+            self.part
+                .data
+                .extend_from_slice(&rest[..rest.len().min(room)]);
         }
         self.part.data.len() < self.limit
     }
@@ -410,11 +422,24 @@ impl RunRow {
         if self.state != "failed" {
             return None;
         }
-        let failed = self.attempts.iter().rev().find_map(|attempt| Some((attempt, attempt.failure.as_ref()?)));
-        let kind = failed.map(|(_, failure)| word(failure.kind)).unwrap_or_default();
-        let message = failed.map_or(self.reason.as_str(), |(_, failure)| failure.message.as_str());
-        let host = failed.map(|(attempt, _)| attempt.host.clone()).unwrap_or_default();
-        Some(FailureCause { key: format!("{kind}: {}", sweep_proto::cause(message)), host })
+        let failed = self
+            .attempts
+            .iter()
+            .rev()
+            .find_map(|attempt| Some((attempt, attempt.failure.as_ref()?)));
+        let kind = failed
+            .map(|(_, failure)| word(failure.kind))
+            .unwrap_or_default();
+        let message = failed.map_or(self.reason.as_str(), |(_, failure)| {
+            failure.message.as_str()
+        });
+        let host = failed
+            .map(|(attempt, _)| attempt.host.clone())
+            .unwrap_or_default();
+        Some(FailureCause {
+            key: format!("{kind}: {}", sweep_proto::cause(message)),
+            host,
+        })
     }
 }
 

@@ -15,7 +15,13 @@ pub(super) struct Thinned<T> {
 impl<T: Copy> Thinned<T> {
     /// Keeps at most `limit`, which is at least 4.
     pub(super) fn new(limit: usize) -> Self {
-        Self { kept: Vec::new(), last: None, stride: 1, count: 0, limit: limit.max(4) }
+        Self {
+            kept: Vec::new(),
+            last: None,
+            stride: 1,
+            count: 0,
+            limit: limit.max(4),
+        }
     }
 
     pub(super) fn push(&mut self, item: T) {
@@ -39,7 +45,8 @@ impl<T: Copy> Thinned<T> {
 
     /// Returns how many there were, and those that are kept with their places: the first and the last always.
     pub(super) fn finish(mut self) -> (u64, Vec<(u64, T)>) {
-        let has_last = self.kept.last().map(|(index, _)| *index) == self.last.as_ref().map(|(index, _)| *index);
+        let has_last = self.kept.last().map(|(index, _)| *index)
+            == self.last.as_ref().map(|(index, _)| *index);
         self.kept.extend(self.last.filter(|_| !has_last));
         (self.count, self.kept)
     }
@@ -48,7 +55,13 @@ impl<T: Copy> Thinned<T> {
 /// Returns at most `limit` evenly spaced numbers from 1 to `last`, both included.
 pub(super) fn evenly(last: u64, limit: usize) -> impl Iterator<Item = u64> {
     let count = last.min(limit as u64);
-    (0..count).map(move |index| if count < 2 { last } else { 1 + index * (last - 1) / (count - 1) })
+    (0..count).map(move |index| {
+        if count < 2 {
+            last
+        } else {
+            1 + index * (last - 1) / (count - 1)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +72,10 @@ mod tests {
     fn what_is_short_is_kept_whole() {
         let mut thinned = Thinned::new(10);
         (0..9).for_each(|item| thinned.push(item));
-        assert_eq!(thinned.finish(), (9, (0..9).map(|item| (item, item)).collect()));
+        assert_eq!(
+            thinned.finish(),
+            (9, (0..9).map(|item| (item, item)).collect())
+        );
     }
 
     #[test]
@@ -69,11 +85,17 @@ mod tests {
             (0..count).for_each(|item| thinned.push(item));
             let (total, kept) = thinned.finish();
             let places: Vec<_> = kept.iter().map(|(index, _)| *index).collect();
-            assert_eq!((total, places[0], *places.last().unwrap()), (count, 0, count - 1));
+            assert_eq!(
+                (total, places[0], *places.last().unwrap()),
+                (count, 0, count - 1)
+            );
             assert!((5..=10).contains(&places.len()), "{places:?}");
             let gaps: Vec<_> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
             let (even, rest) = gaps.split_at(gaps.len() - 1);
-            assert!(even.iter().all(|gap| *gap == gaps[0]) && rest[0] <= gaps[0], "{places:?}");
+            assert!(
+                even.iter().all(|gap| *gap == gaps[0]) && rest[0] <= gaps[0],
+                "{places:?}"
+            );
         }
     }
 

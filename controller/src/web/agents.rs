@@ -36,18 +36,30 @@ pub(super) fn read(query: &dyn Query) -> Result<Vec<Busy>, StoreError> {
 }
 
 /// Reads what the agents of one sweep run.
-pub(super) fn of_sweep(query: &dyn Query, sweep: &SweepId, mut rows: Vec<AgentRow>) -> Result<Vec<Busy>, StoreError> {
+pub(super) fn of_sweep(
+    query: &dyn Query,
+    sweep: &SweepId,
+    mut rows: Vec<AgentRow>,
+) -> Result<Vec<Busy>, StoreError> {
     rows.sort_by_key(order);
     let alive = rows.iter().any(|row| row.alive);
     let states = ["assigned".to_owned(), "running".to_owned()];
-    let running = if alive { query.runs(sweep, &states, 0, RUNNING_MAX)? } else { Vec::new() };
+    let running = if alive {
+        query.runs(sweep, &states, 0, RUNNING_MAX)?
+    } else {
+        Vec::new()
+    };
     let busy = |row: AgentRow| {
-        let attempts = running.iter().filter_map(|run| Some((run, run.attempts.last()?))).filter(|(_, attempt)| attempt.agent == row.id);
+        let attempts = running
+            .iter()
+            .filter_map(|run| Some((run, run.attempts.last()?)))
+            .filter(|(_, attempt)| attempt.agent == row.id);
         let mut environment = None;
         let mut runs = Vec::new();
         for (run, attempt) in attempts {
             runs.push(run.run);
-            environment = environment.or((!attempt.environment.is_empty()).then(|| attempt.environment.clone()));
+            environment = environment
+                .or((!attempt.environment.is_empty()).then(|| attempt.environment.clone()));
         }
         let gpus = match environment {
             Some(digest) => gpus(query, sweep, &digest)?,
@@ -60,8 +72,14 @@ pub(super) fn of_sweep(query: &dyn Query, sweep: &SweepId, mut rows: Vec<AgentRo
 
 fn gpus(query: &dyn Query, sweep: &SweepId, digest: &str) -> Result<Vec<String>, StoreError> {
     let environment = query.environment(sweep, digest)?;
-    let facts = environment.map(|environment| environment.facts).unwrap_or_default();
-    Ok(facts.into_iter().filter(|(name, _)| name.starts_with("gpu.")).map(|(_, fact)| fact).collect())
+    let facts = environment
+        .map(|environment| environment.facts)
+        .unwrap_or_default();
+    Ok(facts
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("gpu."))
+        .map(|(_, fact)| fact)
+        .collect())
 }
 
 /// Those that are there first, and of them those that need a person.
@@ -89,7 +107,15 @@ pub(super) fn page(agents: &[Busy], now_ms: i64) -> String {
             }
         }
     };
-    document(&PageFrame { title: "Agents", live: "all", module: Some("agents.js"), ..PageFrame::default() }, &body)
+    document(
+        &PageFrame {
+            title: "Agents",
+            live: "all",
+            module: Some("agents.js"),
+            ..PageFrame::default()
+        },
+        &body,
+    )
 }
 
 /// Agents as a table.
@@ -146,7 +172,10 @@ fn health(row: &AgentRow) -> Markup {
 /// Says of the agents of a sweep which one to look at, if any.
 pub(super) fn suspects(agents: &[Busy], failed: u64) -> Vec<Markup> {
     let mut said = Vec::new();
-    for Busy { row, .. } in agents.iter().filter(|agent| matches!(agent.row.health.as_str(), "quarantined" | "probing")) {
+    for Busy { row, .. } in agents
+        .iter()
+        .filter(|agent| matches!(agent.row.health.as_str(), "quarantined" | "probing"))
+    {
         said.push(html! {
             strong { (Escaped(&row.host)) } " is " (Escaped(&row.health)) ": " (Escaped(&row.reason)) " (" (row.failed) " failed, " (row.succeeded) " ended well)"
         });
@@ -164,10 +193,20 @@ fn worst(agents: &[Busy], failed: u64) -> Option<Markup> {
         let counts = hosts.entry(&row.host).or_default();
         (counts.0, counts.1) = (counts.0 + row.failed, counts.1 + row.succeeded);
     }
-    let share = |(failed, succeeded): (u64, u64)| failed as f64 / (failed + succeeded).max(1) as f64;
-    let (host, counts) = hosts.iter().filter(|(_, counts)| counts.0 >= 3).max_by(|a, b| share(*a.1).total_cmp(&share(*b.1)))?;
-    let others: Vec<_> = hosts.iter().filter(|(other, counts)| *other != host && counts.0 + counts.1 >= 3).collect();
-    let best = others.iter().map(|(_, counts)| share(**counts)).fold(f64::INFINITY, f64::min);
+    let share =
+        |(failed, succeeded): (u64, u64)| failed as f64 / (failed + succeeded).max(1) as f64;
+    let (host, counts) = hosts
+        .iter()
+        .filter(|(_, counts)| counts.0 >= 3)
+        .max_by(|a, b| share(*a.1).total_cmp(&share(*b.1)))?;
+    let others: Vec<_> = hosts
+        .iter()
+        .filter(|(other, counts)| *other != host && counts.0 + counts.1 >= 3)
+        .collect();
+    let best = others
+        .iter()
+        .map(|(_, counts)| share(**counts))
+        .fold(f64::INFINITY, f64::min);
     let stands_out = share(*counts) > 0.3 && best < share(*counts) / 2.0;
     (stands_out && failed > 0).then(|| {
         html! { strong { (Escaped(host)) } ": " (counts.0) " of " (counts.0 + counts.1) " attempts failed, elsewhere " (format!("{:.0} %", 100.0 * best)) }

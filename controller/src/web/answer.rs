@@ -43,12 +43,18 @@ pub struct Web {
 /// Answers that the database failed.
 pub(super) fn failed(error: &StoreError) -> Response {
     tracing::error!(%error, "a page could not be made");
-    page(StatusCode::INTERNAL_SERVER_ERROR, html::message("The database failed", &error.to_string()))
+    page(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        html::message("The database failed", &error.to_string()),
+    )
 }
 
 /// Answers that there is no such sweep or run.
 pub(super) fn missing(what: &str) -> Response {
-    page(StatusCode::NOT_FOUND, html::message("Nothing here", &format!("There is no {what}.")))
+    page(
+        StatusCode::NOT_FOUND,
+        html::message("Nothing here", &format!("There is no {what}.")),
+    )
 }
 
 /// Answers with a page.
@@ -60,12 +66,18 @@ pub(super) fn page(status: StatusCode, body: String) -> Response {
 pub(super) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_string(value) {
         Ok(text) => plain(StatusCode::OK, "application/json", text),
-        Err(error) => failed(&StoreError::Failed(format!("an answer cannot be written as JSON: {error}"))),
+        Err(error) => failed(&StoreError::Failed(format!(
+            "an answer cannot be written as JSON: {error}"
+        ))),
     }
 }
 
 /// Answers with a text.
-pub(super) fn plain(status: StatusCode, content_type: &'static str, body: impl IntoResponse) -> Response {
+pub(super) fn plain(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl IntoResponse,
+) -> Response {
     let mut response = (status, body).into_response();
     let fixed = [
         (header::CONTENT_TYPE, content_type),
@@ -76,13 +88,17 @@ pub(super) fn plain(status: StatusCode, content_type: &'static str, body: impl I
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in fixed {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }
 
 /// Now, in milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -46,9 +46,16 @@ pub(super) fn with_imports(module: &str) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     let mut open = vec![module];
     while let Some(wanted) = open.pop() {
-        let Some((name, text)) = FILES.iter().find(|(name, _)| *name == wanted) else { continue };
+        let Some((name, text)) = FILES.iter().find(|(name, _)| *name == wanted) else {
+            continue;
+        };
         if found.insert(*name) {
-            open.extend(text.lines().filter_map(|line| line.strip_prefix("import ")?.split_once("from \"./")?.1.strip_suffix("\";")));
+            open.extend(text.lines().filter_map(|line| {
+                line.strip_prefix("import ")?
+                    .split_once("from \"./")?
+                    .1
+                    .strip_suffix("\";")
+            }));
         }
     }
     found
@@ -56,7 +63,11 @@ pub(super) fn with_imports(module: &str) -> BTreeSet<&'static str> {
 
 /// Answers with a file. One of another version is asked for by a page that was open while the controller was replaced: it gets ours.
 pub(super) fn file(version: &str, name: &str) -> Response {
-    let cache = if version == env!("SWEEP_ASSETS") { "public, max-age=31536000, immutable" } else { "no-store" };
+    let cache = if version == env!("SWEEP_ASSETS") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-store"
+    };
     let mut response = if name == "plotly.min.js" {
         let compressed = (header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         ([compressed], LIBRARY).into_response()
@@ -66,9 +77,15 @@ pub(super) fn file(version: &str, name: &str) -> Response {
         return (StatusCode::NOT_FOUND, "there is no such file\n").into_response();
     };
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(content_type(name)),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -90,7 +107,10 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/assets");
         for entry in std::fs::read_dir(folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(FILES.iter().any(|(known, _)| *known == name), "{name} is not in the list");
+            assert!(
+                FILES.iter().any(|(known, _)| *known == name),
+                "{name} is not in the list"
+            );
         }
     }
 
@@ -98,15 +118,33 @@ mod tests {
     fn a_page_knows_its_modules_beforehand() {
         let modules = with_imports("sweep.js");
         assert!(
-            ["sweep.js", "table.js", "selection.js", "filter.js", "format.js"].iter().all(|name| modules.contains(name)),
+            [
+                "sweep.js",
+                "table.js",
+                "selection.js",
+                "filter.js",
+                "format.js"
+            ]
+            .iter()
+            .all(|name| modules.contains(name)),
             "{modules:?}"
         );
-        assert!(!modules.contains("page.js") && !modules.contains("run.js"), "{modules:?}");
-        assert_eq!(with_imports("format.js").into_iter().collect::<Vec<_>>(), ["format.js"]);
+        assert!(
+            !modules.contains("page.js") && !modules.contains("run.js"),
+            "{modules:?}"
+        );
+        assert_eq!(
+            with_imports("format.js").into_iter().collect::<Vec<_>>(),
+            ["format.js"]
+        );
     }
 
     #[test]
     fn the_charts_are_in_the_binary() {
-        assert!(LIBRARY.len() > 500_000 && LIBRARY.starts_with(&[0x1f, 0x8b]), "{} bytes", LIBRARY.len());
+        assert!(
+            LIBRARY.len() > 500_000 && LIBRARY.starts_with(&[0x1f, 0x8b]),
+            "{} bytes",
+            LIBRARY.len()
+        );
     }
 }

@@ -30,17 +30,39 @@ pub(super) struct ComparedRuns {
 }
 
 /// Reads the runs.
-pub(super) fn read(query: &dyn Query, sweep: &SweepId, asked: &CompareQuery) -> Result<Option<ComparedRuns>, StoreError> {
-    let Some((row, _)) = query.sweep(sweep)? else { return Ok(None) };
+pub(super) fn read(
+    query: &dyn Query,
+    sweep: &SweepId,
+    asked: &CompareQuery,
+) -> Result<Option<ComparedRuns>, StoreError> {
+    let Some((row, _)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
     let mut runs = Vec::new();
-    for number in asked.runs.split(',').filter_map(|number| number.trim().parse().ok()).take(RUNS_MAX) {
-        let Some(run) = query.run(sweep, number)? else { continue };
-        let known = run.attempts.iter().rev().find(|attempt| !attempt.environment.is_empty());
+    for number in asked
+        .runs
+        .split(',')
+        .filter_map(|number| number.trim().parse().ok())
+        .take(RUNS_MAX)
+    {
+        let Some(run) = query.run(sweep, number)? else {
+            continue;
+        };
+        let known = run
+            .attempts
+            .iter()
+            .rev()
+            .find(|attempt| !attempt.environment.is_empty());
         let environment = match known {
             Some(attempt) => query.environment(sweep, &attempt.environment)?,
             None => None,
         };
-        runs.push((run, environment.map(|environment| environment.facts).unwrap_or_default()));
+        runs.push((
+            run,
+            environment
+                .map(|environment| environment.facts)
+                .unwrap_or_default(),
+        ));
     }
     Ok(Some(ComparedRuns { sweep: row, runs }))
 }
@@ -48,7 +70,11 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId, asked: &CompareQuery) -> 
 /// Writes the page.
 pub(super) fn page(found: &ComparedRuns) -> String {
     let sweep = &found.sweep;
-    let numbers: Vec<_> = found.runs.iter().map(|(run, _)| run.run.to_string()).collect();
+    let numbers: Vec<_> = found
+        .runs
+        .iter()
+        .map(|(run, _)| run.run.to_string())
+        .collect();
     let body = html! {
         div #compare data-sweep=(Escaped(&sweep.id)) data-runs=(numbers.join(",")) data-metric=(Escaped(&sweep.metric))
             data-codes=(Escaped(&found.runs.iter().map(|(run, _)| run.code.as_str()).collect::<Vec<_>>().join(","))) {
@@ -60,15 +86,34 @@ pub(super) fn page(found: &ComparedRuns) -> String {
     };
     let place = format!("/sweeps/{}", sweep.id);
     let trail = [(&*place, title(sweep))];
-    document(&PageFrame { title: "Compare", live: &sweep.id, trail: &trail, module: Some("run.js"), data: None }, &body)
+    document(
+        &PageFrame {
+            title: "Compare",
+            live: &sweep.id,
+            trail: &trail,
+            module: Some("run.js"),
+            data: None,
+        },
+        &body,
+    )
 }
 
 fn table(found: &ComparedRuns) -> Markup {
     let runs = &found.runs;
-    let configurations: Vec<_> = runs.iter().map(|(run, _)| params(&run.params_json)).collect();
+    let configurations: Vec<_> = runs
+        .iter()
+        .map(|(run, _)| params(&run.params_json))
+        .collect();
     let parameters: BTreeSet<&String> = configurations.iter().flat_map(BTreeMap::keys).collect();
-    let metrics: Vec<BTreeMap<String, f64>> =
-        runs.iter().map(|(run, _)| run.attempts.iter().flat_map(|attempt| attempt.metrics.clone()).collect()).collect();
+    let metrics: Vec<BTreeMap<String, f64>> = runs
+        .iter()
+        .map(|(run, _)| {
+            run.attempts
+                .iter()
+                .flat_map(|attempt| attempt.metrics.clone())
+                .collect()
+        })
+        .collect();
     let names: BTreeSet<&String> = metrics.iter().flat_map(BTreeMap::keys).collect();
     let facts: BTreeSet<&String> = runs.iter().flat_map(|(_, facts)| facts.keys()).collect();
     let text = |value: Option<&serde_json::Value>| value.map(value_text).unwrap_or_default();
@@ -103,6 +148,13 @@ fn row(name: &str, values: Vec<String>, marked: bool) -> Markup {
 }
 
 fn took(run: &RunRow) -> String {
-    let started = run.attempts.iter().map(|attempt| attempt.started_ms).find(|ms| *ms > 0);
-    started.filter(|_| run.ended_ms > 0).map(|started| duration(run.ended_ms - started)).unwrap_or_default()
+    let started = run
+        .attempts
+        .iter()
+        .map(|attempt| attempt.started_ms)
+        .find(|ms| *ms > 0);
+    started
+        .filter(|_| run.ended_ms > 0)
+        .map(|started| duration(run.ended_ms - started))
+        .unwrap_or_default()
 }

@@ -45,23 +45,44 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Failures, Store
     let causes = found.len() as u64;
     let groups = found.into_iter().take(GROUPS_MAX).map(|group| {
         let runs = query.failed_runs(sweep, &group.key, RUNS_MAX)?;
-        Ok(group_of(query.run(sweep, group.first)?.as_ref(), group, runs))
+        Ok(group_of(
+            query.run(sweep, group.first)?.as_ref(),
+            group,
+            runs,
+        ))
     });
-    Ok(Failures { causes, groups: groups.collect::<Result<_, StoreError>>()? })
+    Ok(Failures {
+        causes,
+        groups: groups.collect::<Result<_, StoreError>>()?,
+    })
 }
 
 fn group_of(example: Option<&RunRow>, group: FailureGroup, runs: Vec<u64>) -> CauseGroup {
-    let failure = example.and_then(|run| run.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref()));
+    let failure = example.and_then(|run| {
+        run.attempts
+            .iter()
+            .rev()
+            .find_map(|attempt| attempt.failure.as_ref())
+    });
     let reason = example.map(|run| run.reason.as_str()).unwrap_or_default();
     let message = failure.map_or(reason, |failure| failure.message.as_str());
     CauseGroup {
-        kind: failure.map(|failure| word(&failure.kind)).unwrap_or_default(),
-        blame: failure.map(|failure| word(&failure.blame)).unwrap_or_default(),
+        kind: failure
+            .map(|failure| word(&failure.kind))
+            .unwrap_or_default(),
+        blame: failure
+            .map(|failure| word(&failure.blame))
+            .unwrap_or_default(),
         count: group.runs,
         runs,
         message: message.to_owned(),
-        evidence: failure.map(|failure| failure.evidence.clone()).filter(|text| !message.contains(text.as_str())).unwrap_or_default(),
-        tail: failure.map(|failure| failure.output_tail.clone()).unwrap_or_default(),
+        evidence: failure
+            .map(|failure| failure.evidence.clone())
+            .filter(|text| !message.contains(text.as_str()))
+            .unwrap_or_default(),
+        tail: failure
+            .map(|failure| failure.output_tail.clone())
+            .unwrap_or_default(),
         hosts: group.hosts,
     }
 }
@@ -92,13 +113,24 @@ pub(super) fn list(sweep: &str, groups: &[CauseGroup]) -> Markup {
 pub(super) fn hosts(hosts: &BTreeMap<String, u64>) -> String {
     let mut hosts: Vec<_> = hosts.iter().collect();
     hosts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let named: Vec<_> = hosts.iter().take(4).map(|(host, count)| format!("{host} ({count})")).collect();
-    let more = if hosts.len() > 4 { format!(" and {} more", hosts.len() - 4) } else { String::new() };
+    let named: Vec<_> = hosts
+        .iter()
+        .take(4)
+        .map(|(host, count)| format!("{host} ({count})"))
+        .collect();
+    let more = if hosts.len() > 4 {
+        format!(" and {} more", hosts.len() - 4)
+    } else {
+        String::new()
+    };
     named.join(", ") + &more
 }
 
 fn numbers(runs: &[u64]) -> String {
-    runs.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    runs.iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 fn first_line(text: &str) -> &str {

@@ -19,7 +19,10 @@ impl fmt::Display for Escaped<'_> {
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
                 '\n' | '\t' => write!(f, "{character}")?,
-                '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
+                '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+                | '\u{feff}' => {
                     write!(f, "U+{:04X}", u32::from(character))?;
                 }
                 _ if character.is_control() => write!(f, "U+{:04X}", u32::from(character))?,
@@ -75,7 +78,11 @@ pub(super) fn number(value: f64) -> String {
         return value.abs().to_string();
     }
     let rounded: f64 = format!("{value:.4e}").parse().unwrap_or(value);
-    if (1e-4..1e9).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
+    if (1e-4..1e9).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 /// The frame around the content of a page.
@@ -94,9 +101,19 @@ pub(super) struct PageFrame<'a> {
 
 /// A whole page. What its scripts will need is named at its beginning: a browser fetches it while it reads the rest.
 pub(super) fn document(frame: &PageFrame<'_>, body: &Markup) -> String {
-    let PageFrame { title, live, trail, module, data } = *frame;
+    let PageFrame {
+        title,
+        live,
+        trail,
+        module,
+        data,
+    } = *frame;
     let assets = super::assets::base();
-    let modules = ["page.js"].into_iter().chain(module).flat_map(super::assets::with_imports).collect::<BTreeSet<_>>();
+    let modules = ["page.js"]
+        .into_iter()
+        .chain(module)
+        .flat_map(super::assets::with_imports)
+        .collect::<BTreeSet<_>>();
     let page = html! {
         (PreEscaped("<!doctype html>"))
         html lang="en" {
@@ -135,7 +152,13 @@ pub(super) fn document(frame: &PageFrame<'_>, body: &Markup) -> String {
 
 /// A page with a title and one sentence.
 pub(super) fn message(title: &str, text: &str) -> String {
-    document(&PageFrame { title, ..PageFrame::default() }, &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } })
+    document(
+        &PageFrame {
+            title,
+            ..PageFrame::default()
+        },
+        &html! { h1 { (Escaped(title)) } p { (Escaped(text)) } },
+    )
 }
 
 /// A page for a browser that is not logged in, which gets no style sheet and no script.
@@ -187,17 +210,38 @@ mod tests {
         let safe = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&#39;&amp;U+202EU+001B[31m ü";
         assert_eq!(Escaped(hostile).to_string(), safe);
         assert_eq!(html! { (Escaped(hostile)) }.into_string(), safe);
-        let frame = PageFrame { title: hostile, live: hostile, trail: &[(hostile, hostile)], data: Some(hostile), module: None };
+        let frame = PageFrame {
+            title: hostile,
+            live: hostile,
+            trail: &[(hostile, hostile)],
+            data: Some(hostile),
+            module: None,
+        };
         let page = document(&frame, &html! {});
-        assert!(!page.contains("<script>") && !page.contains('\u{202e}'), "{page}");
+        assert!(
+            !page.contains("<script>") && !page.contains('\u{202e}'),
+            "{page}"
+        );
     }
 
     #[test]
     fn numbers_and_times_are_short() {
-        for (value, text) in [(0.0, "0"), (0.012_345_678, "0.012346"), (1e-7, "1e-7"), (-60.0, "-60"), (0.1 + 0.2, "0.3")] {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.012_345_678, "0.012346"),
+            (1e-7, "1e-7"),
+            (-60.0, "-60"),
+            (0.1 + 0.2, "0.3"),
+        ] {
             assert_eq!(number(value), text);
         }
-        for (ms, text) in [(40, "0.0 s"), (59_900, "59 s"), (200_000, "3 min 20 s"), (7_500_000, "2 h 5 min"), (360_000_000, "4 d 4 h")] {
+        for (ms, text) in [
+            (40, "0.0 s"),
+            (59_900, "59 s"),
+            (200_000, "3 min 20 s"),
+            (7_500_000, "2 h 5 min"),
+            (360_000_000, "4 d 4 h"),
+        ] {
             assert_eq!(duration(ms), text);
         }
     }

@@ -17,7 +17,10 @@ pub(super) struct Limit {
 
 /// Reads the file of a sweep in its newest revision. A file that was taken once is always taken; if not, the page does without.
 pub(super) fn spec(row: &SweepRow) -> Option<SweepSpec> {
-    let newest = row.revisions.last().map_or(&row.yaml, |revision| &revision.yaml);
+    let newest = row
+        .revisions
+        .last()
+        .map_or(&row.yaml, |revision| &revision.yaml);
     spec::parse(newest).0
 }
 
@@ -28,7 +31,11 @@ pub(super) fn limits(spec: &SweepSpec) -> Vec<Limit> {
             Bound::Min(min) => (Some(min), None),
             Bound::Max(max) => (None, Some(max)),
         };
-        Limit { metric: constraint.metric.clone(), min, max }
+        Limit {
+            metric: constraint.metric.clone(),
+            min,
+            max,
+        }
     };
     spec.constraints.iter().map(limit).collect()
 }
@@ -42,6 +49,13 @@ mod tests {
         let file = "method: random\nprogram: t.py\nmetric: {name: loss}\nconstraints: [{metric: gb, max: 40}]\nparameters: {n: {min: 1, max: 9}}\n";
         let (spec, mistakes) = spec::parse(file);
         let spec = spec.unwrap_or_else(|| panic!("{mistakes:?}"));
-        assert_eq!(limits(&spec), [Limit { metric: "gb".into(), min: None, max: Some(40.0) }]);
+        assert_eq!(
+            limits(&spec),
+            [Limit {
+                metric: "gb".into(),
+                min: None,
+                max: Some(40.0)
+            }]
+        );
     }
 }

@@ -61,19 +61,31 @@ pub(super) fn stream(web: Web, asked: LiveQuery) -> Response {
     let (sender, receiver) = mpsc::channel::<Result<Event, Infallible>>(1);
     tokio::spawn(tell(web, asked, sender));
     // Proxies and browsers give up connections without a sign of life.
-    Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response()
+    Sse::new(ReceiverStream::new(receiver))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response()
 }
 
 async fn tell(web: Web, asked: LiveQuery, sender: mpsc::Sender<Result<Event, Infallible>>) {
     let (mut commits, mut stopping) = (web.commits.clone(), web.stopping.clone());
     let (mut told, sweep, run) = (SentState::default(), SweepId(asked.sweep), asked.run);
     let changes = Arc::clone(&web.changes);
-    let stamp = || if sweep.0.is_empty() { changes.newest() } else { changes.of(&sweep) };
+    let stamp = || {
+        if sweep.0.is_empty() {
+            changes.newest()
+        } else {
+            changes.of(&sweep)
+        }
+    };
     loop {
         commits.mark_unchanged();
         let (id, seen) = (sweep.clone(), stamp());
         let look = web.reader.ask(move |query| {
-            let event = if id.0.is_empty() { anything(&mut told) } else { news(query, &id, run, &mut told)? };
+            let event = if id.0.is_empty() {
+                anything(&mut told)
+            } else {
+                news(query, &id, run, &mut told)?
+            };
             Ok((event, told))
         });
         let event = match look.await {
@@ -113,12 +125,24 @@ fn anything(told: &mut SentState) -> Option<Event> {
     std::mem::replace(&mut told.began, true).then(|| Event::default().event("changed").data(""))
 }
 
-fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut SentState) -> Result<Option<Event>, StoreError> {
-    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
+fn news(
+    query: &dyn Query,
+    sweep: &SweepId,
+    run: Option<u64>,
+    told: &mut SentState,
+) -> Result<Option<Event>, StoreError> {
+    let Some((row, counts)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
     let seen: Vec<_> = match run {
         Some(run) => query.run(sweep, run)?.into_iter().collect(),
         None => {
-            let mut seen = query.runs(sweep, &["assigned".to_owned(), "running".to_owned()], 0, RUNS_MAX)?;
+            let mut seen = query.runs(
+                sweep,
+                &["assigned".to_owned(), "running".to_owned()],
+                0,
+                RUNS_MAX,
+            )?;
             seen.extend(query.ended_runs(sweep, RUNS_MAX)?);
             seen
         }
@@ -131,9 +155,14 @@ fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut SentSta
             runs.push(rows::run(found));
         }
     }
-    let agents = if run.is_none() { query.agents_shown(Some(sweep), GONE_MAX)? } else { Vec::new() };
+    let agents = if run.is_none() {
+        query.agents_shown(Some(sweep), GONE_MAX)?
+    } else {
+        Vec::new()
+    };
     let head = rows::head(row, &counts);
-    let summary = digest(&(serde_json::to_string(&head).unwrap_or_default() + &format!("{agents:?}")));
+    let summary =
+        digest(&(serde_json::to_string(&head).unwrap_or_default() + &format!("{agents:?}")));
     let first = !std::mem::replace(&mut told.began, true);
     let same = std::mem::replace(&mut told.summary, summary) == summary;
     // What a page has read is a moment older than the first look, which tells it nothing but what has happened meanwhile.
@@ -142,8 +171,14 @@ fn news(query: &dyn Query, sweep: &SweepId, run: Option<u64>, told: &mut SentSta
     }
     let reload = !first && runs.len() >= counted.min(RUNS_MAX) && counted >= RUNS_MAX;
     let agents = agents.into_iter().map(rows::machine).collect();
-    let news = News { sweep: head, runs, agents, reload };
-    let data = serde_json::to_string(&news).map_err(|error| StoreError::Failed(format!("news cannot be written as JSON: {error}")))?;
+    let news = News {
+        sweep: head,
+        runs,
+        agents,
+        reload,
+    };
+    let data = serde_json::to_string(&news)
+        .map_err(|error| StoreError::Failed(format!("news cannot be written as JSON: {error}")))?;
     Ok(Some(Event::default().event("news").data(data)))
 }
 

@@ -22,9 +22,20 @@ pub(super) struct LoginQuery {
 }
 
 /// Answers a login: with a cookie, and the page that was asked for behind it.
-pub(super) async fn answer(State(web): State<Web>, method: Method, headers: HeaderMap, Query(asked): Query<LoginQuery>) -> Response {
-    let next = asked.next.as_deref().filter(|next| is_own_path(next)).unwrap_or("/");
-    let Some(logins) = &web.logins else { return go_on(next) };
+pub(super) async fn answer(
+    State(web): State<Web>,
+    method: Method,
+    headers: HeaderMap,
+    Query(asked): Query<LoginQuery>,
+) -> Response {
+    let next = asked
+        .next
+        .as_deref()
+        .filter(|next| is_own_path(next))
+        .unwrap_or("/");
+    let Some(logins) = &web.logins else {
+        return go_on(next);
+    };
     let session = match asked.code {
         // A program that previews the link must not consume the code.
         Some(_) if method == Method::HEAD => return answer::page(StatusCode::OK, String::new()),
@@ -34,12 +45,22 @@ pub(super) async fn answer(State(web): State<Web>, method: Method, headers: Head
     let session = match session {
         Ok(Some(session)) => session,
         Ok(None) => return needed_because("This link was used before or has expired"),
-        Err(error) => return answer::page(StatusCode::INTERNAL_SERVER_ERROR, html::bare("No session can be made", &error.to_string())),
+        Err(error) => {
+            return answer::page(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                html::bare("No session can be made", &error.to_string()),
+            );
+        }
     };
-    let is_encrypted = headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https");
+    let is_encrypted = headers
+        .get("x-forwarded-proto")
+        .is_some_and(|scheme| scheme.as_bytes() == b"https");
     let secure = if is_encrypted { "; Secure" } else { "" };
     let term = SESSION_TERM.as_secs();
-    let cookie = format!("{}={session}; Path=/; Max-Age={term}; HttpOnly; SameSite=Strict{secure}", logins.cookie());
+    let cookie = format!(
+        "{}={session}; Path=/; Max-Age={term}; HttpOnly; SameSite=Strict{secure}",
+        logins.cookie()
+    );
     let mut response = go_on(next);
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -65,7 +86,9 @@ fn go_on(next: &str) -> Response {
 
 /// Whether it is a path on this controller: `//host` and `/\\host` lead elsewhere.
 fn is_own_path(next: &str) -> bool {
-    next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.chars().all(|character| character.is_ascii_graphic())
+    next.starts_with('/')
+        && !next[1..].starts_with(['/', '\\'])
+        && next.chars().all(|character| character.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -77,8 +100,15 @@ mod tests {
         for own in ["/", "/sweeps/ab12cd34", "/sweeps/ab12cd34?x=1#runs"] {
             assert!(is_own_path(own), "{own}");
         }
-        for foreign in ["", "//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/a b", "/\t/evil.example"]
-        {
+        for foreign in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/a b",
+            "/\t/evil.example",
+        ] {
             assert!(!is_own_path(foreign), "{foreign}");
         }
     }

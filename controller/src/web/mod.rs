@@ -63,22 +63,41 @@ pub fn paths() -> Vec<&'static str> {
 
 /// Returns the routes.
 pub fn routes(web: Web) -> Router {
-    let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
+    let routes = table()
+        .into_iter()
+        .fold(Router::new(), |router, (path, method)| {
+            router.route(path, method)
+        });
     // The runs of a large sweep are megabytes; fast, since most readers are near.
-    routes.with_state(web).layer(CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest))
+    routes.with_state(web).layer(
+        CompressionLayer::new()
+            .gzip(true)
+            .quality(CompressionLevel::Fastest),
+    )
 }
 
 /// Answers what no route and no service is for.
 pub async fn nothing(request: Request) -> Response {
-    let is_call = request.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    let is_call = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
     if is_call {
-        return tonic::Status::unimplemented(format!("there is no call {}", request.uri().path())).into_http();
+        return tonic::Status::unimplemented(format!("there is no call {}", request.uri().path()))
+            .into_http();
     }
-    answer::page(StatusCode::NOT_FOUND, html::message("Nothing here", "There is no such page."))
+    answer::page(
+        StatusCode::NOT_FOUND,
+        html::message("Nothing here", "There is no such page."),
+    )
 }
 
 async fn index(State(web): State<Web>, Query(asked): Query<sweeps::SweepsQuery>) -> Response {
-    match web.reader.ask(move |query| sweeps::read(query, &asked)).await {
+    match web
+        .reader
+        .ask(move |query| sweeps::read(query, &asked))
+        .await
+    {
         Ok(sweeps) => answer::page(StatusCode::OK, sweeps::page(&sweeps, now_ms())),
         Err(error) => failed(&error),
     }
@@ -93,7 +112,11 @@ async fn agents(State(web): State<Web>) -> Response {
 
 async fn sweep(State(web): State<Web>, Path(id): Path<String>) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| sweep::read(query, &sweep)).await {
+    match web
+        .reader
+        .ask(move |query| sweep::read(query, &sweep))
+        .await
+    {
         Ok(Some(found)) => answer::page(StatusCode::OK, sweep::page(&found, now_ms())),
         Ok(None) => missing(&format!("sweep {id}")),
         Err(error) => failed(&error),
@@ -109,18 +132,34 @@ async fn data(State(web): State<Web>, Path(id): Path<String>) -> Response {
     }
 }
 
-async fn compare(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<compare::CompareQuery>) -> Response {
+async fn compare(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Query(asked): Query<compare::CompareQuery>,
+) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| compare::read(query, &sweep, &asked)).await {
+    match web
+        .reader
+        .ask(move |query| compare::read(query, &sweep, &asked))
+        .await
+    {
         Ok(Some(found)) => answer::page(StatusCode::OK, compare::page(&found)),
         Ok(None) => missing(&format!("sweep {id}")),
         Err(error) => failed(&error),
     }
 }
 
-async fn curves(State(web): State<Web>, Path(id): Path<String>, Query(asked): Query<series::CurvesQuery>) -> Response {
+async fn curves(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    Query(asked): Query<series::CurvesQuery>,
+) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| series::curves(query, &sweep, &asked)).await {
+    match web
+        .reader
+        .ask(move |query| series::curves(query, &sweep, &asked))
+        .await
+    {
         Ok(Some(curves)) => json(&curves),
         Ok(None) => missing(&format!("sweep {id}")),
         Err(error) => failed(&error),
@@ -129,25 +168,45 @@ async fn curves(State(web): State<Web>, Path(id): Path<String>, Query(asked): Qu
 
 async fn run(State(web): State<Web>, Path((id, run)): Path<(String, u64)>) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| run::read(query, &sweep, run)).await {
+    match web
+        .reader
+        .ask(move |query| run::read(query, &sweep, run))
+        .await
+    {
         Ok(Some(found)) => answer::page(StatusCode::OK, run::page(&found, now_ms())),
         Ok(None) => missing(&format!("run {id}/{run}")),
         Err(error) => failed(&error),
     }
 }
 
-async fn series(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::AttemptQuery>) -> Response {
+async fn series(
+    State(web): State<Web>,
+    Path((id, run)): Path<(String, u64)>,
+    Query(asked): Query<series::AttemptQuery>,
+) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| series::of_run(query, &sweep, run, &asked)).await {
+    match web
+        .reader
+        .ask(move |query| series::of_run(query, &sweep, run, &asked))
+        .await
+    {
         Ok(Some(series)) => json(&series),
         Ok(None) => missing(&format!("run {id}/{run}")),
         Err(error) => failed(&error),
     }
 }
 
-async fn log(State(web): State<Web>, Path((id, run)): Path<(String, u64)>, Query(asked): Query<series::LogAsked>) -> Response {
+async fn log(
+    State(web): State<Web>,
+    Path((id, run)): Path<(String, u64)>,
+    Query(asked): Query<series::LogAsked>,
+) -> Response {
     let sweep = SweepId(id.clone());
-    match web.reader.ask(move |query| series::log(query, &sweep, run, &asked)).await {
+    match web
+        .reader
+        .ask(move |query| series::log(query, &sweep, run, &asked))
+        .await
+    {
         Ok(Some(bytes)) => plain(StatusCode::OK, "text/plain; charset=utf-8", bytes),
         Ok(None) => missing(&format!("run {id}/{run}")),
         Err(error) => failed(&error),
@@ -170,8 +229,18 @@ async fn figures(State(web): State<Web>) -> Response {
     match web.reader.ask(|query| query.totals()).await {
         Ok(totals) => {
             let counts = (*web.commits.borrow(), web.reader.queries());
-            let text = metrics::text(&totals, counts, &web.holds, &web.traffic.calls(), web.started_ms);
-            plain(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text)
+            let text = metrics::text(
+                &totals,
+                counts,
+                &web.holds,
+                &web.traffic.calls(),
+                web.started_ms,
+            );
+            plain(
+                StatusCode::OK,
+                "text/plain; version=0.0.4; charset=utf-8",
+                text,
+            )
         }
         Err(error) => failed(&error),
     }

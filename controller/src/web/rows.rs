@@ -114,11 +114,21 @@ struct Try(String, String, i64, i64, i64);
 
 /// Reads everything of a sweep.
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, StoreError> {
-    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
-    let agents = query.agents_shown(Some(sweep), GONE_MAX)?.into_iter().map(machine).collect();
+    let Some((row, counts)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
+    let agents = query
+        .agents_shown(Some(sweep), GONE_MAX)?
+        .into_iter()
+        .map(machine)
+        .collect();
     let total = counts.total();
     let is_cut = total > RUNS_MAX as u64;
-    let found = if is_cut { sample(query, sweep, &row, total)? } else { query.runs(sweep, &[], 0, RUNS_MAX)? };
+    let found = if is_cut {
+        sample(query, sweep, &row, total)?
+    } else {
+        query.runs(sweep, &[], 0, RUNS_MAX)?
+    };
     let runs = found.into_iter().map(run).collect();
     let file = limits::spec(&row);
     let codes = row.codes.iter().map(|code| code.version.clone()).collect();
@@ -135,8 +145,18 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, S
 }
 
 /// Reads some of the runs of a large sweep.
-fn sample(query: &dyn Query, sweep: &SweepId, row: &SweepRow, total: u64) -> Result<Vec<RunRow>, StoreError> {
-    let open = query.runs(sweep, &["queued", "assigned", "running"].map(str::to_owned), 0, OPEN_MAX)?;
+fn sample(
+    query: &dyn Query,
+    sweep: &SweepId,
+    row: &SweepRow,
+    total: u64,
+) -> Result<Vec<RunRow>, StoreError> {
+    let open = query.runs(
+        sweep,
+        &["queued", "assigned", "running"].map(str::to_owned),
+        0,
+        OPEN_MAX,
+    )?;
     let newest = query.ended_runs(sweep, NEWEST_MAX)?;
     let mut numbers: BTreeSet<u64> = query.best_runs(row, BEST_MAX)?.into_iter().collect();
     let known: BTreeSet<u64> = open.iter().chain(&newest).map(|run| run.run).collect();
@@ -175,12 +195,37 @@ pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> SweepHeader {
 
 /// A run for the page's scripts.
 pub(super) fn run(row: RunRow) -> Row {
-    let failure = row.attempts.iter().rev().find_map(|attempt| attempt.failure.as_ref());
-    let failure = failure.filter(|_| row.state == "failed").map(|failure| word(failure.kind)).unwrap_or_default();
-    let metrics = row.attempts.iter().rev().find(|attempt| !attempt.metrics.is_empty());
+    let failure = row
+        .attempts
+        .iter()
+        .rev()
+        .find_map(|attempt| attempt.failure.as_ref());
+    let failure = failure
+        .filter(|_| row.state == "failed")
+        .map(|failure| word(failure.kind))
+        .unwrap_or_default();
+    let metrics = row
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| !attempt.metrics.is_empty());
     Row {
-        metrics: metrics.map(|attempt| attempt.metrics.clone()).unwrap_or_default(),
-        tries: row.attempts.into_iter().map(|try_| Try(try_.agent, try_.state, try_.assigned_ms, try_.started_ms, try_.ended_ms)).collect(),
+        metrics: metrics
+            .map(|attempt| attempt.metrics.clone())
+            .unwrap_or_default(),
+        tries: row
+            .attempts
+            .into_iter()
+            .map(|try_| {
+                Try(
+                    try_.agent,
+                    try_.state,
+                    try_.assigned_ms,
+                    try_.started_ms,
+                    try_.ended_ms,
+                )
+            })
+            .collect(),
         params: params(&row.params_json),
         run: row.run,
         state: row.state,
@@ -201,8 +246,29 @@ pub(super) fn run(row: RunRow) -> Row {
 }
 
 pub(super) fn machine(row: AgentRow) -> MachineRow {
-    let AgentRow { id, host, slots, alive, health, reason, stays, succeeded, failed, .. } = row;
-    MachineRow { id, host, slots, alive, health, reason, stays, succeeded, failed }
+    let AgentRow {
+        id,
+        host,
+        slots,
+        alive,
+        health,
+        reason,
+        stays,
+        succeeded,
+        failed,
+        ..
+    } = row;
+    MachineRow {
+        id,
+        host,
+        slots,
+        alive,
+        health,
+        reason,
+        stays,
+        succeeded,
+        failed,
+    }
 }
 
 /// The parameters of a configuration by their names, those inside others joined by dots.
@@ -214,13 +280,28 @@ pub(super) fn params(json: &str) -> BTreeMap<String, Value> {
     flat
 }
 
-fn flatten(prefix: &str, object: serde_json::Map<String, Value>, flat: &mut BTreeMap<String, Value>) {
+fn flatten(
+    prefix: &str,
+    object: serde_json::Map<String, Value>,
+    flat: &mut BTreeMap<String, Value>,
+) {
     for (name, value) in object {
-        let name = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let name = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             // How a configuration writes a number that JSON does not have.
             Value::Object(inner) if inner.len() == 1 && inner.contains_key("$float") => {
-                flat.insert(name, inner.into_iter().next().map(|(_, value)| value).unwrap_or_default());
+                flat.insert(
+                    name,
+                    inner
+                        .into_iter()
+                        .next()
+                        .map(|(_, value)| value)
+                        .unwrap_or_default(),
+                );
             }
             Value::Object(inner) if !inner.is_empty() => flatten(&name, inner, flat),
             value => {
@@ -230,7 +311,10 @@ fn flatten(prefix: &str, object: serde_json::Map<String, Value>, flat: &mut BTre
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
 }
@@ -241,9 +325,23 @@ mod tests {
 
     #[test]
     fn nested_parameters_have_names_with_dots() {
-        let flat = params(r#"{"lr": 0.1, "net": {"depth": 3, "cell": {"kind": "lstm"}}, "big": {"$float": "inf"}, "empty": {}}"#);
-        let names: Vec<_> = flat.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        assert_eq!(names, ["big=\"inf\"", "empty={}", "lr=0.1", "net.cell.kind=\"lstm\"", "net.depth=3"]);
+        let flat = params(
+            r#"{"lr": 0.1, "net": {"depth": 3, "cell": {"kind": "lstm"}}, "big": {"$float": "inf"}, "empty": {}}"#,
+        );
+        let names: Vec<_> = flat
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "big=\"inf\"",
+                "empty={}",
+                "lr=0.1",
+                "net.cell.kind=\"lstm\"",
+                "net.depth=3"
+            ]
+        );
         assert!(params("no json").is_empty());
     }
 }

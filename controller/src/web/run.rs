@@ -28,22 +28,40 @@ pub(super) struct RunPage {
 }
 
 /// Reads what the page says.
-pub(super) fn read(query: &dyn Query, sweep: &SweepId, run: u64) -> Result<Option<RunPage>, StoreError> {
-    let (Some((row, counts)), Some(run)) = (query.sweep(sweep)?, query.run(sweep, run)?) else { return Ok(None) };
+pub(super) fn read(
+    query: &dyn Query,
+    sweep: &SweepId,
+    run: u64,
+) -> Result<Option<RunPage>, StoreError> {
+    let (Some((row, counts)), Some(run)) = (query.sweep(sweep)?, query.run(sweep, run)?) else {
+        return Ok(None);
+    };
     let best = match counts.best {
         Some((best, _)) => query.run(sweep, best)?,
         None => None,
     };
-    let known = run.attempts.iter().rev().find(|attempt| !attempt.environment.is_empty());
+    let known = run
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| !attempt.environment.is_empty());
     let environment = match known {
         Some(attempt) => query.environment(sweep, &attempt.environment)?,
         None => None,
     };
     let tail = match series::attempt(&run, None) {
-        Some(attempt) => String::from_utf8_lossy(&series::tail(query, &attempt, TAIL)?).into_owned(),
+        Some(attempt) => {
+            String::from_utf8_lossy(&series::tail(query, &attempt, TAIL)?).into_owned()
+        }
         None => String::new(),
     };
-    Ok(Some(RunPage { sweep: row, run, best, environment, tail }))
+    Ok(Some(RunPage {
+        sweep: row,
+        run,
+        best,
+        environment,
+        tail,
+    }))
 }
 
 /// Writes the page.
@@ -114,8 +132,15 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
 
 fn parameters(found: &RunPage) -> Markup {
     let own = params(&found.run.params_json);
-    let best = found.best.as_ref().filter(|best| best.run != found.run.run).map(|best| (best.run, params(&best.params_json)));
-    let names: std::collections::BTreeSet<&String> = own.keys().chain(best.iter().flat_map(|(_, params)| params.keys())).collect();
+    let best = found
+        .best
+        .as_ref()
+        .filter(|best| best.run != found.run.run)
+        .map(|best| (best.run, params(&best.params_json)));
+    let names: std::collections::BTreeSet<&String> = own
+        .keys()
+        .chain(best.iter().flat_map(|(_, params)| params.keys()))
+        .collect();
     html! {
         div.scroll { table aria-label="Parameters" {
             thead { tr { th { "Parameter" } th.number { "Value" } @if let Some((run, _)) = &best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
@@ -133,7 +158,10 @@ fn parameters(found: &RunPage) -> Markup {
 
 /// How far a number is from another one: a factor where both have a sign.
 fn difference(here: Option<&Value>, there: Option<&Value>) -> String {
-    let (Some(here), Some(there)) = (here.and_then(Value::as_f64), there.and_then(Value::as_f64)) else { return String::new() };
+    let (Some(here), Some(there)) = (here.and_then(Value::as_f64), there.and_then(Value::as_f64))
+    else {
+        return String::new();
+    };
     if here == there {
         String::new()
     } else if here > 0.0 && there > 0.0 {
@@ -162,7 +190,12 @@ fn why(found: &RunPage) -> Markup {
 fn metrics(run: &RunRow) -> Markup {
     let mut last: BTreeMap<&str, f64> = BTreeMap::new();
     for attempt in &run.attempts {
-        last.extend(attempt.metrics.iter().map(|(name, value)| (name.as_str(), *value)));
+        last.extend(
+            attempt
+                .metrics
+                .iter()
+                .map(|(name, value)| (name.as_str(), *value)),
+        );
     }
     if last.is_empty() {
         return html! { p.soft { "None was reported." } };
@@ -183,7 +216,11 @@ fn attempts(found: &RunPage, now_ms: i64) -> Markup {
 }
 
 fn one(found: &RunPage, attempt: &AttemptRow, now_ms: i64) -> Markup {
-    let end = if attempt.ended_ms > 0 { attempt.ended_ms } else { now_ms };
+    let end = if attempt.ended_ms > 0 {
+        attempt.ended_ms
+    } else {
+        now_ms
+    };
     html! {
         div.card {
             p.facts {
@@ -204,12 +241,28 @@ fn one(found: &RunPage, attempt: &AttemptRow, now_ms: i64) -> Markup {
 }
 
 fn version(found: &RunPage, code: &str) -> String {
-    let place = found.sweep.codes.iter().position(|known| known.version == code);
-    place.map_or_else(|| short(code).to_owned(), |place| format!("version {} ({})", place + 1, short(code)))
+    let place = found
+        .sweep
+        .codes
+        .iter()
+        .position(|known| known.version == code);
+    place.map_or_else(
+        || short(code).to_owned(),
+        |place| format!("version {} ({})", place + 1, short(code)),
+    )
 }
 
 fn code(found: &RunPage) -> Markup {
-    let Some(CodeVersion { version: digest, about, .. }) = found.sweep.codes.iter().find(|known| known.version == found.run.code) else {
+    let Some(CodeVersion {
+        version: digest,
+        about,
+        ..
+    }) = found
+        .sweep
+        .codes
+        .iter()
+        .find(|known| known.version == found.run.code)
+    else {
         return html! { p.soft { "Its version is not known." } };
     };
     html! {
@@ -224,7 +277,14 @@ fn code(found: &RunPage) -> Markup {
 }
 
 fn environment(found: &RunPage) -> Markup {
-    let Some(Environment { facts, packages, variables, data, .. }) = &found.environment else {
+    let Some(Environment {
+        facts,
+        packages,
+        variables,
+        data,
+        ..
+    }) = &found.environment
+    else {
         return html! { p.soft { "Nothing was recorded." } };
     };
     html! {
@@ -237,7 +297,12 @@ fn environment(found: &RunPage) -> Markup {
 
 fn again(found: &RunPage) -> Markup {
     let run = &found.run;
-    let command = run.attempts.iter().rev().find(|attempt| !attempt.command.is_empty()).map(|attempt| attempt.command.as_slice());
+    let command = run
+        .attempts
+        .iter()
+        .rev()
+        .find(|attempt| !attempt.command.is_empty())
+        .map(|attempt| attempt.command.as_slice());
     html! {
         p { "Exactly that code, configuration and result:" }
         div.scroll { pre { "sweep reproduce " (Escaped(&run.sweep)) "/" (run.run) " --run" } }
@@ -250,8 +315,13 @@ fn again(found: &RunPage) -> Markup {
 
 /// An argument as a shell takes it.
 fn quoted(argument: &str) -> String {
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
-    if !argument.is_empty() && argument.chars().all(plain) { argument.to_owned() } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_./=:,@%+".contains(character);
+    if !argument.is_empty() && argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

@@ -55,14 +55,32 @@ pub(super) struct MetricCurve {
 }
 
 /// Returns one curve for each run that was asked for and has any values.
-pub(super) fn curves(query: &dyn Query, sweep: &SweepId, asked: &CurvesQuery) -> Result<Option<Vec<MetricCurve>>, StoreError> {
-    let Some((row, _)) = query.sweep(sweep)? else { return Ok(None) };
-    let metric = if asked.metric.is_empty() { &row.metric } else { &asked.metric };
-    let numbers = asked.runs.split(',').filter_map(|number| number.trim().parse().ok()).take(CURVES_MAX);
+pub(super) fn curves(
+    query: &dyn Query,
+    sweep: &SweepId,
+    asked: &CurvesQuery,
+) -> Result<Option<Vec<MetricCurve>>, StoreError> {
+    let Some((row, _)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
+    let metric = if asked.metric.is_empty() {
+        &row.metric
+    } else {
+        &asked.metric
+    };
+    let numbers = asked
+        .runs
+        .split(',')
+        .filter_map(|number| number.trim().parse().ok())
+        .take(CURVES_MAX);
     let mut curves = Vec::new();
     for number in numbers {
-        let Some(run) = query.run(sweep, number)? else { continue };
-        let Some(attempt) = attempt(&run, None) else { continue };
+        let Some(run) = query.run(sweep, number)? else {
+            continue;
+        };
+        let Some(attempt) = attempt(&run, None) else {
+            continue;
+        };
         let found = query.curves(&attempt, Some(metric), POINTS_MAX)?;
         curves.extend(found.into_values().map(|points| curve(number, points)));
     }
@@ -76,42 +94,93 @@ pub(super) fn of_run(
     run: u64,
     asked: &AttemptQuery,
 ) -> Result<Option<BTreeMap<String, MetricCurve>>, StoreError> {
-    let Some(row) = query.run(sweep, run)? else { return Ok(None) };
-    let Some(attempt) = attempt(&row, asked.attempt) else { return Ok(Some(BTreeMap::new())) };
+    let Some(row) = query.run(sweep, run)? else {
+        return Ok(None);
+    };
+    let Some(attempt) = attempt(&row, asked.attempt) else {
+        return Ok(Some(BTreeMap::new()));
+    };
     let named = |(name, points): (String, CurvePoints)| (name, curve(run, points));
-    Ok(Some(query.curves(&attempt, None, POINTS_MAX)?.into_iter().map(named).collect()))
+    Ok(Some(
+        query
+            .curves(&attempt, None, POINTS_MAX)?
+            .into_iter()
+            .map(named)
+            .collect(),
+    ))
 }
 
 /// Returns a part of the output of an attempt.
-pub(super) fn log(query: &dyn Query, sweep: &SweepId, run: u64, asked: &LogAsked) -> Result<Option<Vec<u8>>, StoreError> {
-    let Some(row) = query.run(sweep, run)? else { return Ok(None) };
-    let Some(attempt) = attempt(&row, asked.attempt) else { return Ok(Some(Vec::new())) };
+pub(super) fn log(
+    query: &dyn Query,
+    sweep: &SweepId,
+    run: u64,
+    asked: &LogAsked,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(row) = query.run(sweep, run)? else {
+        return Ok(None);
+    };
+    let Some(attempt) = attempt(&row, asked.attempt) else {
+        return Ok(Some(Vec::new()));
+    };
     match u64::try_from(asked.offset) {
-        Ok(offset) => query.log(&attempt, offset, LOG_BYTES_MAX).map(|part| Some(part.data)),
-        Err(_) => tail(query, &attempt, asked.offset.unsigned_abs().try_into().unwrap_or(usize::MAX)).map(Some),
+        Ok(offset) => query
+            .log(&attempt, offset, LOG_BYTES_MAX)
+            .map(|part| Some(part.data)),
+        Err(_) => tail(
+            query,
+            &attempt,
+            asked.offset.unsigned_abs().try_into().unwrap_or(usize::MAX),
+        )
+        .map(Some),
     }
 }
 
 /// Returns the last bytes of the output of an attempt.
-pub(super) fn tail(query: &dyn Query, attempt: &AttemptRef, bytes: usize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn tail(
+    query: &dyn Query,
+    attempt: &AttemptRef,
+    bytes: usize,
+) -> Result<Vec<u8>, StoreError> {
     let bytes = bytes.min(LOG_BYTES_MAX);
     let end = query.log_end(attempt)?;
-    Ok(query.log(attempt, end.saturating_sub(bytes as u64), bytes)?.data)
+    Ok(query
+        .log(attempt, end.saturating_sub(bytes as u64), bytes)?
+        .data)
 }
 
 /// Names an attempt of a run: the given one, or the newest.
 pub(super) fn attempt(row: &RunRow, number: Option<u32>) -> Option<AttemptRef> {
     let found = match number {
-        Some(number) => row.attempts.iter().find(|attempt| attempt.attempt == number),
+        Some(number) => row
+            .attempts
+            .iter()
+            .find(|attempt| attempt.attempt == number),
         None => row.attempts.last(),
     };
-    found.map(|found| AttemptRef { sweep: SweepId(row.sweep.clone()), run: row.run, attempt: found.attempt })
+    found.map(|found| AttemptRef {
+        sweep: SweepId(row.sweep.clone()),
+        run: row.run,
+        attempt: found.attempt,
+    })
 }
 
 fn curve(run: u64, found: CurvePoints) -> MetricCurve {
-    let mut curve = MetricCurve { run, count: found.count, ..MetricCurve::default() };
-    for (index, MetricPoint { step, wall, value, .. }) in found.points {
-        curve.steps.push(step.map_or(index as f64, |step| step as f64));
+    let mut curve = MetricCurve {
+        run,
+        count: found.count,
+        ..MetricCurve::default()
+    };
+    for (
+        index,
+        MetricPoint {
+            step, wall, value, ..
+        },
+    ) in found.points
+    {
+        curve
+            .steps
+            .push(step.map_or(index as f64, |step| step as f64));
         curve.walls.push(wall.0);
         curve.values.push(value);
     }

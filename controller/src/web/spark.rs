@@ -36,15 +36,25 @@ pub(super) fn best_so_far(values: &[f64], goal: &str) -> Markup {
 
 fn path(course: &[f64]) -> String {
     let count = course.len().min(STEPS_MAX);
-    let points: Vec<f64> = (0..count).map(|index| course[index * (course.len() - 1) / (count - 1)]).collect();
-    let (low, high) = points.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(*value), high.max(*value)));
+    let points: Vec<f64> = (0..count)
+        .map(|index| course[index * (course.len() - 1) / (count - 1)])
+        .collect();
+    let (low, high) = points
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+            (low.min(*value), high.max(*value))
+        });
     let span = if high > low { high - low } else { 1.0 };
     let mut path = String::new();
     for (index, value) in points.iter().enumerate() {
         let x = 1.0 + (WIDTH - 2.0) * index as f64 / (count - 1) as f64;
         let y = 2.0 + (HEIGHT - 4.0) * (1.0 - (value - low) / span);
         // Writing to a string does not fail.
-        let _ = if index == 0 { write!(path, "M{x:.1} {y:.1}") } else { write!(path, "H{x:.1}V{y:.1}") };
+        let _ = if index == 0 {
+            write!(path, "M{x:.1} {y:.1}")
+        } else {
+            write!(path, "H{x:.1}V{y:.1}")
+        };
     }
     path
 }

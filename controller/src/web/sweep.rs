@@ -30,19 +30,52 @@ pub(super) struct SweepPage {
 
 /// Reads what the page says in itself.
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPage>, StoreError> {
-    let Some((row, counts)) = query.sweep(sweep)? else { return Ok(None) };
+    let Some((row, counts)) = query.sweep(sweep)? else {
+        return Ok(None);
+    };
     let mut counted = query.codes(&row)?;
-    let codes = row.codes.iter().map(|code| (code.clone(), counted.remove(&code.version).unwrap_or_default())).collect();
-    let mut newest = query.runs(sweep, &["queued".to_owned(), "assigned".to_owned(), "running".to_owned()], 0, RUNS_SHOWN)?;
+    let codes = row
+        .codes
+        .iter()
+        .map(|code| {
+            (
+                code.clone(),
+                counted.remove(&code.version).unwrap_or_default(),
+            )
+        })
+        .collect();
+    let mut newest = query.runs(
+        sweep,
+        &[
+            "queued".to_owned(),
+            "assigned".to_owned(),
+            "running".to_owned(),
+        ],
+        0,
+        RUNS_SHOWN,
+    )?;
     newest.extend(query.ended_runs(sweep, RUNS_SHOWN - newest.len())?);
     let best = match counts.best {
         Some((run, _)) => query.run(sweep, run)?,
         None => None,
     };
-    let agents = agents::of_sweep(query, sweep, query.agents_shown(Some(sweep), agents::GONE_MAX)?)?;
+    let agents = agents::of_sweep(
+        query,
+        sweep,
+        query.agents_shown(Some(sweep), agents::GONE_MAX)?,
+    )?;
     let failures = failures::read(query, sweep)?;
     let early_stop_note = early_stop_note(query, &row)?;
-    Ok(Some(SweepPage { row, early_stop_note, counts, codes, agents, failures, newest, best }))
+    Ok(Some(SweepPage {
+        row,
+        early_stop_note,
+        counts,
+        codes,
+        agents,
+        failures,
+        newest,
+        best,
+    }))
 }
 
 /// Writes the page.
@@ -206,7 +239,9 @@ fn findings(found: &SweepPage, groups: &[CauseGroup]) -> Markup {
 }
 
 fn best(found: &SweepPage) -> Markup {
-    let Some(run) = &found.best else { return html! { "No run has a result yet." } };
+    let Some(run) = &found.best else {
+        return html! { "No run has a result yet." };
+    };
     let value = found.counts.best.map(|(_, value)| value);
     html! {
         a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "Run " (run.run) }
@@ -228,7 +263,9 @@ pub(super) fn params(json: &str) -> Markup {
 pub(super) fn value_text(value: &serde_json::Value) -> String {
     match value {
         serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(float) if float.is_f64() => float.as_f64().map_or_else(|| float.to_string(), number),
+        serde_json::Value::Number(float) if float.is_f64() => {
+            float.as_f64().map_or_else(|| float.to_string(), number)
+        }
         other => other.to_string(),
     }
 }
@@ -237,7 +274,12 @@ fn codes(found: &SweepPage, now_ms: i64) -> Markup {
     if found.codes.is_empty() {
         return html! { p.soft { "No run has begun yet." } };
     }
-    let outputs: BTreeSet<&str> = found.codes.iter().flat_map(|(code, _)| &code.about.outputs).map(String::as_str).collect();
+    let outputs: BTreeSet<&str> = found
+        .codes
+        .iter()
+        .flat_map(|(code, _)| &code.about.outputs)
+        .map(String::as_str)
+        .collect();
     let outputs: Vec<&str> = outputs.into_iter().collect();
     html! {
         div.scroll { table aria-label="Code versions" {
@@ -269,7 +311,11 @@ fn codes(found: &SweepPage, now_ms: i64) -> Markup {
 
 /// As much of a digest as tells it from others.
 pub(super) fn short(hash: &str) -> &str {
-    if hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) { &hash[..8] } else { hash }
+    if hash.len() >= 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        &hash[..8]
+    } else {
+        hash
+    }
 }
 
 fn runs(found: &SweepPage) -> Markup {
@@ -286,7 +332,11 @@ fn runs(found: &SweepPage) -> Markup {
 }
 
 fn line(run: &RunRow) -> Markup {
-    let started = run.attempts.iter().map(|attempt| attempt.started_ms).find(|ms| *ms > 0);
+    let started = run
+        .attempts
+        .iter()
+        .map(|attempt| attempt.started_ms)
+        .find(|ms| *ms > 0);
     html! {
         tr {
             td.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { (run.run) } }

@@ -44,20 +44,42 @@ pub(super) struct Page {
 pub(super) fn read(query: &dyn Query, asked: &SweepsQuery) -> Result<Page, StoreError> {
     let listed = |(row, counts): (SweepRow, SweepCounts)| {
         let values = query.values(&SweepId(row.id.clone()), VALUES_MAX)?;
-        Ok(Listed { row, counts, values })
+        Ok(Listed {
+            row,
+            counts,
+            values,
+        })
     };
     let (archived, number) = (asked.archived > 0, asked.page.unwrap_or(1).max(1));
     let skip = usize::try_from((number - 1).saturating_mul(PAGE)).unwrap_or(usize::MAX);
     let rows = query.sweep_page(archived, skip, PAGE as usize)?;
-    let sweeps = rows.into_iter().map(listed).collect::<Result<_, StoreError>>()?;
-    Ok(Page { sweeps, number, archived, counts: (query.sweep_count(true)?, query.sweep_count(false)?) })
+    let sweeps = rows
+        .into_iter()
+        .map(listed)
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Page {
+        sweeps,
+        number,
+        archived,
+        counts: (query.sweep_count(true)?, query.sweep_count(false)?),
+    })
 }
 
 /// Links to the other pages, and to archived sweeps.
 fn links(page: &Page) -> Markup {
-    let total = if page.archived { page.counts.0 } else { page.counts.1 };
+    let total = if page.archived {
+        page.counts.0
+    } else {
+        page.counts.1
+    };
     let last = total.div_ceil(PAGE).max(1);
-    let place = |number: u64| if page.archived { format!("/?archived=1&page={number}") } else { format!("/?page={number}") };
+    let place = |number: u64| {
+        if page.archived {
+            format!("/?archived=1&page={number}")
+        } else {
+            format!("/?page={number}")
+        }
+    };
     html! {
         nav.row.soft aria-label="Pages" {
             @if last > 1 {
@@ -74,7 +96,11 @@ fn links(page: &Page) -> Markup {
 /// Writes the page.
 pub(super) fn page(found: &Page, now_ms: i64) -> String {
     let sweeps = &found.sweeps;
-    let title = if found.archived { "Archived sweeps" } else { "Sweeps" };
+    let title = if found.archived {
+        "Archived sweeps"
+    } else {
+        "Sweeps"
+    };
     let body = if sweeps.is_empty() && found.archived {
         html! { h1 { (title) } p.soft { "None. " code { "sweep archive SWEEP" } " hides a sweep that has ended." } (links(found)) }
     } else if sweeps.is_empty() {
@@ -101,10 +127,25 @@ pub(super) fn page(found: &Page, now_ms: i64) -> String {
             (links(found))
         }
     };
-    document(&PageFrame { title, live: "all", module: Some("agents.js"), ..PageFrame::default() }, &body)
+    document(
+        &PageFrame {
+            title,
+            live: "all",
+            module: Some("agents.js"),
+            ..PageFrame::default()
+        },
+        &body,
+    )
 }
 
-fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
+fn line(
+    Listed {
+        row,
+        counts,
+        values,
+    }: &Listed,
+    now_ms: i64,
+) -> Markup {
     let (done, total) = progress(row, counts);
     html! {
         tr data-state=(Escaped(&row.state)) data-text=(Escaped(&format!("{} {} {} {}", row.id, row.name, row.metric, row.method))) {
@@ -129,12 +170,17 @@ fn line(Listed { row, counts, values }: &Listed, now_ms: i64) -> Markup {
 
 /// Returns the title of a sweep: its name, or else its id.
 pub(super) fn title(row: &SweepRow) -> &str {
-    if row.name.is_empty() { &row.id } else { &row.name }
+    if row.name.is_empty() {
+        &row.id
+    } else {
+        &row.name
+    }
 }
 
 /// The state of a sweep, and what is wrong with it.
 pub(super) fn outcome(row: &SweepRow, counts: &SweepCounts) -> Markup {
-    let in_vain = row.state == "finished" && counts.finished + counts.stopped == 0 && counts.failed > 0;
+    let in_vain =
+        row.state == "finished" && counts.finished + counts.stopped == 0 && counts.failed > 0;
     html! {
         @if in_vain { span.state.failed { (Escaped(&row.state)) ", all failed" } } @else { (state(&row.state)) }
         @if row.stalled { " " span.state.failed { "stalled" } }

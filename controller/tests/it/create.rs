@@ -13,21 +13,55 @@ async fn a_wrong_file_is_answered_with_all_its_mistakes() {
     let controller = house::start(dir.path()).await;
     let mut clients = house::clients(&controller).await;
     let yaml = "method: grdi\nprogram: train.py\nparameters:\n  x: {min: 2, max: 1}\n";
-    let refused = clients.sweeps.create_sweep(CreateSweepRequest { yaml: yaml.to_owned(), ..CreateSweepRequest::default() }).await;
+    let refused = clients
+        .sweeps
+        .create_sweep(CreateSweepRequest {
+            yaml: yaml.to_owned(),
+            ..CreateSweepRequest::default()
+        })
+        .await;
     let refused = refused.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    assert!(refused.message().contains("line 1") && refused.message().contains("line 4"), "{}", refused.message());
-    assert_eq!(refused.message().lines().count(), 2, "{}", refused.message());
+    assert!(
+        refused.message().contains("line 1") && refused.message().contains("line 4"),
+        "{}",
+        refused.message()
+    );
+    assert_eq!(
+        refused.message().lines().count(),
+        2,
+        "{}",
+        refused.message()
+    );
     // Ten thousand mistakes still make an answer that a client can read.
-    let many = (0..10_000).map(|number| format!("  p{number}: {{min: 2, max: 1}}\n")).collect::<String>();
+    let many = (0..10_000)
+        .map(|number| format!("  p{number}: {{min: 2, max: 1}}\n"))
+        .collect::<String>();
     let yaml = format!("method: random\nprogram: t\nparameters:\n{many}");
-    let refused = clients.sweeps.create_sweep(CreateSweepRequest { yaml, ..CreateSweepRequest::default() }).await.unwrap_err();
+    let refused = clients
+        .sweeps
+        .create_sweep(CreateSweepRequest {
+            yaml,
+            ..CreateSweepRequest::default()
+        })
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
     let yaml = "x".repeat(2 << 20);
-    let refused = clients.sweeps.create_sweep(CreateSweepRequest { yaml, ..CreateSweepRequest::default() }).await.unwrap_err();
+    let refused = clients
+        .sweeps
+        .create_sweep(CreateSweepRequest {
+            yaml,
+            ..CreateSweepRequest::default()
+        })
+        .await
+        .unwrap_err();
     assert_eq!(
         (refused.code(), refused.message()),
-        (Code::InvalidArgument, "the sweep file has 2097152 bytes; at most 1048576 are accepted")
+        (
+            Code::InvalidArgument,
+            "the sweep file has 2097152 bytes; at most 1048576 are accepted"
+        )
     );
     controller.stop().await.unwrap();
 }
@@ -37,13 +71,51 @@ async fn a_repeated_create_makes_one_sweep() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start(dir.path()).await;
     let mut clients = house::clients(&controller).await;
-    let request = CreateSweepRequest { yaml: GRID.to_owned(), request_id: "request-1".to_owned(), name: "other".to_owned(), code: None };
-    let first = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
-    let second = clients.sweeps.create_sweep(request.clone()).await.unwrap().into_inner();
+    let request = CreateSweepRequest {
+        yaml: GRID.to_owned(),
+        request_id: "request-1".to_owned(),
+        name: "other".to_owned(),
+        code: None,
+    };
+    let first = clients
+        .sweeps
+        .create_sweep(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    let second = clients
+        .sweeps
+        .create_sweep(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(first.sweep_id, second.sweep_id);
-    let listed = clients.sweeps.list_sweeps(ListSweepsRequest::default()).await.unwrap().into_inner().sweeps;
-    assert_eq!(listed.iter().map(|sweep| sweep.name.as_str()).collect::<Vec<_>>(), ["other"]);
-    let changed = CreateSweepRequest { name: "changed".to_owned(), ..request };
-    assert_eq!(clients.sweeps.create_sweep(changed).await.unwrap_err().code(), Code::AlreadyExists);
+    let listed = clients
+        .sweeps
+        .list_sweeps(ListSweepsRequest::default())
+        .await
+        .unwrap()
+        .into_inner()
+        .sweeps;
+    assert_eq!(
+        listed
+            .iter()
+            .map(|sweep| sweep.name.as_str())
+            .collect::<Vec<_>>(),
+        ["other"]
+    );
+    let changed = CreateSweepRequest {
+        name: "changed".to_owned(),
+        ..request
+    };
+    assert_eq!(
+        clients
+            .sweeps
+            .create_sweep(changed)
+            .await
+            .unwrap_err()
+            .code(),
+        Code::AlreadyExists
+    );
     controller.stop().await.unwrap();
 }

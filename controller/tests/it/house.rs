@@ -9,8 +9,9 @@ use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeO
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{
-    AcquireRequest, Assignment, CreateSweepRequest, FinishAttemptRequest, MetricPoint, RegisterAgentRequest, RegisterAgentResponse,
-    ReportMetricsRequest, StartAttemptRequest, acquire_response, finish_attempt_request,
+    AcquireRequest, Assignment, CreateSweepRequest, FinishAttemptRequest, MetricPoint,
+    RegisterAgentRequest, RegisterAgentResponse, ReportMetricsRequest, StartAttemptRequest,
+    acquire_response, finish_attempt_request,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -23,7 +24,10 @@ pub(crate) fn options(data_dir: &Path) -> ServeOptions {
     ServeOptions {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         data_dir: data_dir.to_owned(),
-        terms: Terms { lease: Duration::from_secs(30), ..Terms::default() },
+        terms: Terms {
+            lease: Duration::from_secs(30),
+            ..Terms::default()
+        },
         grace: Duration::from_secs(5),
         // What is tested is mostly not the token.
         access: AccessPolicy::Open,
@@ -31,17 +35,29 @@ pub(crate) fn options(data_dir: &Path) -> ServeOptions {
 }
 
 pub(crate) async fn start(data_dir: &Path) -> Controller {
-    serve::start(options(data_dir)).await.expect("the controller starts")
+    serve::start(options(data_dir))
+        .await
+        .expect("the controller starts")
 }
 
 /// Starts a controller that asks for its token, beyond loopback or on it.
-pub(crate) async fn start_guarded(data_dir: &Path, listen: [u8; 4]) -> Result<Controller, ServeError> {
+pub(crate) async fn start_guarded(
+    data_dir: &Path,
+    listen: [u8; 4],
+) -> Result<Controller, ServeError> {
     let access = AccessPolicy::Token { given: None };
-    serve::start(ServeOptions { listen: SocketAddr::from((listen, 0)), access, ..options(data_dir) }).await
+    serve::start(ServeOptions {
+        listen: SocketAddr::from((listen, 0)),
+        access,
+        ..options(data_dir)
+    })
+    .await
 }
 
 pub(crate) async fn channel(controller: &Controller) -> Channel {
-    let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", controller.address().port())).expect("an address is a URI");
+    let endpoint =
+        Endpoint::from_shared(format!("http://127.0.0.1:{}", controller.address().port()))
+            .expect("an address is a URI");
     endpoint.connect().await.expect("the controller listens")
 }
 
@@ -52,13 +68,24 @@ pub(crate) struct Clients {
 
 pub(crate) async fn clients(controller: &Controller) -> Clients {
     let channel = channel(controller).await;
-    Clients { sweeps: SweepServiceClient::new(channel.clone()), agents: AgentServiceClient::new(channel) }
+    Clients {
+        sweeps: SweepServiceClient::new(channel.clone()),
+        agents: AgentServiceClient::new(channel),
+    }
 }
 
 impl Clients {
     pub(crate) async fn create(&mut self, yaml: &str) -> String {
-        let request = CreateSweepRequest { yaml: yaml.to_owned(), ..CreateSweepRequest::default() };
-        self.sweeps.create_sweep(request).await.expect("the file is right").into_inner().sweep_id
+        let request = CreateSweepRequest {
+            yaml: yaml.to_owned(),
+            ..CreateSweepRequest::default()
+        };
+        self.sweeps
+            .create_sweep(request)
+            .await
+            .expect("the file is right")
+            .into_inner()
+            .sweep_id
     }
 
     pub(crate) async fn register(&mut self, sweep: &str, agent: &str) -> RegisterAgentResponse {
@@ -71,7 +98,11 @@ impl Clients {
             request_id: String::new(),
             ..RegisterAgentRequest::default()
         };
-        self.agents.register_agent(request).await.expect("the agent is welcome").into_inner()
+        self.agents
+            .register_agent(request)
+            .await
+            .expect("the agent is welcome")
+            .into_inner()
     }
 
     pub(crate) async fn next(&mut self, sweep: &str, agent: &str) -> acquire_response::Next {
@@ -81,7 +112,13 @@ impl Clients {
             wait_ms: PATIENCE.as_millis() as u64,
             ..AcquireRequest::default()
         };
-        self.agents.acquire(request).await.expect("the agent is known").into_inner().next.expect("always set")
+        self.agents
+            .acquire(request)
+            .await
+            .expect("the agent is known")
+            .into_inner()
+            .next
+            .expect("always set")
     }
 
     pub(crate) async fn acquire(&mut self, sweep: &str, agent: &str) -> Assignment {
@@ -102,11 +139,25 @@ impl Clients {
             code_version: String::new(),
             incarnation: String::new(),
         };
-        self.agents.start_attempt(request).await.expect("the attempt is ours");
+        self.agents
+            .start_attempt(request)
+            .await
+            .expect("the attempt is ours");
     }
 
-    pub(crate) async fn report(&mut self, agent: &str, assignment: &Assignment, first_seq: u64, values: &[f64]) {
-        let point = |value: &f64| MetricPoint { name: "loss".to_owned(), step: None, wall_ms: 1, value: *value };
+    pub(crate) async fn report(
+        &mut self,
+        agent: &str,
+        assignment: &Assignment,
+        first_seq: u64,
+        values: &[f64],
+    ) {
+        let point = |value: &f64| MetricPoint {
+            name: "loss".to_owned(),
+            step: None,
+            wall_ms: 1,
+            value: *value,
+        };
         let request = ReportMetricsRequest {
             agent_id: agent.to_owned(),
             sweep_id: assignment.sweep_id.clone(),
@@ -116,7 +167,10 @@ impl Clients {
             points: values.iter().map(point).collect(),
             incarnation: String::new(),
         };
-        self.agents.report_metrics(request).await.expect("the attempt is ours");
+        self.agents
+            .report_metrics(request)
+            .await
+            .expect("the attempt is ours");
     }
 
     pub(crate) async fn finish(&mut self, agent: &str, assignment: &Assignment) -> String {
@@ -131,7 +185,12 @@ impl Clients {
             incarnation: String::new(),
             points: 0,
         };
-        self.agents.finish_attempt(request).await.expect("the attempt is ours").into_inner().run_state
+        self.agents
+            .finish_attempt(request)
+            .await
+            .expect("the attempt is ours")
+            .into_inner()
+            .run_state
     }
 
     /// Executes the next run from beginning to end; its loss is the given value.
@@ -152,7 +211,12 @@ pub(crate) struct Answer {
 }
 
 /// Sends a request as a browser would.
-pub(crate) async fn http(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn http(
+    controller: &Controller,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
     http_with(controller, method, path, headers, "").await
 }
 
@@ -164,9 +228,17 @@ pub(crate) struct Stream {
 
 /// Opens a page's stream of news.
 pub(crate) async fn open(controller: &Controller, path: &str) -> Stream {
-    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.expect("the controller reads");
-    Stream { stream, text: String::new() }
+    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port()))
+        .await
+        .expect("the controller listens");
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        .await
+        .expect("the controller reads");
+    Stream {
+        stream,
+        text: String::new(),
+    }
 }
 
 impl Stream {
@@ -175,7 +247,11 @@ impl Stream {
         let read = async {
             while !self.text.contains(expected) {
                 let mut piece = [0; 4096];
-                let count = self.stream.read(&mut piece).await.expect("the stream is open");
+                let count = self
+                    .stream
+                    .read(&mut piece)
+                    .await
+                    .expect("the stream is open");
                 assert!(count > 0, "the stream has ended: {}", self.text);
                 self.text += &String::from_utf8_lossy(&piece[..count]);
             }
@@ -185,10 +261,24 @@ impl Stream {
 }
 
 /// Sends a request with a body.
-pub(crate) async fn http_with(controller: &Controller, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port())).await.expect("the controller listens");
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+pub(crate) async fn http_with(
+    controller: &Controller,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", controller.address().port()))
+        .await
+        .expect("the controller listens");
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         request += "Host: localhost\r\n";
     }
     for (name, value) in headers {
@@ -196,10 +286,24 @@ pub(crate) async fn http_with(controller: &Controller, method: &str, path: &str,
     }
     request += "\r\n";
     request += body;
-    stream.write_all(request.as_bytes()).await.expect("the controller reads");
+    stream
+        .write_all(request.as_bytes())
+        .await
+        .expect("the controller reads");
     let mut answer = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("in time").expect("text");
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer))
+        .await
+        .expect("in time")
+        .expect("text");
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an answer has a status");
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .expect("an answer has a status");
+    Answer {
+        status,
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
 }

@@ -15,16 +15,30 @@ async fn the_page_lists_sweeps_and_a_hostile_name_is_only_text() {
     assert!(empty.body.contains("sweep create FILE"), "{}", empty.body);
 
     let mut clients = house::clients(&controller).await;
-    let hostile = "name: \"</td><script>alert(1)</script><img src=x onerror='1'>\"\n".to_owned() + GRID;
+    let hostile =
+        "name: \"</td><script>alert(1)</script><img src=x onerror='1'>\"\n".to_owned() + GRID;
     let id = clients.create(&hostile).await;
     clients.register(&id, "agent-1").await;
     clients.execute(&id, "agent-1", 0.5).await;
     for path in ["/".to_owned(), format!("/sweeps/{id}")] {
         let page = house::http(&controller, "GET", &path, &[]).await;
         assert_eq!(page.status, 200);
-        assert!(page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "{}", page.body);
-        assert!(!page.body.contains("<script>") && !page.body.contains("<img"), "{}", page.body);
-        assert_eq!(page.body.matches("<script").count(), 1, "our own: {}", page.body);
+        assert!(
+            page.body.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
+            "{}",
+            page.body
+        );
+        assert!(
+            !page.body.contains("<script>") && !page.body.contains("<img"),
+            "{}",
+            page.body
+        );
+        assert_eq!(
+            page.body.matches("<script").count(),
+            1,
+            "our own: {}",
+            page.body
+        );
         assert!(page.body.contains(&id), "{}", page.body);
         for header in [
             "content-security-policy: default-src 'none'; script-src 'self'; ",
@@ -34,8 +48,18 @@ async fn the_page_lists_sweeps_and_a_hostile_name_is_only_text() {
             assert!(page.head.contains(header), "no {header} in\n{}", page.head);
         }
     }
-    assert_eq!(house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[]).await.status, 404);
-    assert!(!house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[]).await.body.contains("<script>"));
+    assert_eq!(
+        house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[])
+            .await
+            .status,
+        404
+    );
+    assert!(
+        !house::http(&controller, "GET", "/sweeps/%3Cscript%3E", &[])
+            .await
+            .body
+            .contains("<script>")
+    );
     assert_eq!(house::http(&controller, "POST", "/", &[]).await.status, 405);
     controller.stop().await.unwrap();
 }
@@ -48,8 +72,13 @@ async fn an_open_page_reads_nothing_while_its_sweep_does_not_change() {
     let (shown, other) = (clients.create(GRID).await, clients.create(GRID).await);
     let queries = async || -> u64 {
         let figures = house::http(&controller, "GET", "/metrics", &[]).await.body;
-        let line = figures.lines().find_map(|line| line.strip_prefix("sweep_queries_total ")).map(str::to_owned);
-        line.unwrap_or_else(|| panic!("not counted:\n{figures}")).parse().unwrap()
+        let line = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("sweep_queries_total "))
+            .map(str::to_owned);
+        line.unwrap_or_else(|| panic!("not counted:\n{figures}"))
+            .parse()
+            .unwrap()
     };
     // Longer than a page waits after a commit before it looks.
     let mut others_change = async |agent: &str| -> u64 {
@@ -61,7 +90,11 @@ async fn an_open_page_reads_nothing_while_its_sweep_does_not_change() {
     let without = others_change("agent-1").await;
     let mut page = house::open(&controller, &format!("/live?sweep={shown}")).await;
     page.until("data: ").await;
-    assert_eq!(others_change("agent-2").await, without, "the page reads nothing");
+    assert_eq!(
+        others_change("agent-2").await,
+        without,
+        "the page reads nothing"
+    );
     let before = queries().await;
     clients.register(&shown, "agent-3").await;
     page.until("agent-3").await;
@@ -78,10 +111,16 @@ async fn what_the_page_does_is_what_the_services_do() {
     let mut clients = house::clients(&controller).await;
     let id = clients.create(GRID).await;
     let pause = format!(r#"{{"sweep_id": "{id}", "action": 1, "request_id": "pause"}}"#);
-    let answer = house::http_with(&controller, "POST", "/json/SetSweepState", &[JSON], &pause).await;
-    assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"state":"paused"}"#));
+    let answer =
+        house::http_with(&controller, "POST", "/json/SetSweepState", &[JSON], &pause).await;
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (200, r#"{"state":"paused"}"#)
+    );
     // What a page of somebody else can send without being asked first, and what it cannot.
-    let resume = pause.replace("\"action\": 1", "\"action\": 2").replace("pause", "resume");
+    let resume = pause
+        .replace("\"action\": 1", "\"action\": 2")
+        .replace("pause", "resume");
     let origin = ("Origin", "http://evil.example");
     let refused = [
         ("POST", vec![("Content-Type", "text/plain")], 400),
@@ -92,7 +131,15 @@ async fn what_the_page_does_is_what_the_services_do() {
     ];
     for (method, headers, status) in refused {
         assert_eq!(
-            house::http_with(&controller, method, "/json/SetSweepState", &headers, &resume).await.status,
+            house::http_with(
+                &controller,
+                method,
+                "/json/SetSweepState",
+                &headers,
+                &resume
+            )
+            .await
+            .status,
             status,
             "{method} {headers:?}"
         );
@@ -100,13 +147,39 @@ async fn what_the_page_does_is_what_the_services_do() {
     let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[]).await;
     assert!(page.body.contains("state paused"), "{}", page.body);
     for (call, body, status, said) in [
-        ("SetSweepState", r#"{"sweep_id": "nowhere", "action": 1}"#, 404, "no sweep `nowhere`"),
-        ("SetSweepState", r#"{"sweep": "x"}"#, 400, "unknown field `sweep`"),
-        ("SetSweepState", "no json", 400, "the body is not what this call takes"),
-        ("StopController", "{}", 404, "there is no call StopController in JSON"),
+        (
+            "SetSweepState",
+            r#"{"sweep_id": "nowhere", "action": 1}"#,
+            404,
+            "no sweep `nowhere`",
+        ),
+        (
+            "SetSweepState",
+            r#"{"sweep": "x"}"#,
+            400,
+            "unknown field `sweep`",
+        ),
+        (
+            "SetSweepState",
+            "no json",
+            400,
+            "the body is not what this call takes",
+        ),
+        (
+            "StopController",
+            "{}",
+            404,
+            "there is no call StopController in JSON",
+        ),
     ] {
-        let answer = house::http_with(&controller, "POST", &format!("/json/{call}"), &[JSON], body).await;
-        assert!(answer.status == status && answer.body.contains(said), "{call} {body}: {} {}", answer.status, answer.body);
+        let answer =
+            house::http_with(&controller, "POST", &format!("/json/{call}"), &[JSON], body).await;
+        assert!(
+            answer.status == status && answer.body.contains(said),
+            "{call} {body}: {} {}",
+            answer.status,
+            answer.body
+        );
     }
     controller.stop().await.unwrap();
 }
@@ -119,23 +192,37 @@ async fn a_stream_of_news_tells_what_has_changed_and_nothing_else() {
     let mut clients = house::clients(&controller).await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
-    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", controller.address().port())).await.unwrap();
-    stream.write_all(format!("GET /live?sweep={id} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", controller.address().port()))
+        .await
+        .unwrap();
+    stream
+        .write_all(format!("GET /live?sweep={id} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut said = String::new();
     let mut until = async |wanted: &str| {
         while !said.contains(wanted) {
             let mut piece = [0; 16 << 10];
-            let read = tokio::time::timeout(house::PATIENCE, stream.read(&mut piece)).await.expect(wanted).unwrap();
+            let read = tokio::time::timeout(house::PATIENCE, stream.read(&mut piece))
+                .await
+                .expect(wanted)
+                .unwrap();
             assert!(read > 0, "it ended without {wanted}: {said}");
             said += &String::from_utf8_lossy(&piece[..read]);
         }
         std::mem::take(&mut said)
     };
     let first = until("\"reload\":false").await;
-    assert!(first.contains("text/event-stream") && first.contains("event: news"), "{first}");
+    assert!(
+        first.contains("text/event-stream") && first.contains("event: news"),
+        "{first}"
+    );
     clients.execute(&id, "agent-1", 0.5).await;
     let news = until("\"value\":0.5").await;
-    assert!(news.contains("\"state\":\"finished\"") && news.contains("\"run\":1"), "{news}");
+    assert!(
+        news.contains("\"state\":\"finished\"") && news.contains("\"run\":1"),
+        "{news}"
+    );
     controller.stop().await.unwrap();
 }
 
@@ -150,23 +237,50 @@ async fn all_that_a_page_draws_is_there() {
     let get = async |path: String| house::http(&controller, "GET", &path, &[]).await;
     for (path, said) in [
         (format!("/sweeps/{id}/data.json"), "\"params\":{\"x\":1}"),
-        (format!("/sweeps/{id}/curves.json?runs=1,2,x"), "\"values\":[0.5]"),
+        (
+            format!("/sweeps/{id}/curves.json?runs=1,2,x"),
+            "\"values\":[0.5]",
+        ),
         (format!("/sweeps/{id}/runs/1"), "sweep reproduce"),
-        (format!("/sweeps/{id}/runs/1/series.json"), "\"loss\":{\"run\":1"),
+        (
+            format!("/sweeps/{id}/runs/1/series.json"),
+            "\"loss\":{\"run\":1",
+        ),
         (format!("/sweeps/{id}/compare?runs=1"), "Runs side by side"),
         ("/agents".to_owned(), "agent-1"),
     ] {
         let answer = get(path.clone()).await;
-        assert!(answer.status == 200 && answer.body.contains(said), "{path}: {} {}", answer.status, answer.body);
+        assert!(
+            answer.status == 200 && answer.body.contains(said),
+            "{path}: {} {}",
+            answer.status,
+            answer.body
+        );
     }
     assert_eq!(get(format!("/sweeps/{id}/runs/1/log")).await.status, 200);
-    for missing in ["/sweeps/nowhere/data.json", "/sweeps/nowhere/runs/1", &format!("/sweeps/{id}/runs/9"), "/assets/x/nothing.js"] {
+    for missing in [
+        "/sweeps/nowhere/data.json",
+        "/sweeps/nowhere/runs/1",
+        &format!("/sweeps/{id}/runs/9"),
+        "/assets/x/nothing.js",
+    ] {
         assert_eq!(get(missing.to_owned()).await.status, 404, "{missing}");
     }
     let page = get("/".to_owned()).await.body;
-    let script = page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script").to_owned();
+    let script = page
+        .split("src=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a script")
+        .to_owned();
     let file = get(script).await;
-    assert!(file.status == 200 && file.head.contains("immutable") && file.head.contains("text/javascript"), "{}", file.head);
+    assert!(
+        file.status == 200
+            && file.head.contains("immutable")
+            && file.head.contains("text/javascript"),
+        "{}",
+        file.head
+    );
     controller.stop().await.unwrap();
 }
 
@@ -178,7 +292,10 @@ async fn health_and_figures_answer() {
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     clients.execute(&id, "agent-1", 0.5).await;
-    assert_eq!(house::http(&controller, "GET", "/healthz", &[]).await.body, "ok\n");
+    assert_eq!(
+        house::http(&controller, "GET", "/healthz", &[]).await.body,
+        "ok\n"
+    );
     let figures = house::http(&controller, "GET", "/metrics", &[]).await;
     assert_eq!(figures.status, 200);
     for line in [
@@ -187,7 +304,11 @@ async fn health_and_figures_answer() {
         "sweep_agents 1",
         "sweep_rpcs_total{method=\"/sweep.v1.SweepService/CreateSweep\",code=\"Ok\"} 1",
     ] {
-        assert!(figures.body.lines().any(|found| found == line), "no {line} in\n{}", figures.body);
+        assert!(
+            figures.body.lines().any(|found| found == line),
+            "no {line} in\n{}",
+            figures.body
+        );
     }
     controller.stop().await.unwrap();
 }
@@ -201,11 +322,28 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
     let run = |x: u32| ImportedRun {
         params_json: format!("{{\"x\": {x}}}"),
         value: f64::from((x + 500) % 2500),
-        failure: if x.is_multiple_of(10) { format!("exit status 1: line {x}") } else { String::new() },
+        failure: if x.is_multiple_of(10) {
+            format!("exit status 1: line {x}")
+        } else {
+            String::new()
+        },
         code_version: if x.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
     };
-    let request = ImportRunsRequest { sweep_id: id.clone(), runs: (1..=2500).map(run).collect(), ..ImportRunsRequest::default() };
-    assert_eq!(clients.sweeps.import_runs(request).await.unwrap().into_inner().imported, 2500);
+    let request = ImportRunsRequest {
+        sweep_id: id.clone(),
+        runs: (1..=2500).map(run).collect(),
+        ..ImportRunsRequest::default()
+    };
+    assert_eq!(
+        clients
+            .sweeps
+            .import_runs(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .imported,
+        2500
+    );
     // Rows of a large import follow by and by.
     let data = loop {
         let data = house::http(&controller, "GET", &format!("/sweeps/{id}/data.json"), &[]).await;
@@ -214,14 +352,35 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
             break data;
         }
     };
-    let runs: Vec<u64> = data["runs"].as_array().unwrap().iter().map(|run| run["run"].as_u64().unwrap()).collect();
+    let runs: Vec<u64> = data["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| run["run"].as_u64().unwrap())
+        .collect();
     assert_eq!((&data["total"], &data["cut"]), (&2500.into(), &true.into()));
-    assert!((1400..=2000).contains(&runs.len()) && runs.is_sorted(), "{}", runs.len());
+    assert!(
+        (1400..=2000).contains(&runs.len()) && runs.is_sorted(),
+        "{}",
+        runs.len()
+    );
     // The first, the last, and the best, which is in the middle.
-    assert!([1, 2001, 2500].iter().all(|run| runs.contains(run)), "{runs:?}");
-    let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[]).await.body;
-    assert!(page.contains("<strong class=\"count\">250</strong>"), "one cause, counted whole: {page}");
-    assert_eq!(page.matches("<td class=\"number\">1250</td>").count(), 2, "runs of both versions of the code: {page}");
+    assert!(
+        [1, 2001, 2500].iter().all(|run| runs.contains(run)),
+        "{runs:?}"
+    );
+    let page = house::http(&controller, "GET", &format!("/sweeps/{id}"), &[])
+        .await
+        .body;
+    assert!(
+        page.contains("<strong class=\"count\">250</strong>"),
+        "one cause, counted whole: {page}"
+    );
+    assert_eq!(
+        page.matches("<td class=\"number\">1250</td>").count(),
+        2,
+        "runs of both versions of the code: {page}"
+    );
     controller.stop().await.unwrap();
 }
 
@@ -236,7 +395,18 @@ async fn sweeps_are_listed_a_page_at_a_time() {
     }
     let page = async |path: &str| house::http(&controller, "GET", path, &[]).await.body;
     let (newest, oldest) = (page("/").await, page("/?page=2").await);
-    assert_eq!((newest.matches("data-state=").count(), oldest.matches("data-state=").count()), (100, 1));
-    assert!(newest.contains("Page 1 of 2, 101 sweeps") && !newest.contains(&first) && oldest.contains(&first), "{oldest}");
+    assert_eq!(
+        (
+            newest.matches("data-state=").count(),
+            oldest.matches("data-state=").count()
+        ),
+        (100, 1)
+    );
+    assert!(
+        newest.contains("Page 1 of 2, 101 sweeps")
+            && !newest.contains(&first)
+            && oldest.contains(&first),
+        "{oldest}"
+    );
     controller.stop().await.unwrap();
 }

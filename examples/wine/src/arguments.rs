@@ -58,10 +58,17 @@ impl Arguments {
             seed: 0,
         };
         for argument in arguments {
-            let Some((name, value)) = argument.strip_prefix("--").and_then(|rest| rest.split_once('=')) else {
-                return Err(format!("`{argument}`: arguments look like --learning_rate=0.05"));
+            let Some((name, value)) = argument
+                .strip_prefix("--")
+                .and_then(|rest| rest.split_once('='))
+            else {
+                return Err(format!(
+                    "`{argument}`: arguments look like --learning_rate=0.05"
+                ));
             };
-            parsed.set(name, value).map_err(|problem| format!("`{argument}`: {problem}"))?;
+            parsed
+                .set(name, value)
+                .map_err(|problem| format!("`{argument}`: {problem}"))?;
         }
         Ok(parsed)
     }
@@ -74,13 +81,21 @@ impl Arguments {
             "batch_size" => self.batch_size = number(value, 1, 10_000)?,
             "hidden_units" => self.hidden_units = number(value, 1, 10_000)?,
             "activation" => {
-                let known = [("relu", Activation::Relu), ("tanh", Activation::Tanh), ("sigmoid", Activation::Sigmoid)];
+                let known = [
+                    ("relu", Activation::Relu),
+                    ("tanh", Activation::Tanh),
+                    ("sigmoid", Activation::Sigmoid),
+                ];
                 self.activation = choice(value, &known)?;
             }
             "dropout" => self.dropout = number(value, 0.0, 0.95)?,
             "l2" => self.l2 = number(value, 0.0, f64::MAX)?,
             "features" => {
-                let known = [("raw", Features::Raw), ("standardised", Features::Standardised), ("logarithmic", Features::Logarithmic)];
+                let known = [
+                    ("raw", Features::Raw),
+                    ("standardised", Features::Standardised),
+                    ("logarithmic", Features::Logarithmic),
+                ];
                 self.features = choice(value, &known)?;
             }
             "epochs" => self.epochs = number(value, 1, 10_000)?,
@@ -91,15 +106,27 @@ impl Arguments {
     }
 }
 
-fn number<T: FromStr + PartialOrd + std::fmt::Display>(value: &str, min: T, max: T) -> Result<T, String> {
-    let number: T = value.parse().map_err(|_| format!("`{value}` should be a number like {min}"))?;
-    if number >= min && number <= max { Ok(number) } else { Err(format!("should lie between {min} and {max}")) }
+fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+    value: &str,
+    min: T,
+    max: T,
+) -> Result<T, String> {
+    let number: T = value
+        .parse()
+        .map_err(|_| format!("`{value}` should be a number like {min}"))?;
+    if number >= min && number <= max {
+        Ok(number)
+    } else {
+        Err(format!("should lie between {min} and {max}"))
+    }
 }
 
 fn choice<T: Copy>(value: &str, known: &[(&str, T)]) -> Result<T, String> {
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     let found = known.iter().find(|(name, _)| *name == value);
-    found.map(|(_, choice)| *choice).ok_or_else(|| format!("should be one of {}", names.join(", ")))
+    found
+        .map(|(_, choice)| *choice)
+        .ok_or_else(|| format!("should be one of {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -112,8 +139,17 @@ mod tests {
 
     #[test]
     fn arguments_are_read() {
-        let parsed = parse(&["--learning_rate=1e-3", "--activation=tanh", "--features=raw", "--hidden_units=7"]).expect("all are right");
-        assert_eq!((parsed.learning_rate, parsed.activation), (1e-3, Activation::Tanh));
+        let parsed = parse(&[
+            "--learning_rate=1e-3",
+            "--activation=tanh",
+            "--features=raw",
+            "--hidden_units=7",
+        ])
+        .expect("all are right");
+        assert_eq!(
+            (parsed.learning_rate, parsed.activation),
+            (1e-3, Activation::Tanh)
+        );
         assert_eq!((parsed.features, parsed.hidden_units), (Features::Raw, 7));
     }
 
@@ -121,12 +157,25 @@ mod tests {
     fn mistakes_are_named() {
         for (argument, message) in [
             ("lr", "`lr`: arguments look like --learning_rate=0.05"),
-            ("--hidden_units=7.5", "`--hidden_units=7.5`: `7.5` should be a number like 1"),
-            ("--dropout=nan", "`--dropout=nan`: should lie between 0 and 0.95"),
-            ("--activation=gelu", "`--activation=gelu`: should be one of relu, tanh, sigmoid"),
+            (
+                "--hidden_units=7.5",
+                "`--hidden_units=7.5`: `7.5` should be a number like 1",
+            ),
+            (
+                "--dropout=nan",
+                "`--dropout=nan`: should lie between 0 and 0.95",
+            ),
+            (
+                "--activation=gelu",
+                "`--activation=gelu`: should be one of relu, tanh, sigmoid",
+            ),
         ] {
             assert_eq!(parse(&[argument]).expect_err(argument), message);
         }
-        assert!(parse(&["--lr=1"]).expect_err("unknown").contains("there are learning_rate decay"));
+        assert!(
+            parse(&["--lr=1"])
+                .expect_err("unknown")
+                .contains("there are learning_rate decay")
+        );
     }
 }

@@ -48,10 +48,14 @@ fn train(arguments: &Arguments) -> Result<(), String> {
         let (val_loss, val_accuracy) = network.evaluate(&data.validation);
         if !val_loss.is_finite() {
             println!(r#"{{"epoch":{epoch},"val_loss":NaN}}"#);
-            return Err(format!("the loss is not a number after epoch {epoch}: the learning rate is too large"));
+            return Err(format!(
+                "the loss is not a number after epoch {epoch}: the learning rate is too large"
+            ));
         }
         let train_loss = train_loss / order.len() as f64;
-        println!(r#"{{"epoch":{epoch},"train_loss":{train_loss:.5},"val_loss":{val_loss:.5},"val_accuracy":{val_accuracy:.4}}}"#);
+        println!(
+            r#"{{"epoch":{epoch},"train_loss":{train_loss:.5},"val_loss":{val_loss:.5},"val_accuracy":{val_accuracy:.4}}}"#
+        );
     }
     Ok(())
 }

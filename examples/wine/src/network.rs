@@ -30,13 +30,34 @@ impl Layer {
         let limit = (6.0 / (inputs + outputs) as f64).sqrt();
         let size = (inputs + 1) * outputs;
         let is_bias = |index: usize| index % (inputs + 1) == inputs;
-        let weights = (0..size).map(|index| if is_bias(index) { 0.0 } else { limit * (2.0 * random.uniform() - 1.0) }).collect();
-        Self { inputs, weights, gradient: vec![0.0; size], velocity: vec![0.0; size] }
+        let weights = (0..size)
+            .map(|index| {
+                if is_bias(index) {
+                    0.0
+                } else {
+                    limit * (2.0 * random.uniform() - 1.0)
+                }
+            })
+            .collect();
+        Self {
+            inputs,
+            weights,
+            gradient: vec![0.0; size],
+            velocity: vec![0.0; size],
+        }
     }
 
     fn apply(&self, input: &[f64]) -> Vec<f64> {
         let rows = self.weights.chunks_exact(self.inputs + 1);
-        rows.map(|row| row[self.inputs] + row.iter().zip(input).map(|(weight, value)| weight * value).sum::<f64>()).collect()
+        rows.map(|row| {
+            row[self.inputs]
+                + row
+                    .iter()
+                    .zip(input)
+                    .map(|(weight, value)| weight * value)
+                    .sum::<f64>()
+        })
+        .collect()
     }
 
     /// Adds to the gradient of the weights, and returns the gradient of the input.
@@ -44,7 +65,10 @@ impl Layer {
         let mut input_gradient = vec![0.0; self.inputs];
         let width = self.inputs + 1;
         for (row, &slope) in output_gradient.iter().enumerate() {
-            let (weights, gradient) = (&self.weights[row * width..], &mut self.gradient[row * width..]);
+            let (weights, gradient) = (
+                &self.weights[row * width..],
+                &mut self.gradient[row * width..],
+            );
             for i in 0..self.inputs {
                 gradient[i] += slope * input[i];
                 input_gradient[i] += slope * weights[i];
@@ -55,7 +79,12 @@ impl Layer {
     }
 
     fn step(&mut self, examples: usize, learning_rate: f64, momentum: f64, l2: f64) {
-        for ((weight, gradient), velocity) in self.weights.iter_mut().zip(&mut self.gradient).zip(&mut self.velocity) {
+        for ((weight, gradient), velocity) in self
+            .weights
+            .iter_mut()
+            .zip(&mut self.gradient)
+            .zip(&mut self.velocity)
+        {
             let slope = *gradient / examples as f64 + l2 * *weight;
             *velocity = momentum * *velocity - learning_rate * slope;
             *weight += *velocity;
@@ -102,8 +131,15 @@ impl Network {
         let mut loss = 0.0;
         for example in examples {
             // Kept units are scaled up, so that nothing changes when all are there.
-            let mask: Vec<f64> =
-                (0..self.output.inputs).map(|_| if random.uniform() < self.dropout { 0.0 } else { 1.0 / (1.0 - self.dropout) }).collect();
+            let mask: Vec<f64> = (0..self.output.inputs)
+                .map(|_| {
+                    if random.uniform() < self.dropout {
+                        0.0
+                    } else {
+                        1.0 / (1.0 - self.dropout)
+                    }
+                })
+                .collect();
             loss += self.accumulate(example, &mask);
         }
         for layer in [&mut self.hidden, &mut self.output] {
@@ -115,7 +151,12 @@ impl Network {
     /// Adds the gradient of one example's loss, and returns that loss.
     fn accumulate(&mut self, example: &Example, mask: &[f64]) -> f64 {
         let activation = self.activation;
-        let active: Vec<f64> = self.hidden.apply(&example.features).into_iter().map(|x| activation.apply(x)).collect();
+        let active: Vec<f64> = self
+            .hidden
+            .apply(&example.features)
+            .into_iter()
+            .map(|x| activation.apply(x))
+            .collect();
         let kept: Vec<f64> = active.iter().zip(mask).map(|(y, keep)| y * keep).collect();
         let log_probabilities = log_softmax(&self.output.apply(&kept));
         let mut slope: Vec<f64> = log_probabilities.iter().map(|log| log.exp()).collect();
@@ -136,10 +177,18 @@ impl Network {
     pub(crate) fn evaluate(&self, examples: &[Example]) -> (f64, f64) {
         let (mut loss, mut right) = (0.0, 0);
         for example in examples {
-            let active: Vec<f64> = self.hidden.apply(&example.features).into_iter().map(|x| self.activation.apply(x)).collect();
+            let active: Vec<f64> = self
+                .hidden
+                .apply(&example.features)
+                .into_iter()
+                .map(|x| self.activation.apply(x))
+                .collect();
             let log_probabilities = log_softmax(&self.output.apply(&active));
             loss -= log_probabilities[example.class];
-            right += usize::from((0..CLASSES).all(|class| log_probabilities[class] <= log_probabilities[example.class]));
+            right += usize::from(
+                (0..CLASSES)
+                    .all(|class| log_probabilities[class] <= log_probabilities[example.class]),
+            );
         }
         let count = examples.len() as f64;
         (loss / count, right as f64 / count)
@@ -148,7 +197,12 @@ impl Network {
 
 fn log_softmax(scores: &[f64]) -> Vec<f64> {
     let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let log_sum = highest + scores.iter().map(|score| (score - highest).exp()).sum::<f64>().ln();
+    let log_sum = highest
+        + scores
+            .iter()
+            .map(|score| (score - highest).exp())
+            .sum::<f64>()
+            .ln();
     scores.iter().map(|score| score - log_sum).collect()
 }
 
@@ -157,13 +211,22 @@ mod tests {
     use super::*;
 
     fn network(activation: &str) -> Network {
-        let arguments = [format!("--activation={activation}"), "--hidden_units=5".to_owned()];
-        Network::new(&Arguments::parse(arguments.into_iter()).expect("they are right"), &mut Random::new(3))
+        let arguments = [
+            format!("--activation={activation}"),
+            "--hidden_units=5".to_owned(),
+        ];
+        Network::new(
+            &Arguments::parse(arguments.into_iter()).expect("they are right"),
+            &mut Random::new(3),
+        )
     }
 
     #[test]
     fn gradients_agree_with_finite_differences() {
-        let example = Example { features: std::array::from_fn(|i| (i as f64 * 0.7).sin()), class: 2 };
+        let example = Example {
+            features: std::array::from_fn(|i| (i as f64 * 0.7).sin()),
+            class: 2,
+        };
         let mask = [1.0, 0.0, 2.0, 1.0, 1.0];
         for activation in ["relu", "tanh", "sigmoid"] {
             let mut exact = network(activation);
@@ -175,7 +238,10 @@ mod tests {
                     moved.accumulate(&example, &mask)
                 };
                 let estimate = (loss(1e-6) - loss(-1e-6)) / 2e-6;
-                assert!((estimate - exact.hidden.gradient[index]).abs() < 1e-6, "{activation} {index}");
+                assert!(
+                    (estimate - exact.hidden.gradient[index]).abs() < 1e-6,
+                    "{activation} {index}"
+                );
             }
         }
     }
@@ -190,6 +256,9 @@ mod tests {
             network.learn(&batch, &mut Random::new(0));
         }
         let (after, accuracy) = network.evaluate(&data.validation);
-        assert!(after < before && accuracy > 0.4, "{before} → {after}, {accuracy}");
+        assert!(
+            after < before && accuracy > 0.4,
+            "{before} → {after}, {accuracy}"
+        );
     }
 }

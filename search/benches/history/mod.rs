@@ -28,14 +28,20 @@ impl History {
             next_index: 1,
             count: runs,
         };
-        let drawn = suggest(&request).suggestions.into_iter().map(|suggestion| suggestion.config);
+        let drawn = suggest(&request)
+            .suggestions
+            .into_iter()
+            .map(|suggestion| suggestion.config);
         let cube = UnitCube::new(&space);
         let seen = |(index, config)| {
             let value = loss(&cube.point_of(&config));
             Observation::new(index, config, Outcome::Value(value))
         };
         let observations = (1..).zip(drawn).map(seen).collect();
-        Self { space, observations }
+        Self {
+            space,
+            observations,
+        }
     }
 }
 
@@ -56,13 +62,31 @@ fn space(dimensions: usize) -> Space {
     let category = |name: &str| Value::Str(name.to_owned());
     let parameter = |place: usize| {
         let distribution = match place % 8 {
-            0 | 5 | 6 => Distribution::LogUniformValues { min: 1e-5, max: 1e-1 },
+            0 | 5 | 6 => Distribution::LogUniformValues {
+                min: 1e-5,
+                max: 1e-1,
+            },
             1 => Distribution::IntUniform { min: 1, max: 8 },
-            2 => Distribution::Categorical { values: ["adam", "sgd", "lion"].map(category).to_vec(), ordered: None },
+            2 => Distribution::Categorical {
+                values: ["adam", "sgd", "lion"].map(category).to_vec(),
+                ordered: None,
+            },
             _ => Distribution::Uniform { min: 0.0, max: 1.0 },
         };
-        let when = if place % 8 == 3 { vec![Condition { on: name(place - 1), values: vec![category("sgd")] }] } else { Vec::new() };
-        Parameter { path: name(place), distribution, when }
+        let when = if place % 8 == 3 {
+            vec![Condition {
+                on: name(place - 1),
+                values: vec![category("sgd")],
+            }]
+        } else {
+            Vec::new()
+        };
+        Parameter {
+            path: name(place),
+            distribution,
+            when,
+        }
     };
-    Space::new((0..dimensions).map(parameter).collect()).expect("its conditions name the parameter before")
+    Space::new((0..dimensions).map(parameter).collect())
+        .expect("its conditions name the parameter before")
 }

@@ -20,7 +20,12 @@ impl Effort {
     pub(crate) fn of(values: usize) -> Self {
         let share = (EFFORT.values_in_full / values.max(1) as f64).min(1.0);
         let scaled = |(most, least): (f64, usize)| ((most * share).round() as usize).max(least);
-        Self { draws: scaled(EFFORT.draws), spread: scaled(EFFORT.spread), local: scaled(EFFORT.local), climbers: scaled(EFFORT.climbers) }
+        Self {
+            draws: scaled(EFFORT.draws),
+            spread: scaled(EFFORT.spread),
+            local: scaled(EFFORT.local),
+            climbers: scaled(EFFORT.climbers),
+        }
     }
 }
 
@@ -30,8 +35,32 @@ mod tests {
 
     #[test]
     fn effort_falls_with_the_number_of_values_to_a_least() {
-        assert_eq!(Effort::of(0), Effort { draws: 16, spread: 1024, local: 150, climbers: 6 });
-        assert_eq!(Effort::of(100), Effort { draws: 8, spread: 512, local: 75, climbers: 3 });
-        assert_eq!(Effort::of(5000), Effort { draws: 3, spread: 192, local: 40, climbers: 3 });
+        assert_eq!(
+            Effort::of(0),
+            Effort {
+                draws: 16,
+                spread: 1024,
+                local: 150,
+                climbers: 6
+            }
+        );
+        assert_eq!(
+            Effort::of(100),
+            Effort {
+                draws: 8,
+                spread: 512,
+                local: 75,
+                climbers: 3
+            }
+        );
+        assert_eq!(
+            Effort::of(5000),
+            Effort {
+                draws: 3,
+                spread: 192,
+                local: 40,
+                climbers: 3
+            }
+        );
     }
 }

@@ -33,7 +33,13 @@ impl Ensemble {
 
     /// Returns roughly the same, by only some of the members: enough to tell which points are worth a closer look.
     pub(crate) fn rough_scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        self.scores_by(points, self.members.len().div_ceil(EFFORT.members_per_rough_one).max(1))
+        self.scores_by(
+            points,
+            self.members
+                .len()
+                .div_ceil(EFFORT.members_per_rough_one)
+                .max(1),
+        )
     }
 
     fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
@@ -55,16 +61,25 @@ impl Ensemble {
         let each = |member: &Member| -> Vec<f64> {
             let predictions = member.posterior.predict(points).into_iter();
             predictions
-                .map(|(mean, deviation)| log_expected_improvement(mean, curiosity * deviation, member.incumbent) + member.log_scale)
+                .map(|(mean, deviation)| {
+                    log_expected_improvement(mean, curiosity * deviation, member.incumbent)
+                        + member.log_scale
+                })
                 .collect()
         };
         let all: Vec<Vec<f64>> = self.members.iter().step_by(step).map(each).collect();
-        (0..points.len()).map(|point| log_mean(all.iter().map(|scores| scores[point]))).collect()
+        (0..points.len())
+            .map(|point| log_mean(all.iter().map(|scores| scores[point])))
+            .collect()
     }
 
     /// Returns the score at one point and its gradient.
     pub(crate) fn slope(&self, point: &[f64]) -> (f64, Vec<f64>) {
-        let each: Vec<(f64, Vec<f64>)> = self.members.iter().map(|member| member.slope(point, self.curiosity)).collect();
+        let each: Vec<(f64, Vec<f64>)> = self
+            .members
+            .iter()
+            .map(|member| member.slope(point, self.curiosity))
+            .collect();
         let mut score = log_mean(each.iter().map(|(score, _)| *score));
         let mut gradient = vec![0.0; point.len()];
         for (own, slope) in &each {
@@ -88,18 +103,29 @@ impl Member {
     fn slope(&self, point: &[f64], curiosity: f64) -> (f64, Vec<f64>) {
         let mut slope = self.posterior.slope(point);
         slope.deviation *= curiosity;
-        slope.deviation_slope.iter_mut().for_each(|slope| *slope *= curiosity);
+        slope
+            .deviation_slope
+            .iter_mut()
+            .for_each(|slope| *slope *= curiosity);
         let z = (self.incumbent - slope.mean) / slope.deviation;
         let rate = log_h_slope(z);
         let both = slope.mean_slope.iter().zip(&slope.deviation_slope);
-        let gradient = both.map(|(mean, deviation)| (rate * (-mean - z * deviation) + deviation) / slope.deviation);
-        (log_h(z) + slope.deviation.ln() + self.log_scale, gradient.collect())
+        let gradient = both.map(|(mean, deviation)| {
+            (rate * (-mean - z * deviation) + deviation) / slope.deviation
+        });
+        (
+            log_h(z) + slope.deviation.ln() + self.log_scale,
+            gradient.collect(),
+        )
     }
 }
 
 /// Returns the logarithm of the mean of what these are the logarithms of; of none, 0.
 fn log_mean(logs: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
-    let (count, largest) = (logs.len() as f64, logs.clone().fold(f64::NEG_INFINITY, f64::max));
+    let (count, largest) = (
+        logs.len() as f64,
+        logs.clone().fold(f64::NEG_INFINITY, f64::max),
+    );
     if count == 0.0 {
         return 0.0;
     }
@@ -120,17 +146,40 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_the_score() {
         let geometry = Arc::new(Geometry(vec![Coordinate::Ordered; 2]));
-        let x: Vec<Vec<f64>> = (0..12).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
+        let x: Vec<Vec<f64>> = (0..12)
+            .map(|i| {
+                vec![
+                    (f64::from(i) * 0.377).fract(),
+                    (f64::from(i) * 0.618).fract(),
+                ]
+            })
+            .collect();
         let z: Vec<f64> = x.iter().map(|x| (6.0 * x[0]).sin() + x[1]).collect();
         let failed: Vec<bool> = x.iter().map(|x| x[0] + x[1] > 1.4).collect();
         let member = |log_scale: f64, theta: Vec<f64>| {
             let seen = ObservedPoints::once(x.clone(), z.clone());
             let posterior = Posterior::new(Arc::clone(&geometry), &theta, &seen).unwrap();
-            Member { posterior, incumbent: -0.5, log_scale }
+            Member {
+                posterior,
+                incumbent: -0.5,
+                log_scale,
+            }
         };
-        let members = vec![member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]), member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5])];
-        let feasibility = Feasibility::new(&geometry, &ObservedPoints::once(x, Vec::new()), &failed, &[]);
-        let ensemble = Ensemble { members, feasibility, curiosity: ACQUISITION.exploration_weight };
+        let members = vec![
+            member(0.0, vec![-0.5, 0.0, -8.0, 0.0, -2.0, -2.0]),
+            member(0.7, vec![-1.0, 0.5, -6.0, 0.3, -1.0, -1.5]),
+        ];
+        let feasibility = Feasibility::new(
+            &geometry,
+            &ObservedPoints::once(x, Vec::new()),
+            &failed,
+            &[],
+        );
+        let ensemble = Ensemble {
+            members,
+            feasibility,
+            curiosity: ACQUISITION.exploration_weight,
+        };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);
         assert!((score - ensemble.scores(std::slice::from_ref(&point))[0]).abs() < 1e-9);
@@ -141,7 +190,10 @@ mod tests {
                 ensemble.scores(&[moved])[0]
             };
             let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((gradient[j] - difference).abs() < 1e-4 * (1.0 + difference.abs()), "{gradient:?} {difference}");
+            assert!(
+                (gradient[j] - difference).abs() < 1e-4 * (1.0 + difference.abs()),
+                "{gradient:?} {difference}"
+            );
         }
     }
 }

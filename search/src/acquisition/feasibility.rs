@@ -33,23 +33,59 @@ struct Hazard {
 impl Feasibility {
     /// Learns from where something was seen and whether it failed, and of each constraint by how much it was violated where that is known.
     /// `None` where nothing ever went wrong. What failed with older code may be mended: that is learnt as for values.
-    pub(crate) fn new(geometry: &Arc<Geometry>, seen: &ObservedPoints, failed: &[bool], violations: &[Vec<Option<f64>>]) -> Option<Self> {
+    pub(crate) fn new(
+        geometry: &Arc<Geometry>,
+        seen: &ObservedPoints,
+        failed: &[bool],
+        violations: &[Vec<Option<f64>>],
+    ) -> Option<Self> {
         let mut hazards = Vec::new();
         if failed.contains(&true) {
-            let labels = failed.iter().map(|failed| if *failed { FAILED } else { ENDED });
-            let seen = ObservedPoints { z: labels.map(|label| label - ACQUISITION.failure_mean).collect(), ..seen.clone() };
-            hazards.extend(Hazard::new(geometry, seen, ACQUISITION.failure_mean, ACQUISITION.failure_blur));
+            let labels = failed
+                .iter()
+                .map(|failed| if *failed { FAILED } else { ENDED });
+            let seen = ObservedPoints {
+                z: labels
+                    .map(|label| label - ACQUISITION.failure_mean)
+                    .collect(),
+                ..seen.clone()
+            };
+            hazards.extend(Hazard::new(
+                geometry,
+                seen,
+                ACQUISITION.failure_mean,
+                ACQUISITION.failure_blur,
+            ));
         }
         let constraints = violations.iter().map(Vec::len).max().unwrap_or(0);
         for constraint in 0..constraints {
-            let finite =
-                |violations: &Vec<Option<f64>>| violations.get(constraint).copied().flatten().filter(|violation| violation.is_finite());
-            let known: Vec<(usize, f64)> = violations.iter().enumerate().filter_map(|(place, own)| Some((place, finite(own)?))).collect();
+            let finite = |violations: &Vec<Option<f64>>| {
+                violations
+                    .get(constraint)
+                    .copied()
+                    .flatten()
+                    .filter(|violation| violation.is_finite())
+            };
+            let known: Vec<(usize, f64)> = violations
+                .iter()
+                .enumerate()
+                .filter_map(|(place, own)| Some((place, finite(own)?)))
+                .collect();
             if known.iter().any(|(_, violation)| *violation > 0.0) {
                 let z = standardised(known.iter().map(|(_, violation)| *violation).collect());
-                let x = known.iter().map(|(place, _)| seen.x[*place].clone()).collect();
-                let versions = known.iter().map(|(place, _)| seen.versions[*place]).collect();
-                let seen = ObservedPoints { versions, changes: seen.changes, ..ObservedPoints::once(x, z) };
+                let x = known
+                    .iter()
+                    .map(|(place, _)| seen.x[*place].clone())
+                    .collect();
+                let versions = known
+                    .iter()
+                    .map(|(place, _)| seen.versions[*place])
+                    .collect();
+                let seen = ObservedPoints {
+                    versions,
+                    changes: seen.changes,
+                    ..ObservedPoints::once(x, z)
+                };
                 hazards.extend(Hazard::new(geometry, seen, 0.0, ACQUISITION.violation_blur));
             }
         }
@@ -91,10 +127,19 @@ impl Feasibility {
 }
 
 impl Hazard {
-    fn new(geometry: &Arc<Geometry>, seen: ObservedPoints, believed: f64, blur: f64) -> Option<Self> {
+    fn new(
+        geometry: &Arc<Geometry>,
+        seen: ObservedPoints,
+        believed: f64,
+        blur: f64,
+    ) -> Option<Self> {
         let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
         let model = Posterior::new(Arc::clone(geometry), &theta, &seen)?;
-        Some(Self { model, believed, blur })
+        Some(Self {
+            model,
+            believed,
+            blur,
+        })
     }
 
     fn log_probability(&self, mean: f64, deviation: f64) -> f64 {
@@ -104,10 +149,20 @@ impl Hazard {
 
 /// Divides violations by their root mean square, and bends what is far from the threshold: zero stays where it is.
 fn standardised(violations: Vec<f64>) -> Vec<f64> {
-    let largest = violations.iter().fold(0.0f64, |largest, violation| largest.max(violation.abs())).max(f64::MIN_POSITIVE);
-    let square = violations.iter().map(|violation| (violation / largest).powi(2)).sum::<f64>() / violations.len() as f64;
+    let largest = violations
+        .iter()
+        .fold(0.0f64, |largest, violation| largest.max(violation.abs()))
+        .max(f64::MIN_POSITIVE);
+    let square = violations
+        .iter()
+        .map(|violation| (violation / largest).powi(2))
+        .sum::<f64>()
+        / violations.len() as f64;
     let scale = square.sqrt().max(f64::MIN_POSITIVE);
-    violations.into_iter().map(|violation| (violation / largest / scale).asinh()).collect()
+    violations
+        .into_iter()
+        .map(|violation| (violation / largest / scale).asinh())
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,7 +172,10 @@ mod tests {
 
     fn line() -> (Arc<Geometry>, ObservedPoints) {
         let x = (0..20).map(|place| vec![f64::from(place) / 20.0]).collect();
-        (Arc::new(Geometry(vec![Coordinate::Ordered])), ObservedPoints::once(x, Vec::new()))
+        (
+            Arc::new(Geometry(vec![Coordinate::Ordered])),
+            ObservedPoints::once(x, Vec::new()),
+        )
     }
 
     #[test]
@@ -126,19 +184,33 @@ mod tests {
         let failed: Vec<bool> = seen.x.iter().map(|x| x[0] > 0.6).collect();
         let model = Feasibility::new(&geometry, &seen, &failed, &[]).unwrap();
         let log = model.log_probabilities(&[vec![0.2], vec![0.58], vec![0.9]]);
-        assert!(log[0] > -0.1 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0], "{log:?}");
+        assert!(
+            log[0] > -0.1 && log[2] < -2.0 && log[2] < log[1] && log[1] < log[0],
+            "{log:?}"
+        );
         assert!(Feasibility::new(&geometry, &seen, &[false; 20], &[]).is_none());
     }
 
     #[test]
     fn a_constraint_is_learnt_from_by_how_much_it_was_violated() {
         let (geometry, seen) = line();
-        let violations: Vec<_> = seen.x.iter().map(|x| vec![Some(-1.0), (x[0] < 0.5).then_some(40.0 * x[0] - 10.0)]).collect();
+        let violations: Vec<_> = seen
+            .x
+            .iter()
+            .map(|x| vec![Some(-1.0), (x[0] < 0.5).then_some(40.0 * x[0] - 10.0)])
+            .collect();
         let model = Feasibility::new(&geometry, &seen, &[false; 20], &violations).unwrap();
         let log = model.log_probabilities(&[vec![0.22], vec![0.28]]);
-        assert!(log[0] > -0.1 && log[1] < -1.0, "the edge is at 0.25: {log:?}");
+        assert!(
+            log[0] > -0.1 && log[1] < -1.0,
+            "the edge is at 0.25: {log:?}"
+        );
         let (at, slope) = model.slope(&[0.252]);
         let around = model.log_probabilities(&[vec![0.252], vec![0.252 + 1e-6]]);
-        assert!((at - around[0]).abs() < 1e-9 && (slope[0] - (around[1] - around[0]) / 1e-6).abs() < 1e-2 * slope[0].abs(), "{slope:?}");
+        assert!(
+            (at - around[0]).abs() < 1e-9
+                && (slope[0] - (around[1] - around[0]) / 1e-6).abs() < 1e-2 * slope[0].abs(),
+            "{slope:?}"
+        );
     }
 }

@@ -59,7 +59,11 @@ mod tests {
             let (below, above) = (log_h(border - 1e-9), log_h(border + 1e-9));
             assert!((below - above).abs() < 1e-5, "{below} {above}");
         }
-        for (z, expected) in [(0.0, -0.918_938_533_204_672_7), (3.0, 1.098_739_665_327_707_7), (-5.0, -16.744_301_162_661)] {
+        for (z, expected) in [
+            (0.0, -0.918_938_533_204_672_7),
+            (3.0, 1.098_739_665_327_707_7),
+            (-5.0, -16.744_301_162_661),
+        ] {
             assert!((log_h(z) - expected).abs() < 1e-11, "{z}: {}", log_h(z));
         }
         assert!(log_h(-1e5).is_finite());
@@ -71,7 +75,11 @@ mod tests {
     fn the_slope_is_that_of_log_h() {
         for z in [-50.0, -20.1, -19.9, -3.0, -0.5, 0.0, 2.0, 8.0] {
             let difference = (log_h(z + 1e-5) - log_h(z - 1e-5)) / 2e-5;
-            assert!((log_h_slope(z) - difference).abs() < 1e-4 * difference.abs().max(1.0), "{z}: {} {difference}", log_h_slope(z));
+            assert!(
+                (log_h_slope(z) - difference).abs() < 1e-4 * difference.abs().max(1.0),
+                "{z}: {} {difference}",
+                log_h_slope(z)
+            );
         }
     }
 }

@@ -32,24 +32,41 @@ pub(crate) fn maximize(
     }
     if !around.is_empty() {
         for width in EFFORT.widths {
-            points.extend((0..effort.local).map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)));
+            points.extend(
+                (0..effort.local)
+                    .map(|_| step(cube, &around[rng.random_range(0..around.len())], width, rng)),
+            );
         }
     }
     let rough = ensemble.rough_scores(&points);
     let mut candidates = paired(points, rough);
     sort(&mut candidates);
     let rest = candidates.split_off(candidates.len().min(EFFORT.finalists));
-    let mut candidates = scored(candidates.into_iter().map(|candidate| candidate.point).collect(), ensemble);
+    let mut candidates = scored(
+        candidates
+            .into_iter()
+            .map(|candidate| candidate.point)
+            .collect(),
+        ensemble,
+    );
     sort(&mut candidates);
     let mut starts: Vec<&Candidate> = Vec::new();
     for candidate in &candidates {
-        let is_near =
-            |other: &&Candidate| other.point.iter().zip(&candidate.point).all(|(a, b)| (a - b).abs() < EFFORT.climbers_distance_min);
+        let is_near = |other: &&Candidate| {
+            other
+                .point
+                .iter()
+                .zip(&candidate.point)
+                .all(|(a, b)| (a - b).abs() < EFFORT.climbers_distance_min)
+        };
         if starts.len() < effort.climbers && !starts.iter().any(is_near) {
             starts.push(candidate);
         }
     }
-    let mut reached: Vec<Candidate> = starts.into_iter().map(|start| climb(cube, ensemble, start.clone(), rng)).collect();
+    let mut reached: Vec<Candidate> = starts
+        .into_iter()
+        .map(|start| climb(cube, ensemble, start.clone(), rng))
+        .collect();
     reached.append(&mut candidates);
     sort(&mut reached);
     reached.extend(rest);
@@ -61,14 +78,21 @@ fn sort(candidates: &mut [Candidate]) {
 }
 
 /// Gradient ascent along what has an order, then steps along what has cells, and again.
-fn climb(cube: &UnitCube<'_>, ensemble: &Ensemble, start: Candidate, rng: &mut ChaCha8Rng) -> Candidate {
+fn climb(
+    cube: &UnitCube<'_>,
+    ensemble: &Ensemble,
+    start: Candidate,
+    rng: &mut ChaCha8Rng,
+) -> Candidate {
     let mut best = start;
     for _ in 0..EFFORT.alternations {
         let before = best.score;
         if let Some(better) = ascend(cube, ensemble, &best) {
             best = better;
         }
-        let next = scored(neighbours(cube, &best.point, rng), ensemble).into_iter().max_by(|a, b| a.score.total_cmp(&b.score));
+        let next = scored(neighbours(cube, &best.point, rng), ensemble)
+            .into_iter()
+            .max_by(|a, b| a.score.total_cmp(&b.score));
         if let Some(next) = next.filter(|next| next.score > best.score) {
             best = next;
         }
@@ -94,18 +118,26 @@ fn ascend(cube: &UnitCube<'_>, ensemble: &Ensemble, start: &Candidate) -> Option
     let free: Vec<bool> = cube.scales().zip(&start.point).map(moves).collect();
     let slope = |point: &[f64]| {
         let (score, mut gradient) = ensemble.slope(point);
-        gradient.iter_mut().zip(&free).filter(|(_, free)| !**free).for_each(|(slope, _)| *slope = 0.0);
+        gradient
+            .iter_mut()
+            .zip(&free)
+            .filter(|(_, free)| !**free)
+            .for_each(|(slope, _)| *slope = 0.0);
         (score, gradient)
     };
     let mut x = start.point.clone();
     let (mut score, mut gradient) = slope(&x);
-    let steepest = gradient.iter().fold(0.0f64, |most, slope| most.max(slope.abs()));
+    let steepest = gradient
+        .iter()
+        .fold(0.0f64, |most, slope| most.max(slope.abs()));
     if !(steepest.is_finite() && steepest > 0.0) {
         return None;
     }
     let mut length = 0.1 / steepest;
     for _ in 0..EFFORT.ascent_steps {
-        let Some(step) = line_search(&slope, &free, (&x, score, &gradient), &mut length) else { break };
+        let Some(step) = line_search(&slope, &free, (&x, score, &gradient), &mut length) else {
+            break;
+        };
         let (moved, gained) = (step.moved, step.score - score);
         (x, score, gradient) = (step.point, step.score, step.gradient);
         if gained < 1e-6 || moved < 1e-6 {
@@ -132,19 +164,42 @@ fn line_search(
     length: &mut f64,
 ) -> Option<AscentStep> {
     for _ in 0..EFFORT.backtracks {
-        let to = |((at, slope), free): ((&f64, &f64), &bool)| if *free { (at + *length * slope).clamp(0.0, 1.0) } else { *at };
+        let to = |((at, slope), free): ((&f64, &f64), &bool)| {
+            if *free {
+                (at + *length * slope).clamp(0.0, 1.0)
+            } else {
+                *at
+            }
+        };
         let point: Vec<f64> = x.iter().zip(gradient).zip(free).map(to).collect();
         let way: Vec<f64> = point.iter().zip(x).map(|(to, from)| to - from).collect();
-        let ascent: f64 = way.iter().zip(gradient).map(|(way, slope)| way * slope).sum();
+        let ascent: f64 = way
+            .iter()
+            .zip(gradient)
+            .map(|(way, slope)| way * slope)
+            .sum();
         if ascent <= 0.0 {
             return None;
         }
         let (reached, new_gradient) = slope(&point);
         if reached >= score + 1e-4 * ascent {
             let square: f64 = way.iter().map(|way| way * way).sum();
-            let turn: f64 = way.iter().zip(new_gradient.iter().zip(gradient)).map(|(way, (new, old))| way * (new - old)).sum();
-            *length = if turn < -1e-300 { (square / -turn).clamp(1e-10, 1e3) } else { *length * 4.0 };
-            return Some(AscentStep { point, score: reached, gradient: new_gradient, moved: square.sqrt() });
+            let turn: f64 = way
+                .iter()
+                .zip(new_gradient.iter().zip(gradient))
+                .map(|(way, (new, old))| way * (new - old))
+                .sum();
+            *length = if turn < -1e-300 {
+                (square / -turn).clamp(1e-10, 1e3)
+            } else {
+                *length * 4.0
+            };
+            return Some(AscentStep {
+                point,
+                score: reached,
+                gradient: new_gradient,
+                moved: square.sqrt(),
+            });
         }
         *length *= 0.25;
     }
@@ -154,19 +209,32 @@ fn line_search(
 /// Points that differ in one coordinate by what a gradient does not see: another category, the next cells, a coarse step.
 fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut points = Vec::new();
-    for (j, scale) in cube.scales().enumerate().filter(|(j, _)| from[*j] != INACTIVE) {
-        let cells = |count: f64| [-2.0, -1.0, 1.0, 2.0].map(|step| from[j] + step / count).to_vec();
+    for (j, scale) in cube
+        .scales()
+        .enumerate()
+        .filter(|(j, _)| from[*j] != INACTIVE)
+    {
+        let cells = |count: f64| {
+            [-2.0, -1.0, 1.0, 2.0]
+                .map(|step| from[j] + step / count)
+                .to_vec()
+        };
         let targets = match scale {
             Scale::Nominal(middles) => middles.clone(),
             Scale::Cells(count) => cells(*count as f64),
-            Scale::Ranked(order) if order.len() <= EFFORT.listed_max => {
-                (0..order.len()).map(|place| (place as f64 + 0.5) / order.len() as f64).collect()
-            }
+            Scale::Ranked(order) if order.len() <= EFFORT.listed_max => (0..order.len())
+                .map(|place| (place as f64 + 0.5) / order.len() as f64)
+                .collect(),
             Scale::Ranked(order) => cells(order.len() as f64),
-            Scale::Rounded => [-0.1, -0.03, -0.01, 0.01, 0.03, 0.1].map(|step| from[j] + step).to_vec(),
+            Scale::Rounded => [-0.1, -0.03, -0.01, 0.01, 0.03, 0.1]
+                .map(|step| from[j] + step)
+                .to_vec(),
             Scale::Continuous => Vec::new(),
         };
-        for target in targets.into_iter().filter(|target| (0.0..=1.0).contains(target)) {
+        for target in targets
+            .into_iter()
+            .filter(|target| (0.0..=1.0).contains(target))
+        {
             let mut point = awake(from, rng);
             point[j] = target;
             cube.snap(&mut point);
@@ -178,7 +246,9 @@ fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Ve
 
 /// Gives what is inactive a coordinate, in case that a step makes it active.
 fn awake(from: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
-    from.iter().map(|at| if *at == INACTIVE { rng.random() } else { *at }).collect()
+    from.iter()
+        .map(|at| if *at == INACTIVE { rng.random() } else { *at })
+        .collect()
 }
 
 fn scored(points: Vec<Vec<f64>>, ensemble: &Ensemble) -> Vec<Candidate> {
@@ -188,14 +258,27 @@ fn scored(points: Vec<Vec<f64>>, ensemble: &Ensemble) -> Vec<Candidate> {
 
 fn paired(points: Vec<Vec<f64>>, scores: Vec<f64>) -> Vec<Candidate> {
     // A score that is not a number must not win.
-    let scores = scores.into_iter().map(|score| if score.is_nan() { f64::NEG_INFINITY } else { score });
-    scores.zip(points).map(|(score, point)| Candidate { score, point }).collect()
+    let scores = scores.into_iter().map(|score| {
+        if score.is_nan() {
+            f64::NEG_INFINITY
+        } else {
+            score
+        }
+    });
+    scores
+        .zip(points)
+        .map(|(score, point)| Candidate { score, point })
+        .collect()
 }
 
 /// Moves some coordinates: nearly a third of them, of few two, of many four.
 fn step(cube: &UnitCube<'_>, from: &[f64], width: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let dimensions = from.len() as f64;
-    let share = if dimensions > 20.0 { 4.0 / dimensions } else { 0.3f64.max(2.0 / dimensions).min(1.0) };
+    let share = if dimensions > 20.0 {
+        4.0 / dimensions
+    } else {
+        0.3f64.max(2.0 / dimensions).min(1.0)
+    };
     let mut point = awake(from, rng);
     for (coordinate, scale) in point.iter_mut().zip(cube.scales()) {
         let moves = rng.random::<f64>() < share;

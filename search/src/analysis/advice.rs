@@ -65,7 +65,9 @@ impl Advice {
     /// Returns the parameter that it is about; `None` where it is about all.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Widen { path, .. } | Self::Around { path, .. } | Self::Fix { path, .. } => Some(path),
+            Self::Widen { path, .. } | Self::Around { path, .. } | Self::Fix { path, .. } => {
+                Some(path)
+            }
             Self::Repeat { .. } => None,
         }
     }
@@ -87,7 +89,9 @@ pub(super) fn advise(known: &SweepFacts<'_>) -> Vec<Advice> {
     let mut around = 0;
     for effect in known.effects {
         let widen = known.widen(effect);
-        let found = widen.or_else(|| known.around(effect).filter(|_| around < AROUND_MAX)).or_else(|| known.fix(effect));
+        let found = widen
+            .or_else(|| known.around(effect).filter(|_| around < AROUND_MAX))
+            .or_else(|| known.fix(effect));
         around += usize::from(matches!(found, Some(Advice::Around { .. })));
         advice.extend(found);
     }
@@ -98,7 +102,11 @@ pub(super) fn advise(known: &SweepFacts<'_>) -> Vec<Advice> {
 impl SweepFacts<'_> {
     fn widen(&self, effect: &Effect) -> Option<Advice> {
         let run = self.recommendation?.index;
-        let config = &self.observations.iter().find(|seen| seen.index == run)?.config;
+        let config = &self
+            .observations
+            .iter()
+            .find(|seen| seen.index == run)?
+            .config;
         let value = config.0.get(&effect.path)?.as_f64()?;
         let distribution = &self.space.get(&effect.path)?.distribution;
         let (low, high) = bounds(distribution)?;
@@ -108,19 +116,52 @@ impl SweepFacts<'_> {
             Direction::Lower => false,
             Direction::Between | Direction::Outside => return None,
         };
-        let (bound, is_there) = if is_upper { (high, value >= high || share >= 1.0 - END) } else { (low, value <= low || share <= END) };
+        let (bound, is_there) = if is_upper {
+            (high, value >= high || share >= 1.0 - END)
+        } else {
+            (low, value <= low || share <= END)
+        };
         // A number of things, a probability or a rate ends there.
-        let is_natural = if is_upper { (low, high) == (0.0, 1.0) } else { low == 0.0 || (low == 1.0 && is_whole(distribution)) };
-        let fails = self.sides(&effect.path).any(|side| matches!((side, is_upper), (Side::AtLeast(_), true) | (Side::AtMost(_), false)));
-        let supported = is_there && !is_natural && !fails && effect.share - 2.0 * effect.share_deviation >= WIDEN_SHARE;
-        supported.then(|| Advice::Widen { path: effect.path.clone(), bound, is_upper })
+        let is_natural = if is_upper {
+            (low, high) == (0.0, 1.0)
+        } else {
+            low == 0.0 || (low == 1.0 && is_whole(distribution))
+        };
+        let fails = self.sides(&effect.path).any(|side| {
+            matches!(
+                (side, is_upper),
+                (Side::AtLeast(_), true) | (Side::AtMost(_), false)
+            )
+        });
+        let supported = is_there
+            && !is_natural
+            && !fails
+            && effect.share - 2.0 * effect.share_deviation >= WIDEN_SHARE;
+        supported.then(|| Advice::Widen {
+            path: effect.path.clone(),
+            bound,
+            is_upper,
+        })
     }
 
     fn around(&self, effect: &Effect) -> Option<Advice> {
-        let mut curve: Vec<_> = effect.curve.iter().filter(|point| point.mean.is_finite()).collect();
-        curve.sort_by(|a, b| self.goal.minimized(a.mean).total_cmp(&self.goal.minimized(b.mean)));
-        let [best, second, ..] = curve[..] else { return None };
-        let has_order = self.space.get(&effect.path).is_some_and(|parameter| bounds(&parameter.distribution).is_some());
+        let mut curve: Vec<_> = effect
+            .curve
+            .iter()
+            .filter(|point| point.mean.is_finite())
+            .collect();
+        curve.sort_by(|a, b| {
+            self.goal
+                .minimized(a.mean)
+                .total_cmp(&self.goal.minimized(b.mean))
+        });
+        let [best, second, ..] = curve[..] else {
+            return None;
+        };
+        let has_order = self
+            .space
+            .get(&effect.path)
+            .is_some_and(|parameter| bounds(&parameter.distribution).is_some());
         let gap = (best.mean - second.mean).abs() > CLEAR * best.deviation.hypot(second.deviation);
         let is_clear = effect.direction.is_some() || (!has_order && gap);
         let fails = self.sides(&effect.path).any(|side| match side {
@@ -128,27 +169,49 @@ impl SweepFacts<'_> {
             Side::AtMost(most) => best.value.as_f64().is_some_and(|value| value <= *most),
             Side::Is(value) => value.identity() == best.value.identity(),
         });
-        let supported = is_clear && !fails && effect.share - 2.0 * effect.share_deviation >= AROUND_SHARE;
-        supported.then(|| Advice::Around { path: effect.path.clone(), value: best.value.clone(), mean: best.mean })
+        let supported =
+            is_clear && !fails && effect.share - 2.0 * effect.share_deviation >= AROUND_SHARE;
+        supported.then(|| Advice::Around {
+            path: effect.path.clone(),
+            value: best.value.clone(),
+            mean: best.mean,
+        })
     }
 
     fn fix(&self, effect: &Effect) -> Option<Advice> {
-        let valued = self.observations.iter().filter(|seen| seen.outcome.value().is_some_and(f64::is_finite)).count();
+        let valued = self
+            .observations
+            .iter()
+            .filter(|seen| seen.outcome.value().is_some_and(f64::is_finite))
+            .count();
         let fails = self.sides(&effect.path).next().is_some();
         let supported = valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
-        supported.then(|| Advice::Fix { path: effect.path.clone(), share_max: effect.share_max })
+        supported.then(|| Advice::Fix {
+            path: effect.path.clone(),
+            share_max: effect.share_max,
+        })
     }
 
     fn repeat(&self) -> Option<Advice> {
         let best = super::best(self.goal, self.observations)?;
-        let place = self.observations.iter().position(|seen| seen.index == best.index)?;
+        let place = self
+            .observations
+            .iter()
+            .position(|seen| seen.index == best.index)?;
         let count = self.observations.len();
-        (count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64).then_some(Advice::Repeat { run: best.index })
+        (count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64)
+            .then_some(Advice::Repeat { run: best.index })
     }
 
     fn sides<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Side> {
-        let conditions = self.failing.map(|region| region.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().filter(move |(other, _)| other == path).map(|(_, side)| side)
+        let conditions = self
+            .failing
+            .map(|region| region.conditions.as_slice())
+            .unwrap_or_default();
+        conditions
+            .iter()
+            .filter(move |(other, _)| other == path)
+            .map(|(_, side)| side)
     }
 }
 
@@ -165,7 +228,9 @@ fn bounds(distribution: &Distribution) -> Option<(f64, f64)> {
         | Distribution::LogUniformValues { min, max }
         | Distribution::InvLogUniformValues { min, max }
         | Distribution::QLogUniformValues { min, max, .. } => Some((*min, *max)),
-        Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => Some((min.exp(), max.exp())),
+        Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => {
+            Some((min.exp(), max.exp()))
+        }
         Distribution::InvLogUniform { min, max } => Some(((-max).exp(), (-min).exp())),
         _ => None,
     }
@@ -174,9 +239,17 @@ fn bounds(distribution: &Distribution) -> Option<(f64, f64)> {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Widen { path, bound, is_upper } => {
+            Self::Widen {
+                path,
+                bound,
+                is_upper,
+            } => {
                 let way = if *is_upper { "above" } else { "below" };
-                write!(f, "widen {path} {way} {}: the recommended run is at the end of its range", short(*bound))
+                write!(
+                    f,
+                    "widen {path} {way} {}: the recommended run is at the end of its range",
+                    short(*bound)
+                )
             }
             Self::Around { path, value, mean } => {
                 let value = match value {
@@ -184,13 +257,23 @@ impl fmt::Display for Advice {
                     Value::Float(number) => short(*number),
                     other => other.to_json().to_string(),
                 };
-                write!(f, "look around {path} = {value}: the model expects the best there ({})", short(*mean))
+                write!(
+                    f,
+                    "look around {path} = {value}: the model expects the best there ({})",
+                    short(*mean)
+                )
             }
             Self::Fix { path, share_max } => {
                 let percent = (100.0 * share_max).ceil();
-                write!(f, "fix {path}: it makes less than {percent} % of the differences (95 % credible)")
+                write!(
+                    f,
+                    "fix {path}: it makes less than {percent} % of the differences (95 % credible)"
+                )
             }
-            Self::Repeat { run } => write!(f, "repeat run {run} or change the space: the last two fifths of the runs found nothing better"),
+            Self::Repeat { run } => write!(
+                f,
+                "repeat run {run} or change the space: the last two fifths of the runs found nothing better"
+            ),
         }
     }
 }
@@ -208,13 +291,29 @@ mod tests {
     use crate::space::unit_cube::UnitCube;
 
     fn space() -> Space {
-        let flat = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+        let flat = |name: &str, distribution| Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        };
         let words = ["sgd", "adam", "adamw"].map(|word| Value::Str(word.to_owned()));
         Space::new(vec![
-            flat("rate", Distribution::LogUniformValues { min: 1e-4, max: 1.0 }),
+            flat(
+                "rate",
+                Distribution::LogUniformValues {
+                    min: 1e-4,
+                    max: 1.0,
+                },
+            ),
             flat("width", Distribution::Uniform { min: 1.0, max: 9.0 }),
             flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
-            flat("word", Distribution::Categorical { values: words.to_vec(), ordered: None }),
+            flat(
+                "word",
+                Distribution::Categorical {
+                    values: words.to_vec(),
+                    ordered: None,
+                },
+            ),
         ])
         .unwrap()
     }
@@ -224,7 +323,9 @@ mod tests {
         let space = space();
         let cube = UnitCube::new(&space);
         let one = |index: u64| {
-            let mut point: Vec<f64> = [0.618, 0.755, 0.414, 0.303].map(|step| (index as f64 * step).fract()).to_vec();
+            let mut point: Vec<f64> = [0.618, 0.755, 0.414, 0.303]
+                .map(|step| (index as f64 * step).fract())
+                .to_vec();
             cube.snap(&mut point);
             Observation::new(index, cube.config_at(&point), outcome(index, &point))
         };
@@ -232,7 +333,17 @@ mod tests {
     }
 
     fn advice(observations: &[Observation]) -> Vec<String> {
-        analyze(&space(), Goal::Minimize, observations, CodeLine::default(), 1).advice.iter().map(ToString::to_string).collect()
+        analyze(
+            &space(),
+            Goal::Minimize,
+            observations,
+            CodeLine::default(),
+            1,
+        )
+        .advice
+        .iter()
+        .map(ToString::to_string)
+        .collect()
     }
 
     #[test]
@@ -240,10 +351,24 @@ mod tests {
         let value = |point: &[f64]| Outcome::Value((point[1] - 0.5).powi(2) - 0.6 * point[2]);
         let mut observations = seen(40, |_, point| value(point));
         let (space, best) = (space(), [0.5, 0.5, 1.0, 0.1]);
-        observations.push(Observation::new(41, UnitCube::new(&space).config_at(&best), value(&best)));
+        observations.push(Observation::new(
+            41,
+            UnitCube::new(&space).config_at(&best),
+            value(&best),
+        ));
         let words = advice(&observations);
-        assert!(words.iter().any(|words| words.starts_with("widen width above 9")), "{words:?}");
-        assert!(words.iter().any(|words| words.starts_with("fix layers: it makes less than")), "{words:?}");
+        assert!(
+            words
+                .iter()
+                .any(|words| words.starts_with("widen width above 9")),
+            "{words:?}"
+        );
+        assert!(
+            words
+                .iter()
+                .any(|words| words.starts_with("fix layers: it makes less than")),
+            "{words:?}"
+        );
     }
 
     #[test]
@@ -254,8 +379,17 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_to_where_runs_fail() {
-        let words = advice(&seen(40, |_, point| if point[2] > 0.8 { Outcome::Failed } else { Outcome::Value(-point[2]) }));
-        assert!(!words.iter().any(|words| words.starts_with("widen width")), "{words:?}");
+        let words = advice(&seen(40, |_, point| {
+            if point[2] > 0.8 {
+                Outcome::Failed
+            } else {
+                Outcome::Value(-point[2])
+            }
+        }));
+        assert!(
+            !words.iter().any(|words| words.starts_with("widen width")),
+            "{words:?}"
+        );
     }
 
     proptest! {

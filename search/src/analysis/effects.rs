@@ -43,18 +43,40 @@ pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<
         return Vec::new();
     }
     let dimensions = cube.scales().len();
-    let spread = |scramble: u64| (0..POINTS).map(|place| sobol::point(place, dimensions, scramble)).collect::<Vec<_>>();
+    let spread = |scramble: u64| {
+        (0..POINTS)
+            .map(|place| sobol::point(place, dimensions, scramble))
+            .collect::<Vec<_>>()
+    };
     let (here, there) = (spread(seed ^ SPREAD_SEED), spread(!(seed ^ SPREAD_SEED)));
     let Shares { shares, largest } = shares(cube, model, &here, &there);
     let effect = |(coordinate, (path, scale)): (usize, (&Path, &Scale))| {
         let curve = curve(cube, model, &here, coordinate, path, scale);
         let (share, share_deviation) = moments(shares.iter().map(|own| own[coordinate]));
         let has_order = !matches!(scale, Scale::Nominal(_));
-        let direction = has_order.then(|| Direction::of(&curve, model.goal)).flatten();
-        Effect { path: path.clone(), share, share_deviation, share_max: largest[coordinate].max(share), curve, direction }
+        let direction = has_order
+            .then(|| Direction::of(&curve, model.goal))
+            .flatten();
+        Effect {
+            path: path.clone(),
+            share,
+            share_deviation,
+            share_max: largest[coordinate].max(share),
+            curve,
+            direction,
+        }
     };
-    let mut effects: Vec<Effect> = cube.paths().zip(cube.scales()).enumerate().map(effect).collect();
-    effects.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.path.cmp(&b.path)));
+    let mut effects: Vec<Effect> = cube
+        .paths()
+        .zip(cube.scales())
+        .enumerate()
+        .map(effect)
+        .collect();
+    effects.sort_by(|a, b| {
+        b.share
+            .total_cmp(&a.share)
+            .then_with(|| a.path.cmp(&b.path))
+    });
     effects
 }
 
@@ -75,13 +97,26 @@ fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Ve
     let some = snapped(cube, &here[..BOUND_POINTS.min(here.len())]);
     for coordinate in 0..dimensions {
         let mut moved = here.to_vec();
-        moved.iter_mut().zip(there).for_each(|(moved, there)| moved[coordinate] = there[coordinate]);
+        moved
+            .iter_mut()
+            .zip(there)
+            .for_each(|(moved, there)| moved[coordinate] = there[coordinate]);
         for ((own, base), moved) in totals.iter_mut().zip(&base).zip(at(&moved)) {
-            own[coordinate] = base.iter().zip(moved).map(|(base, moved)| (base - moved).powi(2)).sum();
+            own[coordinate] = base
+                .iter()
+                .zip(moved)
+                .map(|(base, moved)| (base - moved).powi(2))
+                .sum();
         }
         let moved = snapped(cube, &moved[..some.len()]);
-        for (own, differences) in bounds.iter_mut().zip(model.largest_differences(&some, &moved)) {
-            let square: f64 = differences.iter().map(|difference| difference * difference).sum();
+        for (own, differences) in bounds
+            .iter_mut()
+            .zip(model.largest_differences(&some, &moved))
+        {
+            let square: f64 = differences
+                .iter()
+                .map(|difference| difference * difference)
+                .sum();
             own[coordinate] = square * here.len() as f64 / some.len().max(1) as f64;
         }
     }
@@ -89,12 +124,25 @@ fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Ve
     for (own, bounds) in totals.iter_mut().zip(bounds) {
         let sum = own.iter().sum::<f64>().max(f64::MIN_POSITIVE);
         own.iter_mut().for_each(|total| *total /= sum);
-        largest.iter_mut().zip(bounds).for_each(|(largest, bound)| *largest = largest.max((bound / sum).min(1.0)));
+        largest
+            .iter_mut()
+            .zip(bounds)
+            .for_each(|(largest, bound)| *largest = largest.max((bound / sum).min(1.0)));
     }
-    Shares { shares: totals, largest }
+    Shares {
+        shares: totals,
+        largest,
+    }
 }
 
-fn curve(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], coordinate: usize, path: &Path, scale: &Scale) -> Vec<CurvePoint> {
+fn curve(
+    cube: &UnitCube<'_>,
+    model: &Surrogate,
+    here: &[Vec<f64>],
+    coordinate: usize,
+    path: &Path,
+    scale: &Scale,
+) -> Vec<CurvePoint> {
     let point = |place: f64| {
         let mut moved = here.to_vec();
         moved.iter_mut().for_each(|point| point[coordinate] = place);
@@ -102,9 +150,16 @@ fn curve(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], coordinate: 
         points.retain(|point| point[coordinate] != INACTIVE);
         let value = cube.config_at(points.first()?).0.get(path).cloned()?;
         let (mean, deviation) = moments(model.typical(&points).into_iter());
-        Some(CurvePoint { value, mean: model.goal.minimized(mean), deviation })
+        Some(CurvePoint {
+            value,
+            mean: model.goal.minimized(mean),
+            deviation,
+        })
     };
-    let mut curve: Vec<CurvePoint> = places(scale, CURVE_MAX).into_iter().filter_map(point).collect();
+    let mut curve: Vec<CurvePoint> = places(scale, CURVE_MAX)
+        .into_iter()
+        .filter_map(point)
+        .collect();
     curve.dedup_by(|a, b| a.value.identity() == b.value.identity());
     curve
 }
@@ -120,13 +175,19 @@ fn moments(values: impl ExactSizeIterator<Item = f64> + Clone) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.clone().sum::<f64>() / count;
     // Squares of large values would overflow.
-    let deviation = values.fold(0.0f64, |sum, value| sum.hypot((value - mean) / count.sqrt()));
+    let deviation = values.fold(0.0f64, |sum, value| {
+        sum.hypot((value - mean) / count.sqrt())
+    });
     (mean, deviation)
 }
 
 /// The evaluated places along a coordinate: at most `n`, in order where there is one.
 pub(super) fn places(scale: &Scale, max: usize) -> Vec<f64> {
-    let even = |count: usize| (0..count).map(|place| (place as f64 + 0.5) / count as f64).collect::<Vec<_>>();
+    let even = |count: usize| {
+        (0..count)
+            .map(|place| (place as f64 + 0.5) / count as f64)
+            .collect::<Vec<_>>()
+    };
     match scale {
         Scale::Nominal(middles) => middles.iter().copied().take(max).collect(),
         Scale::Cells(count) => even(usize::try_from(*count).unwrap_or(usize::MAX).min(max)),

@@ -48,21 +48,54 @@ pub struct Analysis {
 }
 
 /// Looks at what has ended. A function of its arguments alone.
-pub fn analyze(space: &Space, goal: Goal, observations: &[Observation], code: CodeLine<'_>, seed: u64) -> Analysis {
+pub fn analyze(
+    space: &Space,
+    goal: Goal,
+    observations: &[Observation],
+    code: CodeLine<'_>,
+    seed: u64,
+) -> Analysis {
     let cube = UnitCube::new(space);
     // The draws that the next suggestion would be made with.
     let mut rng = generator(seed ^ surrogate::SEED, observations.len() as u64);
-    let model = Surrogate::new(&cube, goal, observations, code, &mut rng).filter(|model| !model.ensemble.members.is_empty());
+    let model = Surrogate::new(&cube, goal, observations, code, &mut rng)
+        .filter(|model| !model.ensemble.members.is_empty());
     let recommendation = recommend::recommend(goal, observations, code, model.as_ref());
-    let effects = model.as_ref().map(|model| effects::effects(&cube, model, seed)).unwrap_or_default();
+    let effects = model
+        .as_ref()
+        .map(|model| effects::effects(&cube, model, seed))
+        .unwrap_or_default();
     let failing = failing(observations);
-    let known =
-        SweepFacts { space, goal, observations, effects: &effects, failing: failing.as_ref(), recommendation: recommendation.as_ref() };
+    let known = SweepFacts {
+        space,
+        goal,
+        observations,
+        effects: &effects,
+        failing: failing.as_ref(),
+        recommendation: recommendation.as_ref(),
+    };
     let advice = advise(&known);
     let expected = model.iter().flat_map(Surrogate::at_seen);
-    let expected = expected.map(|(index, mean, deviation)| (index, Prediction { mean: goal.minimized(mean), deviation })).collect();
+    let expected = expected
+        .map(|(index, mean, deviation)| {
+            (
+                index,
+                Prediction {
+                    mean: goal.minimized(mean),
+                    deviation,
+                },
+            )
+        })
+        .collect();
     let agreements = agreement::agreements(&cube, goal, observations, code, &mut rng);
-    Analysis { recommendation, effects, failing, agreements, advice, expected }
+    Analysis {
+        recommendation,
+        effects,
+        failing,
+        agreements,
+        advice,
+        expected,
+    }
 }
 
 #[cfg(test)]
@@ -73,17 +106,30 @@ mod tests {
     use crate::space::{Condition, Config, Distribution, Parameter, Path, Value};
 
     fn parameter(name: &str, distribution: Distribution) -> Parameter {
-        Parameter { path: Path::flat(name), distribution, when: Vec::new() }
+        Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        }
     }
 
     fn space() -> Space {
-        let words = Distribution::Categorical { values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())], ordered: None };
-        let when = vec![Condition { on: Path::flat("word"), values: vec![Value::Str("b".to_owned())] }];
+        let words = Distribution::Categorical {
+            values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())],
+            ordered: None,
+        };
+        let when = vec![Condition {
+            on: Path::flat("word"),
+            values: vec![Value::Str("b".to_owned())],
+        }];
         let parameters = vec![
             parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 }),
             parameter("idle", Distribution::Uniform { min: 0.0, max: 1.0 }),
             parameter("word", words),
-            Parameter { when, ..parameter("depth", Distribution::IntUniform { min: 1, max: 4 }) },
+            Parameter {
+                when,
+                ..parameter("depth", Distribution::IntUniform { min: 1, max: 4 })
+            },
         ];
         Space::new(parameters).unwrap()
     }
@@ -94,8 +140,11 @@ mod tests {
             let [x, idle] = [0.618, 0.755].map(|step| (index as f64 * step).fract());
             let is_b = index.is_multiple_of(2);
             let word = Value::Str(if is_b { "b" } else { "a" }.to_owned());
-            let mut values =
-                BTreeMap::from([(Path::flat("x"), Value::Float(x)), (Path::flat("idle"), Value::Float(idle)), (Path::flat("word"), word)]);
+            let mut values = BTreeMap::from([
+                (Path::flat("x"), Value::Float(x)),
+                (Path::flat("idle"), Value::Float(idle)),
+                (Path::flat("word"), word),
+            ]);
             if is_b {
                 values.insert(Path::flat("depth"), Value::Int(1 + (index % 4) as i64));
             }
@@ -106,58 +155,163 @@ mod tests {
 
     #[test]
     fn what_matters_comes_first_and_its_curve_follows_the_objective() {
-        let observations = seen(40, |x, is_b| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.05 } else { 0.0 }));
-        let analysis = analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1);
-        let names: Vec<_> = analysis.effects.iter().map(|effect| effect.path.to_string()).collect();
+        let observations = seen(40, |x, is_b| {
+            Outcome::Value((x - 0.3).powi(2) + if is_b { 0.05 } else { 0.0 })
+        });
+        let analysis = analyze(
+            &space(),
+            Goal::Minimize,
+            &observations,
+            CodeLine::default(),
+            1,
+        );
+        let names: Vec<_> = analysis
+            .effects
+            .iter()
+            .map(|effect| effect.path.to_string())
+            .collect();
         assert_eq!(names[..2], ["x", "word"], "{:?}", analysis.effects);
-        assert!(analysis.effects[0].share > 0.5 && analysis.effects[2].share < 0.05, "{:?}", analysis.effects);
-        let lowest = analysis.effects[0].curve.iter().min_by(|a, b| a.mean.total_cmp(&b.mean)).unwrap();
-        assert!((lowest.value.as_f64().unwrap() - 0.3).abs() < 0.15, "{lowest:?}");
-        assert_eq!(analysis, analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1));
+        assert!(
+            analysis.effects[0].share > 0.5 && analysis.effects[2].share < 0.05,
+            "{:?}",
+            analysis.effects
+        );
+        let lowest = analysis.effects[0]
+            .curve
+            .iter()
+            .min_by(|a, b| a.mean.total_cmp(&b.mean))
+            .unwrap();
+        assert!(
+            (lowest.value.as_f64().unwrap() - 0.3).abs() < 0.15,
+            "{lowest:?}"
+        );
+        assert_eq!(
+            analysis,
+            analyze(
+                &space(),
+                Goal::Minimize,
+                &observations,
+                CodeLine::default(),
+                1
+            )
+        );
         assert_eq!(analysis.failing, None);
-        assert_eq!(analysis.effects[0].direction, Some(Direction::Between), "{:?}", analysis.effects[0]);
-        assert!(analysis.effects.iter().all(|effect| effect.share_deviation < 0.2), "{:?}", analysis.effects);
+        assert_eq!(
+            analysis.effects[0].direction,
+            Some(Direction::Between),
+            "{:?}",
+            analysis.effects[0]
+        );
+        assert!(
+            analysis
+                .effects
+                .iter()
+                .all(|effect| effect.share_deviation < 0.2),
+            "{:?}",
+            analysis.effects
+        );
     }
 
     #[test]
     fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
-        let value = |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
+        let value =
+            |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
         let mut whole = seen(60, value);
-        whole.iter_mut().skip(30).for_each(|seen| seen.code_version = "b".to_owned());
-        whole.iter_mut().take(30).for_each(|seen| seen.code_version = "a".to_owned());
+        whole
+            .iter_mut()
+            .skip(30)
+            .for_each(|seen| seen.code_version = "b".to_owned());
+        whole
+            .iter_mut()
+            .take(30)
+            .for_each(|seen| seen.code_version = "a".to_owned());
         // Every run falls towards its value by the same amount; what is not among the best third after three epochs stops there.
         let curve = |seen: &Observation| -> Vec<f64> {
             let value = seen.outcome.value().unwrap_or_default();
             (0..20)
-                .map(|epoch| value + 1.5 * (-f64::from(epoch) / 4.0).exp() + 0.005 * (f64::from(epoch) * 7.3 + value * 911.0).sin())
+                .map(|epoch| {
+                    value
+                        + 1.5 * (-f64::from(epoch) / 4.0).exp()
+                        + 0.005 * (f64::from(epoch) * 7.3 + value * 911.0).sin()
+                })
                 .collect()
         };
         let least = |series: &[f64]| series.iter().copied().fold(f64::INFINITY, f64::min);
         let curves: Vec<Vec<f64>> = whole.iter().map(curve).collect();
         let is_stopped = |place: usize| curves[place][2] > 1.0 + 0.02 * (place % 3) as f64;
-        let ended = whole.iter().zip(&curves).enumerate().map(|(place, (seen, series))| {
-            let series = if is_stopped(place) { &series[..3] } else { &series[..] };
-            (seen.code_version.as_str(), Peer { series, value: (!is_stopped(place)).then(|| least(series)) }, least(series))
-        });
+        let ended = whole
+            .iter()
+            .zip(&curves)
+            .enumerate()
+            .map(|(place, (seen, series))| {
+                let series = if is_stopped(place) {
+                    &series[..3]
+                } else {
+                    &series[..]
+                };
+                (
+                    seen.code_version.as_str(),
+                    Peer {
+                        series,
+                        value: (!is_stopped(place)).then(|| least(series)),
+                    },
+                    least(series),
+                )
+            });
         let mut endings = Endings::new(Goal::Minimize, ended);
         let mut stopped = whole.clone();
-        for (place, seen) in stopped.iter_mut().enumerate().filter(|(place, _)| is_stopped(*place)) {
+        for (place, seen) in stopped
+            .iter_mut()
+            .enumerate()
+            .filter(|(place, _)| is_stopped(*place))
+        {
             let early = &curves[place][..3];
-            seen.outcome = Outcome::Stopped(endings.ending(&seen.code_version, early, least(early)));
+            seen.outcome =
+                Outcome::Stopped(endings.ending(&seen.code_version, early, least(early)));
         }
-        let count = stopped.iter().filter(|seen| matches!(seen.outcome, Outcome::Stopped(_))).count();
+        let count = stopped
+            .iter()
+            .filter(|seen| matches!(seen.outcome, Outcome::Stopped(_)))
+            .count();
         assert!((20..55).contains(&count), "{count} of 60 were stopped");
         let versions = ["a", "b"].map(str::to_owned);
-        let learn =
-            |observations: &[Observation]| analyze(&space(), Goal::Minimize, observations, CodeLine { versions: &versions, probes: 2 }, 1);
+        let learn = |observations: &[Observation]| {
+            analyze(
+                &space(),
+                Goal::Minimize,
+                observations,
+                CodeLine {
+                    versions: &versions,
+                    probes: 2,
+                },
+                1,
+            )
+        };
         let (before, after) = (learn(&whole), learn(&stopped));
         for effect in &before.effects {
-            let other = after.effects.iter().find(|other| other.path == effect.path).unwrap();
-            assert!((effect.share - other.share).abs() < 0.1, "{}: {} and {}", effect.path, effect.share, other.share);
+            let other = after
+                .effects
+                .iter()
+                .find(|other| other.path == effect.path)
+                .unwrap();
+            assert!(
+                (effect.share - other.share).abs() < 0.1,
+                "{}: {} and {}",
+                effect.path,
+                effect.share,
+                other.share
+            );
         }
-        assert!(after.agreements[0].correlation.0 > 0.9, "{:?}", after.agreements);
+        assert!(
+            after.agreements[0].correlation.0 > 0.9,
+            "{:?}",
+            after.agreements
+        );
         let recommended = after.recommendation.unwrap().index;
-        assert!(matches!(stopped[recommended as usize - 1].outcome, Outcome::Value(_)), "what was stopped is no result");
+        assert!(
+            matches!(stopped[recommended as usize - 1].outcome, Outcome::Value(_)),
+            "what was stopped is no result"
+        );
     }
 
     #[test]
@@ -166,50 +320,105 @@ mod tests {
         let noisy = |index: usize| ((index * 7919) % 13) as f64 / 13.0 - 0.5;
         let mut observations = seen(60, |x, _| Outcome::Value((x - 0.3).powi(2)));
         for (index, seen) in observations.iter_mut().enumerate() {
-            let Outcome::Value(value) = seen.outcome else { continue };
+            let Outcome::Value(value) = seen.outcome else {
+                continue;
+            };
             seen.outcome = Outcome::Value(value + 0.1 * noisy(index));
         }
-        let far =
-            observations.iter().position(|seen| seen.config.0[&Path::flat("x")].as_f64().is_some_and(|x| x > 0.5 && x < 0.6)).unwrap();
+        let far = observations
+            .iter()
+            .position(|seen| {
+                seen.config.0[&Path::flat("x")]
+                    .as_f64()
+                    .is_some_and(|x| x > 0.5 && x < 0.6)
+            })
+            .unwrap();
         observations[far].outcome = Outcome::Value(-0.055);
         let luckiest = best(Goal::Minimize, &observations).unwrap().index;
         assert_eq!(luckiest, observations[far].index);
-        let recommended = analyze(&space(), Goal::Minimize, &observations, CodeLine::default(), 1).recommendation.unwrap();
+        let recommended = analyze(
+            &space(),
+            Goal::Minimize,
+            &observations,
+            CodeLine::default(),
+            1,
+        )
+        .recommendation
+        .unwrap();
         assert_ne!(recommended.index, luckiest);
         let turned = |seen: &Observation| {
-            let Outcome::Value(value) = seen.outcome else { return seen.clone() };
-            Observation { outcome: Outcome::Value(-value), ..seen.clone() }
+            let Outcome::Value(value) = seen.outcome else {
+                return seen.clone();
+            };
+            Observation {
+                outcome: Outcome::Value(-value),
+                ..seen.clone()
+            }
         };
         let turned: Vec<_> = observations.iter().map(turned).collect();
-        let maximised = analyze(&space(), Goal::Maximize, &turned, CodeLine::default(), 1).recommendation.unwrap();
-        assert_eq!((maximised.index, maximised.predicted.mean), (recommended.index, -recommended.predicted.mean));
+        let maximised = analyze(&space(), Goal::Maximize, &turned, CodeLine::default(), 1)
+            .recommendation
+            .unwrap();
+        assert_eq!(
+            (maximised.index, maximised.predicted.mean),
+            (recommended.index, -recommended.predicted.mean)
+        );
     }
 
     #[test]
     fn few_results_are_ranked_by_their_values_and_none_by_nothing() {
         let one = seen(1, |_, _| Outcome::Value(0.5));
-        assert_eq!(analyze(&space(), Goal::Minimize, &one, CodeLine::default(), 1).recommendation.unwrap().index, 1);
+        assert_eq!(
+            analyze(&space(), Goal::Minimize, &one, CodeLine::default(), 1)
+                .recommendation
+                .unwrap()
+                .index,
+            1
+        );
         let failed = seen(3, |_, _| Outcome::Failed);
         let analysis = analyze(&space(), Goal::Minimize, &failed, CodeLine::default(), 1);
-        assert_eq!((analysis.recommendation, analysis.effects), (None, Vec::new()));
-        assert_eq!(analyze(&space(), Goal::Minimize, &[], CodeLine::default(), 1), Analysis::default());
+        assert_eq!(
+            (analysis.recommendation, analysis.effects),
+            (None, Vec::new())
+        );
+        assert_eq!(
+            analyze(&space(), Goal::Minimize, &[], CodeLine::default(), 1),
+            Analysis::default()
+        );
     }
 
     #[test]
     fn what_the_newest_code_has_changed_is_said() {
         let of = |count: u64, version: &str, shift: f64, sign: f64| {
-            let mut observations = seen(count, |x, _| Outcome::Value(sign * (x - 0.3).powi(2) + shift));
-            observations.iter_mut().for_each(|seen| seen.code_version = version.to_owned());
+            let mut observations = seen(count, |x, _| {
+                Outcome::Value(sign * (x - 0.3).powi(2) + shift)
+            });
+            observations
+                .iter_mut()
+                .for_each(|seen| seen.code_version = version.to_owned());
             observations
         };
         let agree = |newest: Vec<Observation>| {
             let observations = [of(25, "a", 0.0, 1.0), newest].concat();
             let versions = ["a", "b"].map(str::to_owned);
-            analyze(&space(), Goal::Minimize, &observations, CodeLine { versions: &versions, probes: 2 }, 1).agreements
+            analyze(
+                &space(),
+                Goal::Minimize,
+                &observations,
+                CodeLine {
+                    versions: &versions,
+                    probes: 2,
+                },
+                1,
+            )
+            .agreements
         };
         let moved = agree(of(10, "b", -0.5, 1.0));
         assert_eq!((moved.len(), moved[0].version.as_str()), (1, "a"));
-        assert!(moved[0].correlation.0 > 0.9 && (moved[0].shift + 0.5).abs() < 0.02, "{moved:?}");
+        assert!(
+            moved[0].correlation.0 > 0.9 && (moved[0].shift + 0.5).abs() < 0.02,
+            "{moved:?}"
+        );
         let turned = agree(of(20, "b", 1.0, -1.0));
         assert!(turned[0].correlation.0 < 0.2, "{turned:?}");
         assert_eq!(agree(Vec::new()), []);
@@ -217,12 +426,34 @@ mod tests {
 
     #[test]
     fn the_region_where_runs_fail_is_said_in_words() {
-        let words = |observations: &[Observation]| failing(observations).map(|region| region.to_string());
-        let edge = seen(30, |x, is_b| if x > 0.5 && is_b { Outcome::Failed } else { Outcome::Value(x) });
-        assert_eq!(words(&edge).unwrap(), "runs fail where word is b and x ≥ 0.540: all 7 there, 0 of 23 elsewhere");
+        let words =
+            |observations: &[Observation]| failing(observations).map(|region| region.to_string());
+        let edge = seen(30, |x, is_b| {
+            if x > 0.5 && is_b {
+                Outcome::Failed
+            } else {
+                Outcome::Value(x)
+            }
+        });
+        assert_eq!(
+            words(&edge).unwrap(),
+            "runs fail where word is b and x ≥ 0.540: all 7 there, 0 of 23 elsewhere"
+        );
         assert_eq!(words(&seen(5, |x, _| Outcome::Value(x))), None);
-        assert_eq!(words(&seen(5, |_, _| Outcome::Failed)).unwrap(), "all 5 runs failed: nothing shows yet where one would not");
-        let one = seen(9, |x, _| if x < 0.1 { Outcome::Failed } else { Outcome::Value(x) });
-        assert_eq!(words(&one).unwrap(), "1 of 9 runs failed: too few to say where");
+        assert_eq!(
+            words(&seen(5, |_, _| Outcome::Failed)).unwrap(),
+            "all 5 runs failed: nothing shows yet where one would not"
+        );
+        let one = seen(9, |x, _| {
+            if x < 0.1 {
+                Outcome::Failed
+            } else {
+                Outcome::Value(x)
+            }
+        });
+        assert_eq!(
+            words(&one).unwrap(),
+            "1 of 9 runs failed: too few to say where"
+        );
     }
 }

@@ -24,31 +24,70 @@ pub struct Recommendation {
 
 /// Recommends the run with the best expected value, not the one with the luckiest draw; of several that are alike in that, the best one seen. Runs that were stopped early or violate a constraint
 /// are not recommended while others have values, nor those of older code while newer code has some.
-pub(super) fn recommend(goal: Goal, observations: &[Observation], code: CodeLine<'_>, model: Option<&Surrogate>) -> Option<Recommendation> {
-    let valued = |seen: &&Observation| seen.is_feasible() && !matches!(seen.outcome, Outcome::Failed);
-    let newest = observations.iter().filter(valued).map(|seen| code.place(&seen.code_version)).max().unwrap_or(0);
-    let counts = |seen: &&Observation| seen.is_feasible() && code.place(&seen.code_version) == newest;
+pub(super) fn recommend(
+    goal: Goal,
+    observations: &[Observation],
+    code: CodeLine<'_>,
+    model: Option<&Surrogate>,
+) -> Option<Recommendation> {
+    let valued =
+        |seen: &&Observation| seen.is_feasible() && !matches!(seen.outcome, Outcome::Failed);
+    let newest = observations
+        .iter()
+        .filter(valued)
+        .map(|seen| code.place(&seen.code_version))
+        .max()
+        .unwrap_or(0);
+    let counts =
+        |seen: &&Observation| seen.is_feasible() && code.place(&seen.code_version) == newest;
     let feasible: Vec<_> = observations.iter().filter(counts).cloned().collect();
     let luckiest = best(goal, &feasible)?;
-    let ended = |index: u64| feasible.iter().any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)));
+    let ended = |index: u64| {
+        feasible
+            .iter()
+            .any(|seen| seen.index == index && matches!(seen.outcome, Outcome::Value(_)))
+    };
     let value = |index: u64| {
-        let value = feasible.iter().find(|seen| seen.index == index).and_then(|seen| seen.outcome.value());
+        let value = feasible
+            .iter()
+            .find(|seen| seen.index == index)
+            .and_then(|seen| seen.outcome.value());
         value.map_or(f64::INFINITY, |value| goal.minimized(value))
     };
     let known = model.map(Surrogate::at_seen).unwrap_or_default();
     let candidates = || known.iter().filter(|(index, ..)| ended(*index));
-    let expected = candidates().min_by(|a, b| a.1.total_cmp(&b.1)).filter(|_| known.len() >= VALUES_MIN);
+    let expected = candidates()
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .filter(|_| known.len() >= VALUES_MIN);
     // Of what the model cannot tell apart, what was seen decides.
-    let as_good = |(_, mean, _): &&(u64, f64, f64)| expected.is_some_and(|(_, best, deviation)| *mean <= best + ALIKE * deviation);
-    let chosen = candidates().filter(as_good).min_by(|a, b| value(a.0).total_cmp(&value(b.0)));
+    let as_good = |(_, mean, _): &&(u64, f64, f64)| {
+        expected.is_some_and(|(_, best, deviation)| *mean <= best + ALIKE * deviation)
+    };
+    let chosen = candidates()
+        .filter(as_good)
+        .min_by(|a, b| value(a.0).total_cmp(&value(b.0)));
     match chosen {
         Some((index, mean, deviation)) => {
-            let predicted = Prediction { mean: goal.minimized(*mean), deviation: *deviation };
-            Some(Recommendation { index: *index, predicted, by_model: true })
+            let predicted = Prediction {
+                mean: goal.minimized(*mean),
+                deviation: *deviation,
+            };
+            Some(Recommendation {
+                index: *index,
+                predicted,
+                by_model: true,
+            })
         }
         None => {
-            let predicted = Prediction { mean: luckiest.outcome.value()?, deviation: luckiest.outcome.deviation() };
-            Some(Recommendation { index: luckiest.index, predicted, by_model: false })
+            let predicted = Prediction {
+                mean: luckiest.outcome.value()?,
+                deviation: luckiest.outcome.deviation(),
+            };
+            Some(Recommendation {
+                index: luckiest.index,
+                predicted,
+                by_model: false,
+            })
         }
     }
 }

@@ -61,7 +61,10 @@ pub enum SliceError {
     #[error("`{0}` twice: two different parameters are wanted")]
     Same(String),
     /// A model needs more.
-    #[error("too few runs have a result for a model: it takes {} at least", surrogate::VALUES_MIN)]
+    #[error(
+        "too few runs have a result for a model: it takes {} at least",
+        surrogate::VALUES_MIN
+    )]
     TooFew,
 }
 
@@ -79,50 +82,88 @@ pub fn slice(
 ) -> Result<Slice, SliceError> {
     let cube = UnitCube::new(space);
     let x = coordinate(space, &cube, cut.x)?;
-    let y = cut.y.map(|name| coordinate(space, &cube, name)).transpose()?;
+    let y = cut
+        .y
+        .map(|name| coordinate(space, &cube, name))
+        .transpose()?;
     if y.as_ref().is_some_and(|y| y.0 == x.0) {
         return Err(SliceError::Same(cut.x.to_owned()));
     }
     // The draws that the next suggestion would be made with.
     let mut rng = generator(seed ^ surrogate::SEED, observations.len() as u64);
-    let model = Surrogate::new(&cube, goal, observations, code, &mut rng).filter(|model| !model.ensemble.members.is_empty());
+    let model = Surrogate::new(&cube, goal, observations, code, &mut rng)
+        .filter(|model| !model.ensemble.members.is_empty());
     let model = model.ok_or(SliceError::TooFew)?;
     let held = cut.through.cloned().or_else(|| {
         let run = recommend(goal, observations, code, Some(&model))?.index;
-        observations.iter().find(|seen| seen.index == run).map(|seen| seen.config.clone())
+        observations
+            .iter()
+            .find(|seen| seen.index == run)
+            .map(|seen| seen.config.clone())
     });
     let mut through = held.ok_or(SliceError::TooFew)?;
     for (_, path) in std::iter::once(&x).chain(&y) {
         allow(space, path, &mut through);
     }
-    let base: Vec<f64> = cube.point_of(&through).into_iter().map(|u| if u == INACTIVE { 0.5 } else { u }).collect();
+    let base: Vec<f64> = cube
+        .point_of(&through)
+        .into_iter()
+        .map(|u| if u == INACTIVE { 0.5 } else { u })
+        .collect();
     let max = if y.is_some() { TOGETHER_MAX } else { ALONE_MAX };
     let across = row(&cube, &base, &x, max);
     let up = y.as_ref().map(|y| row(&cube, &base, y, max));
-    let points = grid(&cube, &base, (x.0, &across), y.as_ref().map(|y| y.0).zip(up.as_ref()));
+    let points = grid(
+        &cube,
+        &base,
+        (x.0, &across),
+        y.as_ref().map(|y| y.0).zip(up.as_ref()),
+    );
     let values = |row: &[(f64, Value)]| row.iter().map(|(_, value)| value.clone()).collect();
-    Ok(Slice { x: values(&across), y: up.map(|up| values(&up)).unwrap_or_default(), points: expected(&model, goal, &points), through })
+    Ok(Slice {
+        x: values(&across),
+        y: up.map(|up| values(&up)).unwrap_or_default(),
+        points: expected(&model, goal, &points),
+        through,
+    })
 }
 
 fn expected(model: &Surrogate, goal: Goal, points: &[Vec<f64>]) -> Vec<SlicePoint> {
     let success = match &model.ensemble.feasibility {
-        Some(feasibility) => feasibility.log_probabilities(points).into_iter().map(f64::exp).collect(),
+        Some(feasibility) => feasibility
+            .log_probabilities(points)
+            .into_iter()
+            .map(f64::exp)
+            .collect(),
         None => vec![1.0; points.len()],
     };
     let all = model.predict(points).into_iter().zip(success);
-    all.map(|((mean, deviation), success)| SlicePoint { mean: goal.minimized(mean), deviation, success }).collect()
+    all.map(|((mean, deviation), success)| SlicePoint {
+        mean: goal.minimized(mean),
+        deviation,
+        success,
+    })
+    .collect()
 }
 
 fn coordinate(space: &Space, cube: &UnitCube<'_>, name: &str) -> Result<(usize, Path), SliceError> {
-    let known = space.parameters().iter().find(|parameter| parameter.path.to_string() == name);
+    let known = space
+        .parameters()
+        .iter()
+        .find(|parameter| parameter.path.to_string() == name);
     let known = known.ok_or_else(|| SliceError::Unknown(name.to_owned()))?;
-    let place = cube.paths().position(|path| *path == known.path).ok_or_else(|| SliceError::Constant(name.to_owned()))?;
+    let place = cube
+        .paths()
+        .position(|path| *path == known.path)
+        .ok_or_else(|| SliceError::Constant(name.to_owned()))?;
     Ok((place, known.path.clone()))
 }
 
 /// Gives the parameters that a parameter depends on values with which it exists.
 fn allow(space: &Space, path: &Path, config: &mut Config) {
-    let Some(parameter) = space.get(path) else { return };
+    let Some(parameter) = space.get(path) else {
+        return;
+    };
     for condition in &parameter.when {
         allow(space, &condition.on, config);
         if let (false, Some(value)) = (condition.holds(config), condition.values.first()) {
@@ -132,8 +173,15 @@ fn allow(space: &Space, path: &Path, config: &mut Config) {
 }
 
 /// Where along a coordinate is looked, with the values there, each once.
-fn row(cube: &UnitCube<'_>, base: &[f64], (coordinate, path): &(usize, Path), max: usize) -> Vec<(f64, Value)> {
-    let Some(scale) = cube.scales().nth(*coordinate) else { return Vec::new() };
+fn row(
+    cube: &UnitCube<'_>,
+    base: &[f64],
+    (coordinate, path): &(usize, Path),
+    max: usize,
+) -> Vec<(f64, Value)> {
+    let Some(scale) = cube.scales().nth(*coordinate) else {
+        return Vec::new();
+    };
     let value = |place: f64| {
         let mut point = base.to_vec();
         point[*coordinate] = place;
@@ -152,7 +200,9 @@ fn grid(
 ) -> Vec<Vec<f64>> {
     let at = |moves: &[(usize, f64)]| {
         let mut point = base.to_vec();
-        moves.iter().for_each(|(coordinate, place)| point[*coordinate] = *place);
+        moves
+            .iter()
+            .for_each(|(coordinate, place)| point[*coordinate] = *place);
         cube.snap(&mut point);
         point
     };
@@ -160,7 +210,11 @@ fn grid(
         None => across.iter().map(|(place, _)| at(&[(x, *place)])).collect(),
         Some((y, up)) => up
             .iter()
-            .flat_map(|(upper, _)| across.iter().map(move |(place, _)| [(x, *place), (y, *upper)]))
+            .flat_map(|(upper, _)| {
+                across
+                    .iter()
+                    .map(move |(place, _)| [(x, *place), (y, *upper)])
+            })
             .map(|moves| at(&moves))
             .collect(),
     }
@@ -173,15 +227,39 @@ mod tests {
     use crate::space::{Condition, Distribution, Parameter};
 
     fn space() -> Space {
-        let words = Distribution::Categorical { values: ["a", "b"].map(|word| Value::Str(word.to_owned())).to_vec(), ordered: None };
-        let flat = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
-        let when = vec![Condition { on: Path::flat("word"), values: vec![Value::Str("b".to_owned())] }];
+        let words = Distribution::Categorical {
+            values: ["a", "b"].map(|word| Value::Str(word.to_owned())).to_vec(),
+            ordered: None,
+        };
+        let flat = |name: &str, distribution| Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        };
+        let when = vec![Condition {
+            on: Path::flat("word"),
+            values: vec![Value::Str("b".to_owned())],
+        }];
         Space::new(vec![
-            flat("lr", Distribution::LogUniformValues { min: 1e-4, max: 1.0 }),
+            flat(
+                "lr",
+                Distribution::LogUniformValues {
+                    min: 1e-4,
+                    max: 1.0,
+                },
+            ),
             flat("n", Distribution::IntUniform { min: 1, max: 8 }),
             flat("word", words),
-            flat("fixed", Distribution::Constant { value: Value::Int(3) }),
-            Parameter { when, ..flat("depth", Distribution::Uniform { min: 0.0, max: 1.0 }) },
+            flat(
+                "fixed",
+                Distribution::Constant {
+                    value: Value::Int(3),
+                },
+            ),
+            Parameter {
+                when,
+                ..flat("depth", Distribution::Uniform { min: 0.0, max: 1.0 })
+            },
         ])
         .unwrap()
     }
@@ -191,46 +269,97 @@ mod tests {
         let space = space();
         let cube = UnitCube::new(&space);
         let one = |index: u64| {
-            let point: Vec<f64> = [0.618, 0.755, 0.414, 0.303].map(|step| (index as f64 * step).fract()).to_vec();
+            let point: Vec<f64> = [0.618, 0.755, 0.414, 0.303]
+                .map(|step| (index as f64 * step).fract())
+                .to_vec();
             let config = cube.config_at(&point[..cube.scales().len()]);
             let lr = config.0[&Path::flat("lr")].as_f64().unwrap();
-            let word = if config.0[&Path::flat("word")] == Value::Str("b".to_owned()) { 0.2 } else { 0.0 };
-            let outcome = if lr > 0.2 { Outcome::Failed } else { Outcome::Value((lr.log10() + 2.0).powi(2) + word) };
+            let word = if config.0[&Path::flat("word")] == Value::Str("b".to_owned()) {
+                0.2
+            } else {
+                0.0
+            };
+            let outcome = if lr > 0.2 {
+                Outcome::Failed
+            } else {
+                Outcome::Value((lr.log10() + 2.0).powi(2) + word)
+            };
             Observation::new(index, config, outcome)
         };
         (1..=50).map(one).collect()
     }
 
     fn cut<'a>(x: &'a str, y: Option<&'a str>) -> Result<Slice, SliceError> {
-        slice(&space(), Goal::Minimize, &seen(), CodeLine::default(), 1, Cut { x, y, through: None })
+        slice(
+            &space(),
+            Goal::Minimize,
+            &seen(),
+            CodeLine::default(),
+            1,
+            Cut {
+                x,
+                y,
+                through: None,
+            },
+        )
     }
 
     #[test]
     fn a_known_curve_and_the_cliff_beside_it_are_recovered() {
         let along = cut("lr", None).unwrap();
-        assert_eq!((along.x.len(), along.y.len(), along.points.len()), (ALONE_MAX, 0, ALONE_MAX));
-        let best = (0..ALONE_MAX).min_by(|a, b| along.points[*a].mean.total_cmp(&along.points[*b].mean)).unwrap();
+        assert_eq!(
+            (along.x.len(), along.y.len(), along.points.len()),
+            (ALONE_MAX, 0, ALONE_MAX)
+        );
+        let best = (0..ALONE_MAX)
+            .min_by(|a, b| along.points[*a].mean.total_cmp(&along.points[*b].mean))
+            .unwrap();
         let lr = along.x[best].as_f64().unwrap();
-        assert!((lr.log10() + 2.0).abs() < 0.3, "the best is said to be at {lr}");
-        assert!(along.points[best].success > 0.9 && along.points[ALONE_MAX - 1].success < 0.3, "{along:?}");
-        assert!(along.points.iter().all(|point| point.deviation >= 0.0 && point.mean.is_finite()));
+        assert!(
+            (lr.log10() + 2.0).abs() < 0.3,
+            "the best is said to be at {lr}"
+        );
+        assert!(
+            along.points[best].success > 0.9 && along.points[ALONE_MAX - 1].success < 0.3,
+            "{along:?}"
+        );
+        assert!(
+            along
+                .points
+                .iter()
+                .all(|point| point.deviation >= 0.0 && point.mean.is_finite())
+        );
         assert_eq!(along, cut("lr", None).unwrap());
     }
 
     #[test]
     fn two_parameters_make_a_grid() {
         let over = cut("lr", Some("word")).unwrap();
-        assert_eq!((over.x.len(), over.y.len(), over.points.len()), (TOGETHER_MAX, 2, 2 * TOGETHER_MAX));
+        assert_eq!(
+            (over.x.len(), over.y.len(), over.points.len()),
+            (TOGETHER_MAX, 2, 2 * TOGETHER_MAX)
+        );
         let (a, b) = over.points.split_at(TOGETHER_MAX);
-        assert!(a[12].mean < b[12].mean, "word b is worse: {} {}", a[12].mean, b[12].mean);
-        assert_eq!(cut("n", None).unwrap().x, (1..=8).map(Value::Int).collect::<Vec<_>>());
+        assert!(
+            a[12].mean < b[12].mean,
+            "word b is worse: {} {}",
+            a[12].mean,
+            b[12].mean
+        );
+        assert_eq!(
+            cut("n", None).unwrap().x,
+            (1..=8).map(Value::Int).collect::<Vec<_>>()
+        );
     }
 
     #[test]
     fn a_parameter_that_depends_on_another_one_is_looked_at_where_it_exists() {
         let along = cut("depth", None).unwrap();
         assert_eq!(along.x.len(), ALONE_MAX);
-        assert_eq!(along.through.0[&Path::flat("word")], Value::Str("b".to_owned()));
+        assert_eq!(
+            along.through.0[&Path::flat("word")],
+            Value::Str("b".to_owned())
+        );
     }
 
     #[test]
@@ -238,8 +367,22 @@ mod tests {
         let message = |x: &str, y: Option<&str>| cut(x, y).unwrap_err().to_string();
         assert_eq!(message("rl", None), "there is no parameter `rl`");
         assert_eq!(message("fixed", None), "parameter `fixed` does not vary");
-        assert_eq!(message("lr", Some("lr")), "`lr` twice: two different parameters are wanted");
-        let few = slice(&space(), Goal::Minimize, &[], CodeLine::default(), 1, Cut { x: "lr", y: None, through: None });
+        assert_eq!(
+            message("lr", Some("lr")),
+            "`lr` twice: two different parameters are wanted"
+        );
+        let few = slice(
+            &space(),
+            Goal::Minimize,
+            &[],
+            CodeLine::default(),
+            1,
+            Cut {
+                x: "lr",
+                y: None,
+                through: None,
+            },
+        );
         assert_eq!(few.unwrap_err(), SliceError::TooFew);
     }
 }

@@ -26,7 +26,12 @@ impl Shape {
     /// Returns the shape of a whole curve; `None` where it has no values.
     pub(super) fn of(values: impl Iterator<Item = f64> + Clone) -> Option<Self> {
         let length = values.clone().count();
-        let mut shape = Self { length, best: f64::INFINITY, last: f64::NAN, half: f64::INFINITY };
+        let mut shape = Self {
+            length,
+            best: f64::INFINITY,
+            last: f64::NAN,
+            half: f64::INFINITY,
+        };
         for (place, value) in values.enumerate() {
             shape.last = value;
             shape.best = shape.best.min(value);
@@ -71,28 +76,62 @@ impl Extrapolation {
         let row = |curve: &FinishedCurve| {
             let mut features = scale.features(&curve.shape);
             features[OTHER] = f64::from(u8::from(curve.is_other));
-            (features, scale.squash(curve.value) - scale.squash(curve.shape.best))
+            (
+                features,
+                scale.squash(curve.value) - scale.squash(curve.shape.best),
+            )
         };
         let rows: Vec<([f64; FEATURES], f64)> = finished.iter().map(row).collect();
         let mut middle = [0.0; FEATURES];
         for feature in 1..OTHER {
-            middle[feature] = rows.iter().map(|(x, _)| x[feature] / rows.len() as f64).sum();
+            middle[feature] = rows
+                .iter()
+                .map(|(x, _)| x[feature] / rows.len() as f64)
+                .sum();
         }
-        let models: Vec<(f64, Gaussian)> = NOISES.iter().map(|noise| Gaussian::fit(&rows, &middle, *noise)).collect();
-        let most = models.iter().map(|(log, _)| *log).fold(f64::NEG_INFINITY, f64::max);
+        let models: Vec<(f64, Gaussian)> = NOISES
+            .iter()
+            .map(|noise| Gaussian::fit(&rows, &middle, *noise))
+            .collect();
+        let most = models
+            .iter()
+            .map(|(log, _)| *log)
+            .fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = models.iter().map(|(log, _)| (log - most).exp()).sum();
-        let models = models.into_iter().map(|(log, model)| ((log - most).exp() / total, model)).collect();
-        Some(Self { scale, middle, models, never_rises: rows.iter().all(|(_, gain)| *gain <= 0.0) })
+        let models = models
+            .into_iter()
+            .map(|(log, model)| ((log - most).exp() / total, model))
+            .collect();
+        Some(Self {
+            scale,
+            middle,
+            models,
+            never_rises: rows.iter().all(|(_, gain)| *gain <= 0.0),
+        })
     }
 
     /// Returns the expected value at the end, and its standard deviation.
     pub(super) fn predict(&self, shape: &Shape) -> (f64, f64) {
         let x = centred(&self.scale.features(shape), &self.middle);
-        let each: Vec<(f64, f64, f64)> = self.models.iter().map(|(weight, model)| (*weight, model.mean(&x), model.variance(&x))).collect();
+        let each: Vec<(f64, f64, f64)> = self
+            .models
+            .iter()
+            .map(|(weight, model)| (*weight, model.mean(&x), model.variance(&x)))
+            .collect();
         let gain: f64 = each.iter().map(|(weight, mean, _)| weight * mean).sum();
-        let variance: f64 = each.iter().map(|(weight, mean, variance)| weight * (variance + (mean - gain).powi(2))).sum();
-        let gain = if self.never_rises { gain.min(0.0) } else { gain };
-        self.scale.unsquash(self.scale.squash(shape.best) + gain, variance.sqrt().max(DEVIATION_MIN))
+        let variance: f64 = each
+            .iter()
+            .map(|(weight, mean, variance)| weight * (variance + (mean - gain).powi(2)))
+            .sum();
+        let gain = if self.never_rises {
+            gain.min(0.0)
+        } else {
+            gain
+        };
+        self.scale.unsquash(
+            self.scale.squash(shape.best) + gain,
+            variance.sqrt().max(DEVIATION_MIN),
+        )
     }
 }
 
@@ -111,8 +150,20 @@ struct Gaussian {
 impl Gaussian {
     /// Returns the model and the logarithm of its evidence, but for a constant.
     fn fit(rows: &[([f64; FEATURES], f64)], middle: &[f64; FEATURES], noise: f64) -> (f64, Self) {
-        let diagonal = |i: usize| std::array::from_fn(|j| if i == j { COEFFICIENTS[i] * COEFFICIENTS[i] } else { 0.0 });
-        let mut model = Self { coefficients: [0.0; FEATURES], covariance: std::array::from_fn(diagonal), noise };
+        let diagonal = |i: usize| {
+            std::array::from_fn(|j| {
+                if i == j {
+                    COEFFICIENTS[i] * COEFFICIENTS[i]
+                } else {
+                    0.0
+                }
+            })
+        };
+        let mut model = Self {
+            coefficients: [0.0; FEATURES],
+            covariance: std::array::from_fn(diagonal),
+            noise,
+        };
         let mut log = 0.0;
         for (x, y) in rows {
             let x = centred(x, middle);
@@ -156,34 +207,49 @@ impl UnitScale {
     /// The unit is how far curves usually fall from here, and how far apart they stand and end.
     fn of(finished: &[FinishedCurve]) -> Option<Self> {
         let typical = |of: &dyn Fn(&FinishedCurve) -> f64| median(finished.iter().map(of));
-        let (centre, stand) = (typical(&|curve| curve.value)?, typical(&|curve| curve.shape.best)?);
+        let (centre, stand) = (
+            typical(&|curve| curve.value)?,
+            typical(&|curve| curve.shape.best)?,
+        );
         let gain = typical(&|curve| (curve.shape.best - curve.value).abs())?;
         let apart = typical(&|curve| (curve.shape.best - stand).abs())?;
         let ends = typical(&|curve| (curve.value - centre).abs())?;
-        let unit = [gain + apart + ends, 1e-6 * centre.abs()].into_iter().find(|unit| *unit > 0.0).unwrap_or(1.0);
-        Some(Self { centre, unit: unit.clamp(f64::MIN_POSITIVE, 1e300) })
+        let unit = [gain + apart + ends, 1e-6 * centre.abs()]
+            .into_iter()
+            .find(|unit| *unit > 0.0)
+            .unwrap_or(1.0);
+        Some(Self {
+            centre,
+            unit: unit.clamp(f64::MIN_POSITIVE, 1e300),
+        })
     }
 
     fn squash(&self, value: f64) -> f64 {
         // The bounds keep what follows finite.
-        BEND * ((value / self.unit - self.centre / self.unit) / BEND).clamp(-1e100, 1e100).asinh()
+        BEND * ((value / self.unit - self.centre / self.unit) / BEND)
+            .clamp(-1e100, 1e100)
+            .asinh()
     }
 
     fn unsquash(&self, squashed: f64, deviation: f64) -> (f64, f64) {
         let (low, high) = (-f64::MAX, f64::MAX);
         let mean = (self.centre + BEND * self.unit * (squashed / BEND).sinh()).clamp(low, high);
-        let deviation = (self.unit * (squashed / BEND).cosh() * deviation).clamp(f64::MIN_POSITIVE, high);
+        let deviation =
+            (self.unit * (squashed / BEND).cosh() * deviation).clamp(f64::MIN_POSITIVE, high);
         (mean, deviation)
     }
 
     fn features(&self, shape: &Shape) -> [f64; FEATURES] {
-        let [best, last, half] = [shape.best, shape.last, shape.half].map(|value| self.squash(value));
+        let [best, last, half] =
+            [shape.best, shape.last, shape.half].map(|value| self.squash(value));
         [1.0, best, half - best, last - best, 0.0]
     }
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.map(|value| value.clamp(-f64::MAX, f64::MAX)).collect();
+    let mut values: Vec<f64> = values
+        .map(|value| value.clamp(-f64::MAX, f64::MAX))
+        .collect();
     let middle = values.len() / 2;
     if values.is_empty() {
         return None;

@@ -31,9 +31,17 @@ impl Hyperband {
     ///
     /// The rule: take the largest band that the run has reached, and the values there of all runs that have reached it, this one
     /// included. The run stops if it is worse than the value at place `floor(n / eta)` of them in order, counted from zero.
-    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>>) -> Option<String> {
+    pub fn judge<'p>(
+        &self,
+        run: &Reporting<'_>,
+        peers: impl Iterator<Item = Peer<'p>>,
+    ) -> Option<String> {
         let own: Vec<f64> = iterations(run.goal, run.series).collect();
-        let band = self.bands().into_iter().take_while(|band| *band <= own.len() as u64).last()?;
+        let band = self
+            .bands()
+            .into_iter()
+            .take_while(|band| *band <= own.len() as u64)
+            .last()?;
         let last = usize::try_from(band).ok()?.checked_sub(1)?;
         let at_band = *own.get(last)?;
         let mut reached = at_iteration(run.goal, peers, last);
@@ -41,13 +49,21 @@ impl Hyperband {
         let place = ((reached.len() as f64 / self.eta) as usize).min(reached.len() - 1);
         let (_, threshold, _) = reached.select_nth_unstable_by(place, f64::total_cmp);
         let threshold = *threshold;
-        let judged = if self.strict { at_band } else { own.iter().copied().fold(f64::INFINITY, f64::min) };
+        let judged = if self.strict {
+            at_band
+        } else {
+            own.iter().copied().fold(f64::INFINITY, f64::min)
+        };
         if judged <= threshold {
             return None;
         }
         let (iteration, runs, eta) = (own.len(), reached.len(), self.eta);
         let [judged, threshold] = [judged, threshold].map(|value| words(run.goal.minimized(value)));
-        let what = if self.strict { format!("value {judged} at band {band}") } else { format!("best value so far {judged}") };
+        let what = if self.strict {
+            format!("value {judged} at band {band}")
+        } else {
+            format!("best value so far {judged}")
+        };
         Some(format!(
             "iteration {iteration}: {what} is not among the best 1/{eta} of {runs} runs that reached band {band} (threshold {threshold})"
         ))
@@ -59,7 +75,9 @@ impl Hyperband {
             Bands::MinIter(min_iter) => bands_upwards(min_iter, self.eta),
             Bands::MaxIter { max_iter, s } => {
                 let below = s.min(BANDS_MAX.unsigned_abs().into());
-                (1..=below).map(|power| (max_iter as f64 / self.eta.powi(power as i32)) as u64).collect()
+                (1..=below)
+                    .map(|power| (max_iter as f64 / self.eta.powi(power as i32)) as u64)
+                    .collect()
             }
         };
         bands.retain(|band| *band >= 1);
@@ -75,8 +93,19 @@ mod tests {
     use crate::observation::Goal;
 
     fn judge(rule: &Hyperband, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let peers = others.iter().map(|series| Peer { series, value: None });
-        rule.judge(&Reporting { goal, series, known: 0, best: None }, peers)
+        let peers = others.iter().map(|series| Peer {
+            series,
+            value: None,
+        });
+        rule.judge(
+            &Reporting {
+                goal,
+                series,
+                known: 0,
+                best: None,
+            },
+            peers,
+        )
     }
 
     fn hyperband(bands: Bands, eta: f64, strict: bool) -> Hyperband {
@@ -85,19 +114,42 @@ mod tests {
 
     #[test]
     fn bands_are_those_of_wandb() {
-        let bands = |bands, eta| hyperband(bands, eta, true).bands().into_iter().take(7).collect::<Vec<_>>();
+        let bands = |bands, eta| {
+            hyperband(bands, eta, true)
+                .bands()
+                .into_iter()
+                .take(7)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(bands(Bands::MinIter(3), 3.0)[..3], [3, 9, 27]);
-        assert_eq!(bands(Bands::MinIter(10), 1.5), [10, 15, 22, 33, 50, 75, 113]);
-        assert_eq!(bands(Bands::MaxIter { max_iter: 81, s: 3 }, 3.0), [3, 9, 27]);
+        assert_eq!(
+            bands(Bands::MinIter(10), 1.5),
+            [10, 15, 22, 33, 50, 75, 113]
+        );
+        assert_eq!(
+            bands(Bands::MaxIter { max_iter: 81, s: 3 }, 3.0),
+            [3, 9, 27]
+        );
         assert_eq!(bands(Bands::MaxIter { max_iter: 27, s: 2 }, 3.0), [3, 9]);
         assert_eq!(bands(Bands::MaxIter { max_iter: 18, s: 2 }, 3.0), [2, 6]);
-        assert!(bands(Bands::MaxIter { max_iter: 2, s: u64::MAX }, 3.0).is_empty());
+        assert!(
+            bands(
+                Bands::MaxIter {
+                    max_iter: 2,
+                    s: u64::MAX
+                },
+                3.0
+            )
+            .is_empty()
+        );
     }
 
     #[test]
     fn the_worst_of_five_stop_with_a_reason() {
         let rule = hyperband(Bands::MinIter(3), 3.0, true);
-        let others: Vec<Vec<f64>> = [0.1, 0.2, 0.3, 0.4].map(|value| vec![1.0, f64::NAN, 1.0, value]).to_vec();
+        let others: Vec<Vec<f64>> = [0.1, 0.2, 0.3, 0.4]
+            .map(|value| vec![1.0, f64::NAN, 1.0, value])
+            .to_vec();
         let others: Vec<&[f64]> = others.iter().map(Vec::as_slice).collect();
         let judge = |goal, value: f64| judge(&rule, goal, &[1.0, 1.0, value, 0.0], &others);
         assert_eq!(
@@ -113,14 +165,32 @@ mod tests {
     fn the_first_at_a_band_goes_on_and_so_does_one_before_any_band() {
         let rule = hyperband(Bands::MinIter(3), 3.0, true);
         assert_eq!(judge(&rule, Goal::Minimize, &[9.0; 3], &[&[0.0; 2]]), None);
-        assert_eq!(judge(&rule, Goal::Minimize, &[9.0; 2], &[&[0.0; 3], &[0.0; 3]]), None);
-        assert_eq!(judge(&rule, Goal::Minimize, &[f64::NAN, 9.0, 9.0], &[&[0.0; 3], &[0.0; 3]]), None);
+        assert_eq!(
+            judge(&rule, Goal::Minimize, &[9.0; 2], &[&[0.0; 3], &[0.0; 3]]),
+            None
+        );
+        assert_eq!(
+            judge(
+                &rule,
+                Goal::Minimize,
+                &[f64::NAN, 9.0, 9.0],
+                &[&[0.0; 3], &[0.0; 3]]
+            ),
+            None
+        );
     }
 
     #[test]
     fn without_strict_the_best_so_far_counts() {
         let others: [&[f64]; 3] = [&[0.5, 0.2], &[0.5, 0.3], &[0.5, 0.4]];
-        let judge = |strict, first| judge(&hyperband(Bands::MinIter(2), 2.0, strict), Goal::Minimize, &[first, 0.9], &others);
+        let judge = |strict, first| {
+            judge(
+                &hyperband(Bands::MinIter(2), 2.0, strict),
+                Goal::Minimize,
+                &[first, 0.9],
+                &others,
+            )
+        };
         assert!(judge(true, 0.1).is_some());
         assert_eq!(judge(false, 0.1), None);
         assert!(judge(false, 0.6).unwrap().contains("best value so far 0.6"));

@@ -16,14 +16,20 @@ pub struct Median {
 
 impl Median {
     /// Returns why the run should stop now, in words, or `None` to let it go on.
-    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>>) -> Option<String> {
+    pub fn judge<'p>(
+        &self,
+        run: &Reporting<'_>,
+        peers: impl Iterator<Item = Peer<'p>>,
+    ) -> Option<String> {
         let own: Vec<f64> = iterations(run.goal, run.series).collect();
         let now = own.len();
         if now == 0 || (now as u64) < self.min_iter {
             return None;
         }
         let long = peers.filter(|peer| peer.series.len() >= now);
-        let mut means: Vec<f64> = long.filter_map(|peer| running_mean(iterations(run.goal, peer.series), now)).collect();
+        let mut means: Vec<f64> = long
+            .filter_map(|peer| running_mean(iterations(run.goal, peer.series), now))
+            .collect();
         if means.is_empty() || (means.len() as u64) < self.min_runs {
             return None;
         }
@@ -40,16 +46,23 @@ impl Median {
 /// Returns the mean of the first `count` values; `None` where there are fewer.
 fn running_mean(values: impl Iterator<Item = f64>, count: usize) -> Option<f64> {
     // Divided before it is summed: a sum of large values may overflow where their mean does not.
-    let (seen, mean) = values.take(count).fold((0, 0.0), |(seen, mean), value| (seen + 1, mean + value / count as f64));
+    let (seen, mean) = values.take(count).fold((0, 0.0), |(seen, mean), value| {
+        (seen + 1, mean + value / count as f64)
+    });
     (seen == count).then_some(mean)
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {
     let odd = values.len() % 2 == 1;
     let middle = values.len() / 2;
-    let (below, upper, _) = (!values.is_empty()).then(|| values.select_nth_unstable_by(middle, f64::total_cmp))?;
+    let (below, upper, _) =
+        (!values.is_empty()).then(|| values.select_nth_unstable_by(middle, f64::total_cmp))?;
     let lower = below.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    Some(if odd { *upper } else { lower / 2.0 + *upper / 2.0 })
+    Some(if odd {
+        *upper
+    } else {
+        lower / 2.0 + *upper / 2.0
+    })
 }
 
 #[cfg(test)]
@@ -57,17 +70,37 @@ mod tests {
     use super::*;
     use crate::observation::Goal;
 
-    const RULE: Median = Median { min_iter: 2, min_runs: 3 };
+    const RULE: Median = Median {
+        min_iter: 2,
+        min_runs: 3,
+    };
 
     fn judge(rule: &Median, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let peers = others.iter().map(|series| Peer { series, value: None });
-        rule.judge(&Reporting { goal, series, known: 0, best: None }, peers)
+        let peers = others.iter().map(|series| Peer {
+            series,
+            value: None,
+        });
+        rule.judge(
+            &Reporting {
+                goal,
+                series,
+                known: 0,
+                best: None,
+            },
+            peers,
+        )
     }
 
     #[test]
     fn the_best_so_far_is_held_against_the_median_of_running_averages() {
         // Averages after two iterations: 0.4, 0.5, 0.75 (the NaN is no iteration), 0.9; the fifth has not come so far.
-        let others: [&[f64]; 5] = [&[0.6, 0.2, 0.0], &[0.5, 0.5], &[1.0, f64::NAN, 0.5], &[0.9, 0.9], &[0.0]];
+        let others: [&[f64]; 5] = [
+            &[0.6, 0.2, 0.0],
+            &[0.5, 0.5],
+            &[1.0, f64::NAN, 0.5],
+            &[0.9, 0.9],
+            &[0.0],
+        ];
         assert_eq!(
             judge(&RULE, Goal::Minimize, &[0.63, 0.7], &others).unwrap(),
             "iteration 2: best value so far 0.63 is worse than 0.625, the median of the running averages of 4 runs"
@@ -82,14 +115,50 @@ mod tests {
         let others: [&[f64]; 3] = [&[0.0; 2], &[0.0; 2], &[0.0; 1]];
         assert_eq!(judge(&RULE, Goal::Minimize, &[1.0], &others), None);
         assert_eq!(judge(&RULE, Goal::Minimize, &[1.0, 1.0], &others), None);
-        assert!(judge(&RULE, Goal::Minimize, &[1.0, 1.0], &[&[0.0; 2] as &[f64]; 3]).is_some());
-        assert_eq!(judge(&RULE, Goal::Minimize, &[0.0, 0.0], &[&[0.0; 2] as &[f64]; 3]), None, "an equal goes on");
-        assert_eq!(judge(&Median { min_iter: 0, min_runs: 0 }, Goal::Minimize, &[f64::NAN], &[]), None);
+        assert!(
+            judge(
+                &RULE,
+                Goal::Minimize,
+                &[1.0, 1.0],
+                &[&[0.0; 2] as &[f64]; 3]
+            )
+            .is_some()
+        );
+        assert_eq!(
+            judge(
+                &RULE,
+                Goal::Minimize,
+                &[0.0, 0.0],
+                &[&[0.0; 2] as &[f64]; 3]
+            ),
+            None,
+            "an equal goes on"
+        );
+        assert_eq!(
+            judge(
+                &Median {
+                    min_iter: 0,
+                    min_runs: 0
+                },
+                Goal::Minimize,
+                &[f64::NAN],
+                &[]
+            ),
+            None
+        );
     }
 
     #[test]
     fn large_values_do_not_overflow() {
-        assert!(judge(&RULE, Goal::Minimize, &[f64::MAX, f64::MAX], &[&[1e308, 1e308] as &[f64]; 3]).is_some());
+        assert!(
+            judge(
+                &RULE,
+                Goal::Minimize,
+                &[f64::MAX, f64::MAX],
+                &[&[1e308, 1e308] as &[f64]; 3]
+            )
+            .is_some()
+        );
         assert_eq!(median(&mut [-f64::MAX, f64::MAX]), Some(0.0));
     }
 }

@@ -39,14 +39,21 @@ impl EarlyStop {
     /// Returns whether the run should stop now, and why; `None` to let it go on.
     ///
     /// `peers` are all other runs of the sweep, in any state; where there is nothing to judge, they are not looked at.
-    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
+    pub fn judge<'p>(
+        &self,
+        run: &Reporting<'_>,
+        peers: impl Iterator<Item = Peer<'p>> + Clone,
+    ) -> Option<Stop> {
         let reason = match self {
             Self::Hyperband(rule) => rule.judge(run, peers.clone()),
             Self::Asha(rule) => rule.judge(run, peers.clone()),
             Self::Median(rule) => rule.judge(run, peers.clone()),
             Self::Predictive(rule) => return rule.judge(run, peers),
         };
-        Some(Stop { reason: reason?, predicted: ending::expected(run.goal, run.series, peers) })
+        Some(Stop {
+            reason: reason?,
+            predicted: ending::expected(run.goal, run.series, peers),
+        })
     }
 }
 
@@ -72,54 +79,114 @@ mod tests {
 
     #[test]
     fn values_are_as_long_as_people_read_them() {
-        let of = [0.819_258_498_176_966_2, 3.0, -0.25, 0.0, 1.1497e-8, 1e300, f64::INFINITY];
-        assert_eq!(of.map(words), ["0.819258", "3", "-0.25", "0", "1.1497e-8", "1e300", "inf"]);
+        let of = [
+            0.819_258_498_176_966_2,
+            3.0,
+            -0.25,
+            0.0,
+            1.1497e-8,
+            1e300,
+            f64::INFINITY,
+        ];
+        assert_eq!(
+            of.map(words),
+            ["0.819258", "3", "-0.25", "0", "1.1497e-8", "1e300", "inf"]
+        );
     }
 
     #[test]
     fn whichever_rule_stops_a_run_says_what_it_would_have_come_to() {
-        let curve = |end: f64| (1..=27).map(|iteration| end + (1.0 - end) / f64::from(iteration)).collect::<Vec<f64>>();
+        let curve = |end: f64| {
+            (1..=27)
+                .map(|iteration| end + (1.0 - end) / f64::from(iteration))
+                .collect::<Vec<f64>>()
+        };
         let finished: Vec<Vec<f64>> = [0.2, 0.25, 0.3].map(curve).into();
         let own = curve(0.6);
         let rules = [
-            EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(9), eta: 3.0, strict: true }),
-            EarlyStop::Asha(Asha { min_iter: 9, max_iter: None, eta: 3.0 }),
-            EarlyStop::Median(Median { min_iter: 9, min_runs: 3 }),
+            EarlyStop::Hyperband(Hyperband {
+                bands: Bands::MinIter(9),
+                eta: 3.0,
+                strict: true,
+            }),
+            EarlyStop::Asha(Asha {
+                min_iter: 9,
+                max_iter: None,
+                eta: 3.0,
+            }),
+            EarlyStop::Median(Median {
+                min_iter: 9,
+                min_runs: 3,
+            }),
         ];
         for rule in rules {
-            let run = Reporting { goal: Goal::Minimize, series: &own[..9], known: 8, best: Some(finished[0][26]) };
-            let stop = rule.judge(&run, finished.iter().map(|series| Peer { series, value: series.last().copied() })).unwrap();
-            assert!((stop.predicted.unwrap() - own[26]).abs() < 0.01, "{rule:?}: {stop:?} and not {}", own[26]);
-            let others_run = finished.iter().map(|series| Peer { series, value: None });
-            assert_eq!(rule.judge(&run, others_run).unwrap().predicted, None, "its final value is unknown");
+            let run = Reporting {
+                goal: Goal::Minimize,
+                series: &own[..9],
+                known: 8,
+                best: Some(finished[0][26]),
+            };
+            let stop = rule
+                .judge(
+                    &run,
+                    finished.iter().map(|series| Peer {
+                        series,
+                        value: series.last().copied(),
+                    }),
+                )
+                .unwrap();
+            assert!(
+                (stop.predicted.unwrap() - own[26]).abs() < 0.01,
+                "{rule:?}: {stop:?} and not {}",
+                own[26]
+            );
+            let others_run = finished.iter().map(|series| Peer {
+                series,
+                value: None,
+            });
+            assert_eq!(
+                rule.judge(&run, others_run).unwrap().predicted,
+                None,
+                "its final value is unknown"
+            );
         }
     }
 
     fn rule() -> impl Strategy<Value = EarlyStop> {
         let eta = 1.01..10.0_f64;
         prop_oneof![
-            (1_u64..9, eta.clone(), any::<bool>()).prop_map(|(min_iter, eta, strict)| EarlyStop::Hyperband(Hyperband {
-                bands: Bands::MinIter(min_iter),
-                eta,
-                strict
-            })),
-            (1_u64..9, prop::option::of(1_u64..30), eta).prop_map(|(min_iter, max_iter, eta)| EarlyStop::Asha(Asha {
-                min_iter,
-                max_iter,
-                eta
-            })),
-            (1_u64..9, 1_u64..5).prop_map(|(min_iter, min_runs)| EarlyStop::Median(Median { min_iter, min_runs })),
-            (0.01..0.9, 3_u64..9).prop_map(|(min_probability, min_runs)| EarlyStop::Predictive(Predictive {
-                min_probability,
-                min_iter: None,
-                max_iter: None,
-                min_runs
-            })),
+            (1_u64..9, eta.clone(), any::<bool>()).prop_map(|(min_iter, eta, strict)| {
+                EarlyStop::Hyperband(Hyperband {
+                    bands: Bands::MinIter(min_iter),
+                    eta,
+                    strict,
+                })
+            }),
+            (1_u64..9, prop::option::of(1_u64..30), eta).prop_map(|(min_iter, max_iter, eta)| {
+                EarlyStop::Asha(Asha {
+                    min_iter,
+                    max_iter,
+                    eta,
+                })
+            }),
+            (1_u64..9, 1_u64..5)
+                .prop_map(|(min_iter, min_runs)| EarlyStop::Median(Median { min_iter, min_runs })),
+            (0.01..0.9, 3_u64..9).prop_map(|(min_probability, min_runs)| EarlyStop::Predictive(
+                Predictive {
+                    min_probability,
+                    min_iter: None,
+                    max_iter: None,
+                    min_runs
+                }
+            )),
         ]
     }
 
     fn series() -> impl Strategy<Value = Vec<f64>> {
-        prop::collection::vec(prop_oneof![4 => 0.0..1.0, 1 => any::<f64>(), 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)], 0..40)
+        prop::collection::vec(
+            prop_oneof![4 => 0.0..1.0, 1 => any::<f64>(), 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)],
+            0..40,
+        )
     }
 
     proptest! {

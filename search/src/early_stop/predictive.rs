@@ -50,29 +50,54 @@ const FEATURES: usize = 5;
 
 impl Predictive {
     /// Returns whether the run should stop now, and why; `None` to let it go on.
-    pub fn judge<'p>(&self, run: &Reporting<'_>, peers: impl Iterator<Item = Peer<'p>> + Clone) -> Option<Stop> {
+    pub fn judge<'p>(
+        &self,
+        run: &Reporting<'_>,
+        peers: impl Iterator<Item = Peer<'p>> + Clone,
+    ) -> Option<Stop> {
         let best = run.goal.minimized(run.best?);
         let own = CurveFeatures::of(iterations(run.goal, run.series), usize::MAX)?;
         let now = own.length;
         let known = iterations(run.goal, run.series.get(..run.known)?).count();
         let finished = longer(now, peers);
-        let horizon = self.horizon(finished.clone().map(|(series, _)| series.len()))?.max(now + 1);
+        let horizon = self
+            .horizon(finished.clone().map(|(series, _)| series.len()))?
+            .max(now + 1);
         let every = horizon.div_ceil(LOOKS);
-        let min_iter = self.min_iter.unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
+        let min_iter = self
+            .min_iter
+            .unwrap_or((horizon as f64 * WARM_UP).ceil() as u64);
         let progress = now as f64 / horizon as f64;
         let reachable = own.best - FALL * own.fall(horizon);
-        if reachable <= best || (now as u64) < min_iter || progress > NEARLY_DONE || now / every == known / every {
+        if reachable <= best
+            || (now as u64) < min_iter
+            || progress > NEARLY_DONE
+            || now / every == known / every
+        {
             return None;
         }
         let curves = curves(run.goal, now, finished);
         if (curves.len() as u64) < self.min_runs.max(1) {
             return None;
         }
-        let scale = RegretScale::around(best, own.best, curves.iter().map(|(_, value)| *value).collect());
+        let scale = RegretScale::around(
+            best,
+            own.best,
+            curves.iter().map(|(_, value)| *value).collect(),
+        );
         let forecast = forecast(&own, &curves, &scale, horizon);
         let probability = forecast.below(0.0)?;
         let needed = self.min_probability * progress.powi(SPENDING);
-        (probability < needed).then(|| scale.stop(run.goal, &own, &forecast, horizon, probability, curves.len()))
+        (probability < needed).then(|| {
+            scale.stop(
+                run.goal,
+                &own,
+                &forecast,
+                horizon,
+                probability,
+                curves.len(),
+            )
+        })
     }
 
     // `None`: too few runs have finished to learn it from, or to be compared with.
@@ -83,17 +108,28 @@ impl Predictive {
         }
         let middle = lengths.len() / 2;
         let (_, median, _) = lengths.select_nth_unstable(middle);
-        Some(self.max_iter.map_or(*median, |max_iter| usize::try_from(max_iter).unwrap_or(usize::MAX)))
+        Some(self.max_iter.map_or(*median, |max_iter| {
+            usize::try_from(max_iter).unwrap_or(usize::MAX)
+        }))
     }
 }
 
 /// Returns the series of the runs that were trained to their end and were longer than `now`, and what they came to.
-fn longer<'p>(now: usize, peers: impl Iterator<Item = Peer<'p>> + Clone) -> impl Iterator<Item = (&'p [f64], f64)> + Clone {
-    peers.filter(move |peer| peer.series.len() > now).filter_map(|peer| Some((peer.series, peer.value?)))
+fn longer<'p>(
+    now: usize,
+    peers: impl Iterator<Item = Peer<'p>> + Clone,
+) -> impl Iterator<Item = (&'p [f64], f64)> + Clone {
+    peers
+        .filter(move |peer| peer.series.len() > now)
+        .filter_map(|peer| Some((peer.series, peer.value?)))
 }
 
 /// Returns the shapes that curves had after `now` iterations, and what they came to.
-fn curves<'p>(goal: Goal, now: usize, finished: impl Iterator<Item = (&'p [f64], f64)>) -> Vec<(CurveFeatures, f64)> {
+fn curves<'p>(
+    goal: Goal,
+    now: usize,
+    finished: impl Iterator<Item = (&'p [f64], f64)>,
+) -> Vec<(CurveFeatures, f64)> {
     let finished = finished.filter_map(|(series, value)| {
         let shape = CurveFeatures::of(iterations(goal, series), now)?;
         (shape.length == now && value.is_finite()).then(|| (shape, goal.minimized(value)))
@@ -118,7 +154,13 @@ impl CurveFeatures {
         let length = values.clone().take(length).count();
         let (half, quarter) = (length.div_ceil(2), length.div_ceil(4));
         let first = values.clone().next()?;
-        let mut shape = Self { length, best: first, last: first, half: first, quarter: first };
+        let mut shape = Self {
+            length,
+            best: first,
+            last: first,
+            half: first,
+            quarter: first,
+        };
         for (index, value) in values.take(length).enumerate() {
             shape.last = value;
             shape.best = shape.best.min(value);
@@ -138,26 +180,48 @@ impl CurveFeatures {
     }
 
     fn features(&self, scale: &RegretScale) -> [f64; FEATURES] {
-        let [best, last, half, quarter] = [self.best, self.last, self.half, self.quarter].map(|value| scale.squash(value));
+        let [best, last, half, quarter] =
+            [self.best, self.last, self.half, self.quarter].map(|value| scale.squash(value));
         [1.0, best, half - best, quarter - half, last - best]
     }
 }
 
 // What the run comes to, on the squashed scale.
-fn forecast(own: &CurveFeatures, curves: &[(CurveFeatures, f64)], scale: &RegretScale, horizon: usize) -> Student {
-    let gains = curves.iter().map(|(shape, value)| (shape.features(scale), scale.squash(*value) - scale.squash(shape.best)));
+fn forecast(
+    own: &CurveFeatures,
+    curves: &[(CurveFeatures, f64)],
+    scale: &RegretScale,
+    horizon: usize,
+) -> Student {
+    let gains = curves.iter().map(|(shape, value)| {
+        (
+            shape.features(scale),
+            scale.squash(*value) - scale.squash(shape.best),
+        )
+    });
     let gains: Vec<_> = gains.collect();
     let model = Regression::fit(&gains, continued(own.length, horizon));
     let gain = model.predict(&own.features(scale));
     // Where the objective is the best value of a run, no run can end above what it has reached.
-    let least = gains.iter().map(|(_, gain)| *gain).reduce(f64::max).unwrap_or(f64::INFINITY);
-    Student { mean: scale.squash(own.best) + gain.mean.min(least), ..gain }
+    let least = gains
+        .iter()
+        .map(|(_, gain)| *gain)
+        .reduce(f64::max)
+        .unwrap_or(f64::INFINITY);
+    Student {
+        mean: scale.squash(own.best) + gain.mean.min(least),
+        ..gain
+    }
 }
 
 /// Returns the coefficients of a power law: it falls from `now` to the horizon by this many times what it fell since half of `now`.
 fn continued(now: usize, horizon: usize) -> [f64; FEATURES] {
     let left = 1.0 - (horizon as f64 / now as f64).powf(-POWER);
-    let times = if now > 1 { left / (2_f64.powf(POWER) - 1.0) } else { 0.0 };
+    let times = if now > 1 {
+        left / (2_f64.powf(POWER) - 1.0)
+    } else {
+        0.0
+    };
     [0.0, 0.0, -times, 0.0, 0.0]
 }
 
@@ -181,20 +245,35 @@ impl RegretScale {
         let (_, median, _) = finals.select_nth_unstable_by(middle, f64::total_cmp);
         let usual = *median - best;
         let unit = if usual > 0.0 { usual } else { own - best };
-        Self { best, unit: unit.clamp(f64::MIN_POSITIVE, f64::MAX) }
+        Self {
+            best,
+            unit: unit.clamp(f64::MIN_POSITIVE, f64::MAX),
+        }
     }
 
     fn squash(&self, value: f64) -> f64 {
         // The bounds keep what follows finite.
-        ((value - self.best) / self.unit).clamp(-1e100, 1e100).asinh()
+        ((value - self.best) / self.unit)
+            .clamp(-1e100, 1e100)
+            .asinh()
     }
 
     fn unsquash(&self, squashed: f64) -> f64 {
         self.best + self.unit * squashed.sinh()
     }
 
-    fn stop(&self, goal: Goal, own: &CurveFeatures, forecast: &Student, horizon: usize, probability: f64, finished: usize) -> Stop {
-        let predicted = Some(self.unsquash(forecast.mean)).filter(|value| value.is_finite()).unwrap_or(own.best);
+    fn stop(
+        &self,
+        goal: Goal,
+        own: &CurveFeatures,
+        forecast: &Student,
+        horizon: usize,
+        probability: f64,
+        finished: usize,
+    ) -> Stop {
+        let predicted = Some(self.unsquash(forecast.mean))
+            .filter(|value| value.is_finite())
+            .unwrap_or(own.best);
         let deviation = self.unit * forecast.mean.cosh() * forecast.scale;
         let shown = |value: f64| rounded(goal.minimized(value), deviation);
         let reason = format!(
@@ -205,18 +284,29 @@ impl RegretScale {
             shown(self.best),
             percent(probability),
         );
-        Stop { reason, predicted: Some(goal.minimized(predicted)) }
+        Stop {
+            reason,
+            predicted: Some(goal.minimized(predicted)),
+        }
     }
 }
 
 fn percent(probability: f64) -> String {
-    if probability < 0.001 { "less than 0.1 %".to_owned() } else { format!("{:.1} %", 100.0 * probability) }
+    if probability < 0.001 {
+        "less than 0.1 %".to_owned()
+    } else {
+        format!("{:.1} %", 100.0 * probability)
+    }
 }
 
 /// Writes a value with as many places as its deviation has a meaning in.
 fn rounded(value: f64, deviation: f64) -> String {
     let places = 1.0 - deviation.log10().floor();
-    if (0.0..=12.0).contains(&places) && value.abs() < 1e12 { format!("{value:.*}", places as usize) } else { format!("{value:.3e}") }
+    if (0.0..=12.0).contains(&places) && value.abs() < 1e12 {
+        format!("{value:.*}", places as usize)
+    } else {
+        format!("{value:.3e}")
+    }
 }
 
 #[cfg(test)]
@@ -225,11 +315,18 @@ mod tests {
 
     use super::*;
 
-    const RULE: Predictive = Predictive { min_probability: 0.2, min_iter: None, max_iter: None, min_runs: 5 };
+    const RULE: Predictive = Predictive {
+        min_probability: 0.2,
+        min_iter: None,
+        max_iter: None,
+        min_runs: 5,
+    };
 
     /// A power law of `length` values from about 1 to about `end`.
     fn curve(end: f64, length: u32) -> Vec<f64> {
-        (1..=length).map(|iteration| end + (1.0 - end) * 0.8 / f64::from(iteration)).collect()
+        (1..=length)
+            .map(|iteration| end + (1.0 - end) * 0.8 / f64::from(iteration))
+            .collect()
     }
 
     fn finished(ends: &[f64], length: u32) -> Vec<(Vec<f64>, Option<f64>)> {
@@ -241,10 +338,30 @@ mod tests {
         ends.iter().map(run).collect()
     }
 
-    fn judge(rule: &Predictive, goal: Goal, series: &[f64], known: usize, others: &[(Vec<f64>, Option<f64>)]) -> Option<Stop> {
-        let best = others.iter().filter_map(|(_, value)| *value).reduce(|a, b| if goal.is_better(b, a) { b } else { a });
-        let peers = others.iter().map(|(series, value)| Peer { series, value: *value });
-        rule.judge(&Reporting { goal, series, known, best }, peers)
+    fn judge(
+        rule: &Predictive,
+        goal: Goal,
+        series: &[f64],
+        known: usize,
+        others: &[(Vec<f64>, Option<f64>)],
+    ) -> Option<Stop> {
+        let best = others
+            .iter()
+            .filter_map(|(_, value)| *value)
+            .reduce(|a, b| if goal.is_better(b, a) { b } else { a });
+        let peers = others.iter().map(|(series, value)| Peer {
+            series,
+            value: *value,
+        });
+        rule.judge(
+            &Reporting {
+                goal,
+                series,
+                known,
+                best,
+            },
+            peers,
+        )
     }
 
     const ENDS: [f64; 6] = [0.2, 0.25, 0.3, 0.35, 0.4, 0.5];
@@ -260,10 +377,18 @@ mod tests {
         );
         assert!((stop.predicted.unwrap() - bad[51]).abs() < 0.01, "{stop:?}");
         let negative = |series: &[f64]| series.iter().map(|value| -value).collect::<Vec<_>>();
-        let mirrored: Vec<_> = others.iter().map(|(series, value)| (negative(series), value.map(|value| -value))).collect();
+        let mirrored: Vec<_> = others
+            .iter()
+            .map(|(series, value)| (negative(series), value.map(|value| -value)))
+            .collect();
         let mirrored = judge(&RULE, Goal::Maximize, &negative(&bad[..11]), 10, &mirrored).unwrap();
         assert_eq!(mirrored.predicted, stop.predicted.map(|value| -value));
-        assert_eq!(mirrored.reason, stop.reason.replace("predicted ", "predicted -").replace("best ", "best -"));
+        assert_eq!(
+            mirrored.reason,
+            stop.reason
+                .replace("predicted ", "predicted -")
+                .replace("best ", "best -")
+        );
     }
 
     #[test]
@@ -272,7 +397,11 @@ mod tests {
         for end in [0.1, 0.19, 0.2, 0.21] {
             let good = curve(end, 52);
             for now in 1..=52 {
-                assert_eq!(judge(&RULE, Goal::Minimize, &good[..now], now - 1, &others), None, "to {end} at {now}");
+                assert_eq!(
+                    judge(&RULE, Goal::Minimize, &good[..now], now - 1, &others),
+                    None,
+                    "to {end} at {now}"
+                );
             }
         }
     }
@@ -281,12 +410,48 @@ mod tests {
     fn nobody_stops_early_in_a_run_or_in_a_sweep() {
         let bad = curve(0.9, 52);
         let judge = |rule: &Predictive, now: usize, runs: usize| {
-            judge(rule, Goal::Minimize, &bad[..now], now - 1, &finished(&ENDS[..runs], 52)).is_some()
+            judge(
+                rule,
+                Goal::Minimize,
+                &bad[..now],
+                now - 1,
+                &finished(&ENDS[..runs], 52),
+            )
+            .is_some()
         };
-        assert_eq!([judge(&RULE, 10, 6), judge(&RULE, 11, 6), judge(&RULE, 11, 5), judge(&RULE, 11, 4)], [false, true, true, false]);
-        assert!(judge(&Predictive { min_iter: Some(8), ..RULE }, 8, 6));
-        assert!(!judge(&Predictive { min_iter: Some(12), ..RULE }, 11, 6));
-        assert!(!judge(&Predictive { max_iter: Some(100), ..RULE }, 19, 6));
+        assert_eq!(
+            [
+                judge(&RULE, 10, 6),
+                judge(&RULE, 11, 6),
+                judge(&RULE, 11, 5),
+                judge(&RULE, 11, 4)
+            ],
+            [false, true, true, false]
+        );
+        assert!(judge(
+            &Predictive {
+                min_iter: Some(8),
+                ..RULE
+            },
+            8,
+            6
+        ));
+        assert!(!judge(
+            &Predictive {
+                min_iter: Some(12),
+                ..RULE
+            },
+            11,
+            6
+        ));
+        assert!(!judge(
+            &Predictive {
+                max_iter: Some(100),
+                ..RULE
+            },
+            19,
+            6
+        ));
         assert!(judge(&RULE, 46, 6));
         assert!(!judge(&RULE, 47, 6), "it is nearly done");
         assert!(!judge(&RULE, 52, 6), "it is at its end");
@@ -297,17 +462,31 @@ mod tests {
         let others = finished(&ENDS, 52);
         let stops = |now: usize| {
             let flat = vec![0.24; now];
-            judge(&Predictive { min_probability: 0.5, ..RULE }, Goal::Minimize, &flat, now - 1, &others)
+            judge(
+                &Predictive {
+                    min_probability: 0.5,
+                    ..RULE
+                },
+                Goal::Minimize,
+                &flat,
+                now - 1,
+                &others,
+            )
         };
         let late = stops(46).unwrap();
-        assert!(late.reason.contains("better with a probability of "), "{late:?}");
+        assert!(
+            late.reason.contains("better with a probability of "),
+            "{late:?}"
+        );
         assert_eq!((11..26).map(stops).find(Option::is_some), None);
     }
 
     #[test]
     fn what_still_falls_fast_goes_on_whatever_the_others_did() {
         let others = finished(&ENDS, 52);
-        let falling: Vec<f64> = (1..=26).map(|iteration| 1.2 - 0.15 * f64::from(iteration).log2()).collect();
+        let falling: Vec<f64> = (1..=26)
+            .map(|iteration| 1.2 - 0.15 * f64::from(iteration).log2())
+            .collect();
         let flat = vec![falling[25]; 26];
         assert!(judge(&RULE, Goal::Minimize, &flat, 25, &others).is_some());
         assert_eq!(judge(&RULE, Goal::Minimize, &falling, 25, &others), None);
@@ -316,20 +495,35 @@ mod tests {
     #[test]
     fn only_finished_runs_and_new_iterations_count() {
         let (others, bad) = (finished(&ENDS, 52), curve(0.9, 52));
-        let running: Vec<_> = others.iter().map(|(series, _)| (series.clone(), None)).collect();
+        let running: Vec<_> = others
+            .iter()
+            .map(|(series, _)| (series.clone(), None))
+            .collect();
         assert_eq!(judge(&RULE, Goal::Minimize, &bad[..20], 19, &running), None);
         let mut series = bad[..20].to_vec();
         series.push(f64::NAN);
-        assert_eq!(judge(&RULE, Goal::Minimize, &series, 20, &others), None, "a NaN is no iteration");
+        assert_eq!(
+            judge(&RULE, Goal::Minimize, &series, 20, &others),
+            None,
+            "a NaN is no iteration"
+        );
         assert!(judge(&RULE, Goal::Minimize, &series, 19, &others).is_some());
     }
 
     #[test]
     fn a_long_run_is_looked_at_now_and_then() {
         let (others, bad) = (finished(&ENDS, 6400), curve(0.9, 6400));
-        let looks = (1..6400).filter(|now| judge(&RULE, Goal::Minimize, &bad[..*now], now - 1, &others).is_some()).count();
-        assert_eq!(looks, 45, "a hundredth of them, after the first fifth and before the last tenth");
-        assert!(judge(&RULE, Goal::Minimize, &bad[..1399], 1290, &others).is_some(), "a report may bring many");
+        let looks = (1..6400)
+            .filter(|now| judge(&RULE, Goal::Minimize, &bad[..*now], now - 1, &others).is_some())
+            .count();
+        assert_eq!(
+            looks, 45,
+            "a hundredth of them, after the first fifth and before the last tenth"
+        );
+        assert!(
+            judge(&RULE, Goal::Minimize, &bad[..1399], 1290, &others).is_some(),
+            "a report may bring many"
+        );
     }
 
     #[test]
@@ -337,14 +531,20 @@ mod tests {
         let mut others = finished(&ENDS, 52);
         others.push((vec![1e9; 52], Some(1e9)));
         assert!(judge(&RULE, Goal::Minimize, &curve(0.45, 52)[..11], 10, &others).is_some());
-        assert_eq!(judge(&RULE, Goal::Minimize, &curve(0.19, 52)[..11], 10, &others), None);
+        assert_eq!(
+            judge(&RULE, Goal::Minimize, &curve(0.19, 52)[..11], 10, &others),
+            None
+        );
     }
 
     #[test]
     fn flat_and_equal_curves_are_no_reason_to_stop() {
         let others = vec![(vec![0.5; 52], Some(0.5)); 8];
         assert_eq!(judge(&RULE, Goal::Minimize, &[0.5; 30], 29, &others), None);
-        assert!(judge(&RULE, Goal::Minimize, &[0.9; 46], 45, &others).is_none_or(|stop| stop.predicted.is_some()));
+        assert!(
+            judge(&RULE, Goal::Minimize, &[0.9; 46], 45, &others)
+                .is_none_or(|stop| stop.predicted.is_some())
+        );
     }
 
     #[test]
@@ -358,7 +558,12 @@ mod tests {
         for now in 11..47 {
             let own = vec![0.6; now];
             let stop = judge(&RULE, Goal::Minimize, &own, now - 1, &others);
-            assert!(stop.is_some_and(|stop| stop.predicted.is_some_and(|predicted| predicted < 0.600_001)), "at {now}");
+            assert!(
+                stop.is_some_and(|stop| stop
+                    .predicted
+                    .is_some_and(|predicted| predicted < 0.600_001)),
+                "at {now}"
+            );
         }
     }
 

@@ -31,9 +31,15 @@ impl<const N: usize> Regression<N> {
     /// The noise comes from the residuals that each row has when the model is fitted to the others, so that it stays honest with
     /// nearly as many coefficients as rows.
     pub(super) fn fit(rows: &[([f64; N], f64)], prior: [f64; N]) -> Self {
-        let diagonal = |i: usize| std::array::from_fn(|j| if i == j { COEFFICIENT_VARIANCE } else { 0.0 });
+        let diagonal =
+            |i: usize| std::array::from_fn(|j| if i == j { COEFFICIENT_VARIANCE } else { 0.0 });
         let covariance = std::array::from_fn(diagonal);
-        let mut model = Self { coefficients: prior, covariance, noise: NOISE, rows: rows.len() };
+        let mut model = Self {
+            coefficients: prior,
+            covariance,
+            noise: NOISE,
+            rows: rows.len(),
+        };
         for (x, y) in rows {
             model.learn(x, *y);
         }
@@ -42,14 +48,19 @@ impl<const N: usize> Regression<N> {
             ((y - dot(&model.coefficients, x)) / (1.0 - leverage)).powi(2)
         });
         let squares: f64 = left_out.sum();
-        model.noise = ((squares + NOISE_ROWS * NOISE * NOISE) / (rows.len() as f64 + NOISE_ROWS)).sqrt();
+        model.noise =
+            ((squares + NOISE_ROWS * NOISE * NOISE) / (rows.len() as f64 + NOISE_ROWS)).sqrt();
         model
     }
 
     /// Returns what `y` is where the features are `x`.
     pub(super) fn predict(&self, x: &[f64; N]) -> Student {
         let mean = dot(&self.coefficients, x);
-        Student { mean, scale: self.noise * (1.0 + self.variance(x)).sqrt(), freedom: self.rows as f64 + NOISE_ROWS }
+        Student {
+            mean,
+            scale: self.noise * (1.0 + self.variance(x)).sqrt(),
+            freedom: self.rows as f64 + NOISE_ROWS,
+        }
     }
 
     fn learn(&mut self, x: &[f64; N], y: f64) {
@@ -80,7 +91,12 @@ mod tests {
     use super::*;
 
     fn line(rows: usize, wobble: f64) -> Vec<([f64; 2], f64)> {
-        let row = |i: usize| ([1.0, i as f64], 2.0 - 0.5 * i as f64 + if i.is_multiple_of(2) { wobble } else { -wobble });
+        let row = |i: usize| {
+            (
+                [1.0, i as f64],
+                2.0 - 0.5 * i as f64 + if i.is_multiple_of(2) { wobble } else { -wobble },
+            )
+        };
         (0..rows).map(row).collect()
     }
 
@@ -100,7 +116,11 @@ mod tests {
 
     #[test]
     fn few_rows_say_less_of_far_places_than_many() {
-        let scale = |rows, at| Regression::fit(&line(rows, 0.1), [0.0, 0.0]).predict(&[1.0, at]).scale;
+        let scale = |rows, at| {
+            Regression::fit(&line(rows, 0.1), [0.0, 0.0])
+                .predict(&[1.0, at])
+                .scale
+        };
         assert!(scale(5, 2.0) < scale(5, 20.0));
         assert!(scale(50, 2.0) < scale(5, 2.0));
     }

@@ -40,23 +40,37 @@ pub(super) const BANDS_MAX: i32 = 100;
 pub(super) fn words(value: f64) -> String {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     let size = rounded.abs();
-    if size == 0.0 || (1e-4..1e9).contains(&size) { rounded.to_string() } else { format!("{rounded:e}") }
+    if size == 0.0 || (1e-4..1e9).contains(&size) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
 }
 
 /// Returns the bands `first * eta^k`, rising, each once.
 pub(super) fn bands_upwards(first: u64, eta: f64) -> Vec<u64> {
-    let mut bands: Vec<u64> = (0..BANDS_MAX).map(|power| (first as f64 * eta.powi(power)) as u64).collect();
+    let mut bands: Vec<u64> = (0..BANDS_MAX)
+        .map(|power| (first as f64 * eta.powi(power)) as u64)
+        .collect();
     bands.dedup();
     bands
 }
 
 /// Returns the iterations of a series, turned so that small ones are good.
 pub(super) fn iterations(goal: Goal, series: &[f64]) -> impl Iterator<Item = f64> + Clone {
-    series.iter().filter(|value| value.is_finite()).map(move |value| goal.minimized(*value))
+    series
+        .iter()
+        .filter(|value| value.is_finite())
+        .map(move |value| goal.minimized(*value))
 }
 
 /// Returns the values of those peers that have come to an iteration, counted from zero.
-pub(super) fn at_iteration<'p>(goal: Goal, peers: impl Iterator<Item = Peer<'p>>, iteration: usize) -> Vec<f64> {
+pub(super) fn at_iteration<'p>(
+    goal: Goal,
+    peers: impl Iterator<Item = Peer<'p>>,
+    iteration: usize,
+) -> Vec<f64> {
     let long = peers.filter(|peer| peer.series.len() > iteration);
-    long.filter_map(|peer| iterations(goal, peer.series).nth(iteration)).collect()
+    long.filter_map(|peer| iterations(goal, peer.series).nth(iteration))
+        .collect()
 }

@@ -15,9 +15,20 @@ impl Cholesky {
     pub(crate) fn new(mut matrix: Mat<f64>) -> Option<Self> {
         let size = matrix.nrows();
         let params = Spec::default();
-        let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(size, Par::Seq, params));
+        let mut memory = MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(
+            size,
+            Par::Seq,
+            params,
+        ));
         let stack = MemStack::new(&mut memory);
-        llt::factor::cholesky_in_place(matrix.as_mut(), llt::factor::LltRegularization::default(), Par::Seq, stack, params).ok()?;
+        llt::factor::cholesky_in_place(
+            matrix.as_mut(),
+            llt::factor::LltRegularization::default(),
+            Par::Seq,
+            stack,
+            params,
+        )
+        .ok()?;
         let sound = (0..size).all(|i| matrix[(i, i)].is_finite() && matrix[(i, i)] > 0.0);
         sound.then_some(Self(matrix))
     }
@@ -54,7 +65,9 @@ impl Cholesky {
             let (head, tail) = b[j..].split_at_mut(1);
             head[0] /= column[0];
             let x = head[0];
-            tail.iter_mut().zip(&column[1..]).for_each(|(b, l)| *b -= l * x);
+            tail.iter_mut()
+                .zip(&column[1..])
+                .for_each(|(b, l)| *b -= l * x);
         }
     }
 
@@ -91,7 +104,10 @@ impl Cholesky {
         let mut product = vec![0.0; x.len()];
         for (j, x) in x.iter().enumerate() {
             let column = &self.0.col_as_slice(j)[j..];
-            product[j..].iter_mut().zip(column).for_each(|(entry, l)| *entry += l * x);
+            product[j..]
+                .iter_mut()
+                .zip(column)
+                .for_each(|(entry, l)| *entry += l * x);
         }
         product
     }
@@ -114,7 +130,12 @@ impl Cholesky {
         let size = self.0.nrows();
         let mut inverse = Mat::zeros(size, size);
         let mut memory = MemBuffer::new(llt::inverse::inverse_scratch::<f64>(size, Par::Seq));
-        llt::inverse::inverse(inverse.as_mut(), self.0.as_ref(), Par::Seq, MemStack::new(&mut memory));
+        llt::inverse::inverse(
+            inverse.as_mut(),
+            self.0.as_ref(),
+            Par::Seq,
+            MemStack::new(&mut memory),
+        );
         inverse
     }
 }

@@ -41,13 +41,21 @@ impl Columns {
         let axis = |kind: &Coordinate| match kind {
             Coordinate::Ordered => CoordinateColumn::Ordered(Vec::new()),
             Coordinate::Nominal => CoordinateColumn::Nominal(Vec::new()),
-            Coordinate::ConditionalNominal | Coordinate::Levels(_) => CoordinateColumn::ConditionalNominal(Vec::new()),
-            Coordinate::ConditionalOrdered => {
-                CoordinateColumn::ConditionalOrdered { cosines: Vec::new(), sines: Vec::new(), centred: Vec::new() }
+            Coordinate::ConditionalNominal | Coordinate::Levels(_) => {
+                CoordinateColumn::ConditionalNominal(Vec::new())
             }
+            Coordinate::ConditionalOrdered => CoordinateColumn::ConditionalOrdered {
+                cosines: Vec::new(),
+                sines: Vec::new(),
+                centred: Vec::new(),
+            },
         };
         let axes = geometry.0.iter().map(axis).collect();
-        let mut columns = Self { geometry, axes, count: 0 };
+        let mut columns = Self {
+            geometry,
+            axes,
+            count: 0,
+        };
         points.iter().for_each(|point| columns.push(point));
         columns
     }
@@ -56,10 +64,16 @@ impl Columns {
         for (entry, axis) in self.axes.iter_mut().enumerate() {
             let u = self.geometry.at(entry, point);
             match axis {
-                CoordinateColumn::Ordered(column) | CoordinateColumn::Nominal(column) | CoordinateColumn::ConditionalNominal(column) => {
+                CoordinateColumn::Ordered(column)
+                | CoordinateColumn::Nominal(column)
+                | CoordinateColumn::ConditionalNominal(column) => {
                     column.push(u);
                 }
-                CoordinateColumn::ConditionalOrdered { cosines, sines, centred: column } => {
+                CoordinateColumn::ConditionalOrdered {
+                    cosines,
+                    sines,
+                    centred: column,
+                } => {
                     let (cosine, sine) = on_circle(u);
                     cosines.push(cosine);
                     sines.push(sine);
@@ -75,7 +89,12 @@ impl Columns {
     }
 
     /// Writes the covariance of a point with each of the first `covariances.len()` points, noise left out.
-    pub(crate) fn covariances(&self, hyper: &Hyperparameters, point: &[f64], covariances: &mut [f64]) {
+    pub(crate) fn covariances(
+        &self,
+        hyper: &Hyperparameters,
+        point: &[f64],
+        covariances: &mut [f64],
+    ) {
         let count = covariances.len();
         let (mut roots, mut sums) = (vec![1.0; count], vec![0.0; count]);
         covariances.fill(0.0);
@@ -91,8 +110,17 @@ impl Columns {
         let (mut roots, mut sums) = (vec![1.0; self.count], vec![0.0; self.count]);
         self.accumulate(hyper, point, &mut squares, &mut roots, &mut sums);
         let (correlations, falls) = squares.into_iter().map(matern52).unzip();
-        let curves = roots.iter().zip(&sums).map(|(root, sum)| self.curve(hyper, *root, *sum)).collect();
-        Relation { correlations, falls, roots, curves }
+        let curves = roots
+            .iter()
+            .zip(&sums)
+            .map(|(root, sum)| self.curve(hyper, *root, *sum))
+            .collect();
+        Relation {
+            correlations,
+            falls,
+            roots,
+            curves,
+        }
     }
 
     /// Returns the quadratic parts.
@@ -101,7 +129,14 @@ impl Columns {
     }
 
     /// Adds squared scaled distances, scaled products, and the terms of what each coordinate does alone.
-    fn accumulate(&self, hyper: &Hyperparameters, point: &[f64], squares: &mut [f64], roots: &mut [f64], sums: &mut [f64]) {
+    fn accumulate(
+        &self,
+        hyper: &Hyperparameters,
+        point: &[f64],
+        squares: &mut [f64],
+        roots: &mut [f64],
+        sums: &mut [f64],
+    ) {
         let stretch = self.geometry.stretch();
         for ((entry, axis), inverse) in self.axes.iter().enumerate().zip(&hyper.inverse_squares) {
             let u = &self.geometry.at(entry, point);
@@ -109,7 +144,11 @@ impl Columns {
             let (product, line, bow) = (stretch * own, 3.0 * own, 5.0 * bowl(own));
             match axis {
                 CoordinateColumn::Ordered(column) => {
-                    for ((x, square), (root, sum)) in column.iter().zip(squares.iter_mut()).zip(roots.iter_mut().zip(sums.iter_mut())) {
+                    for ((x, square), (root, sum)) in column
+                        .iter()
+                        .zip(squares.iter_mut())
+                        .zip(roots.iter_mut().zip(sums.iter_mut()))
+                    {
                         let c = 2.0 * x - 1.0;
                         *square += inverse * (x - u) * (x - u);
                         *root += product * c;
@@ -117,24 +156,40 @@ impl Columns {
                     }
                 }
                 CoordinateColumn::Nominal(column) => {
-                    for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
+                    for (x, (square, sum)) in
+                        column.iter().zip(squares.iter_mut().zip(sums.iter_mut()))
+                    {
                         *square += if x == u { 0.0 } else { *inverse };
                         *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
                 CoordinateColumn::ConditionalNominal(column) => {
-                    for (x, (square, sum)) in column.iter().zip(squares.iter_mut().zip(sums.iter_mut())) {
+                    for (x, (square, sum)) in
+                        column.iter().zip(squares.iter_mut().zip(sums.iter_mut()))
+                    {
                         let halved = (*x == INACTIVE) != (*u == INACTIVE);
-                        *square += if x == u { 0.0 } else { inverse * if halved { 0.5 } else { 1.0 } };
+                        *square += if x == u {
+                            0.0
+                        } else {
+                            inverse * if halved { 0.5 } else { 1.0 }
+                        };
                         *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
-                CoordinateColumn::ConditionalOrdered { cosines, sines, centred } => {
+                CoordinateColumn::ConditionalOrdered {
+                    cosines,
+                    sines,
+                    centred,
+                } => {
                     let (cosine, sine) = on_circle(*u);
                     let places = cosines.iter().zip(sines).zip(centred);
-                    let results = squares.iter_mut().zip(roots.iter_mut().zip(sums.iter_mut()));
+                    let results = squares
+                        .iter_mut()
+                        .zip(roots.iter_mut().zip(sums.iter_mut()));
                     for (((c, s), x), (square, (root, sum))) in places.zip(results) {
-                        *square += 0.25 * inverse * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
+                        *square += 0.25
+                            * inverse
+                            * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
                         *root += product * x;
                         // On the circle lies what is active.
                         *sum += match (*c == 0.0 && *s == 0.0, *u == INACTIVE) {
@@ -149,17 +204,35 @@ impl Columns {
     }
 
     /// Returns the gradient by the point of the sum of its covariances, each with a weight. It is zero along coordinates without order.
-    pub(crate) fn slope(&self, hyper: &Hyperparameters, point: &[f64], relation: &Relation, weights: &[f64]) -> Vec<f64> {
+    pub(crate) fn slope(
+        &self,
+        hyper: &Hyperparameters,
+        point: &[f64],
+        relation: &Relation,
+        weights: &[f64],
+    ) -> Vec<f64> {
         let bend = 0.5 * hyper.curve * self.geometry.stretch();
         let alone = hyper.alone / self.axes.len() as f64;
-        let falls: Vec<f64> = relation.falls.iter().zip(weights).map(|(fall, weight)| hyper.signal * fall * weight).collect();
-        let bends: Vec<f64> = relation.roots.iter().zip(weights).map(|(root, weight)| bend * root * weight).collect();
+        let falls: Vec<f64> = relation
+            .falls
+            .iter()
+            .zip(weights)
+            .map(|(fall, weight)| hyper.signal * fall * weight)
+            .collect();
+        let bends: Vec<f64> = relation
+            .roots
+            .iter()
+            .zip(weights)
+            .map(|(root, weight)| bend * root * weight)
+            .collect();
         let along = |((axis, u), inverse): ((&CoordinateColumn, &f64), &f64)| match axis {
             CoordinateColumn::Nominal(_) | CoordinateColumn::ConditionalNominal(_) => 0.0,
             CoordinateColumn::Ordered(column) => {
                 let mut sums = (0.0, 0.0, 0.0);
                 let bent = 15.0 * centred(*u);
-                for ((x, weight), (fall, bend)) in column.iter().zip(weights).zip(falls.iter().zip(&bends)) {
+                for ((x, weight), (fall, bend)) in
+                    column.iter().zip(weights).zip(falls.iter().zip(&bends))
+                {
                     let c = 2.0 * x - 1.0;
                     sums.0 += fall * (x - u);
                     sums.1 += bend * c;
@@ -168,12 +241,18 @@ impl Columns {
                 inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
             CoordinateColumn::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
-            CoordinateColumn::ConditionalOrdered { cosines, sines, centred } => {
+            CoordinateColumn::ConditionalOrdered {
+                cosines,
+                sines,
+                centred,
+            } => {
                 let (cosine, sine) = on_circle(*u);
                 let mut sums = (0.0, 0.0, 0.0);
                 let bent = 15.0 * super::kernel::centred(*u);
                 let places = cosines.iter().zip(sines).zip(centred);
-                for ((((c, s), x), weight), (fall, bend)) in places.zip(weights).zip(falls.iter().zip(&bends)) {
+                for ((((c, s), x), weight), (fall, bend)) in
+                    places.zip(weights).zip(falls.iter().zip(&bends))
+                {
                     sums.0 += fall * (s * cosine - c * sine);
                     sums.1 += bend * x;
                     if *c != 0.0 || *s != 0.0 {
@@ -183,7 +262,12 @@ impl Columns {
                 0.25 * PI * inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
         };
-        self.axes.iter().zip(point).zip(&hyper.inverse_squares).map(along).collect()
+        self.axes
+            .iter()
+            .zip(point)
+            .zip(&hyper.inverse_squares)
+            .map(along)
+            .collect()
     }
 }
 
@@ -191,12 +275,17 @@ impl Relation {
     /// Returns the covariances with all points, noise left out.
     pub(crate) fn covariances(&self, hyper: &Hyperparameters) -> Vec<f64> {
         let both = self.correlations.iter().zip(&self.curves);
-        both.map(|(correlation, curve)| hyper.signal * correlation + curve).collect()
+        both.map(|(correlation, curve)| hyper.signal * correlation + curve)
+            .collect()
     }
 }
 
 fn on_circle(u: f64) -> (f64, f64) {
-    if u == INACTIVE { (0.0, 0.0) } else { ((PI * u).cos(), (PI * u).sin()) }
+    if u == INACTIVE {
+        (0.0, 0.0)
+    } else {
+        ((PI * u).cos(), (PI * u).sin())
+    }
 }
 
 #[cfg(test)]
@@ -215,7 +304,10 @@ mod tests {
             Coordinate::Levels(4),
         ];
         let geometry = Arc::new(Geometry(kinds.to_vec()));
-        let hyper = Hyperparameters::from_theta(&[-0.5, 0.2, 0.0, -0.1, 0.3, 0.1, -0.2, -3.0, 0.3, -0.4, -0.2], 7);
+        let hyper = Hyperparameters::from_theta(
+            &[-0.5, 0.2, 0.0, -0.1, 0.3, 0.1, -0.2, -3.0, 0.3, -0.4, -0.2],
+            7,
+        );
         let points = vec![
             vec![0.7, 0.1, 0.75, 0.25, 0.5],
             vec![0.2, INACTIVE, 0.25, INACTIVE, 0.9],
@@ -225,8 +317,12 @@ mod tests {
         let columns = Columns::new(Arc::clone(&geometry), &points);
         let point = [0.3, 0.8, 0.25, 0.25, INACTIVE];
         let one = |point: &[f64], other: &[f64]| {
-            let square: f64 =
-                (0..7).map(|j| hyper.inverse_squares[j] * geometry.gap(j, geometry.at(j, point), geometry.at(j, other))).sum();
+            let square: f64 = (0..7)
+                .map(|j| {
+                    hyper.inverse_squares[j]
+                        * geometry.gap(j, geometry.at(j, point), geometry.at(j, other))
+                })
+                .sum();
             hyper.signal * matern52(square).0
                 + hyper.curve * geometry.quadratic(point, other)
                 + hyper.alone * geometry.additive(point, other)
@@ -234,8 +330,15 @@ mod tests {
         let mut covariances = vec![0.0; points.len()];
         columns.covariances(&hyper, &point, &mut covariances);
         let relation = columns.relation(&hyper, &point);
-        for ((covariance, also), other) in covariances.iter().zip(relation.covariances(&hyper)).zip(&points) {
-            assert!((covariance - one(&point, other)).abs() < 1e-12 && (covariance - also).abs() < 1e-12);
+        for ((covariance, also), other) in covariances
+            .iter()
+            .zip(relation.covariances(&hyper))
+            .zip(&points)
+        {
+            assert!(
+                (covariance - one(&point, other)).abs() < 1e-12
+                    && (covariance - also).abs() < 1e-12
+            );
         }
         let weights = [1.0, -0.5, 2.0, 0.7];
         let slope = columns.slope(&hyper, &point, &relation, &weights);
@@ -243,10 +346,18 @@ mod tests {
             let at = |step: f64| {
                 let mut moved = point;
                 moved[j] += step;
-                points.iter().zip(weights).map(|(other, weight)| weight * one(&moved, other)).sum::<f64>()
+                points
+                    .iter()
+                    .zip(weights)
+                    .map(|(other, weight)| weight * one(&moved, other))
+                    .sum::<f64>()
             };
             let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((slope[j] - difference).abs() < 1e-7, "{j}: {} is not {difference}", slope[j]);
+            assert!(
+                (slope[j] - difference).abs() < 1e-7,
+                "{j}: {} is not {difference}",
+                slope[j]
+            );
         }
         assert_eq!(slope[2..], [0.0; 3]);
     }

@@ -25,18 +25,34 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
         theta.extend([eta, TRANSFER.log_level.0].repeat(changes));
         theta
     };
-    let mut starts = vec![start(0.5, -6.0, TRANSFER.eta.0), start(1.5 * (d as f64).sqrt(), -4.0, TRANSFER.eta.0)];
+    let mut starts = vec![
+        start(0.5, -6.0, TRANSFER.eta.0),
+        start(1.5 * (d as f64).sqrt(), -4.0, TRANSFER.eta.0),
+    ];
     // That a change turned everything round lies beyond a valley.
     if changes > 0 {
         starts.push(start(0.5, -6.0, TRANSFER.eta_turned));
     }
-    let search = ThetaSearch { evidence, z, last: RefCell::new(None), best: RefCell::new((f64::INFINITY, starts[1].clone())) };
+    let search = ThetaSearch {
+        evidence,
+        z,
+        last: RefCell::new(None),
+        best: RefCell::new((f64::INFINITY, starts[1].clone())),
+    };
     for start in starts {
-        let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3) else { continue };
-        let Ok(solver) = solver.with_tolerance_cost(1e-7) else { continue };
+        let Ok(solver) = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-3)
+        else {
+            continue;
+        };
+        let Ok(solver) = solver.with_tolerance_cost(1e-7) else {
+            continue;
+        };
         // Whatever ends the search, `best` has seen every step of it.
-        let _ =
-            Executor::new(&search, solver).configure(|state| state.param(start).max_iters(ITERATIONS_MAX)).timer(false).ctrlc(false).run();
+        let _ = Executor::new(&search, solver)
+            .configure(|state| state.param(start).max_iters(ITERATIONS_MAX))
+            .timer(false)
+            .ctrlc(false)
+            .run();
     }
     search.best.into_inner().1
 }
@@ -59,7 +75,9 @@ impl ThetaSearch<'_> {
             return evaluation.clone();
         }
         let evaluation = match self.evidence.log_posterior(theta, self.z) {
-            Some((density, gradient)) => (-density, gradient.into_iter().map(|slope| -slope).collect()),
+            Some((density, gradient)) => {
+                (-density, gradient.into_iter().map(|slope| -slope).collect())
+            }
             None => (COST_SINGULAR, vec![0.0; theta.len()]),
         };
         if evaluation.0 < self.best.borrow().0 {
@@ -97,16 +115,32 @@ mod tests {
 
     #[test]
     fn a_coordinate_that_does_not_matter_gets_the_longer_scale() {
-        let x: Vec<Vec<f64>> = (0..30).map(|i| vec![(f64::from(i) * 0.377).fract(), (f64::from(i) * 0.618).fract()]).collect();
+        let x: Vec<Vec<f64>> = (0..30)
+            .map(|i| {
+                vec![
+                    (f64::from(i) * 0.377).fract(),
+                    (f64::from(i) * 0.618).fract(),
+                ]
+            })
+            .collect();
         let z: Vec<f64> = x.iter().map(|x| (9.0 * x[0]).sin()).collect();
-        let theta = fit(&Evidence::new(&Geometry(vec![Coordinate::Ordered; 2]), &ObservedPoints::once(x, Vec::new())), &z);
+        let theta = fit(
+            &Evidence::new(
+                &Geometry(vec![Coordinate::Ordered; 2]),
+                &ObservedPoints::once(x, Vec::new()),
+            ),
+            &z,
+        );
         assert!(theta[0] + 1.5 < theta[1], "{theta:?}");
         assert!(theta[2] < -4.0, "there is no noise: {theta:?}");
     }
 
     #[test]
     fn repeated_points_and_constant_values_do_no_harm() {
-        let evidence = Evidence::new(&Geometry(vec![Coordinate::Ordered]), &ObservedPoints::once(vec![vec![0.5]; 20], Vec::new()));
+        let evidence = Evidence::new(
+            &Geometry(vec![Coordinate::Ordered]),
+            &ObservedPoints::once(vec![vec![0.5]; 20], Vec::new()),
+        );
         for z in [vec![0.0; 20], (0..20).map(|i| f64::from(i % 2)).collect()] {
             assert!(fit(&evidence, &z).iter().all(|entry| entry.is_finite()));
         }

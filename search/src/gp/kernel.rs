@@ -33,14 +33,21 @@ pub(crate) struct Geometry(pub(crate) Vec<Coordinate>);
 
 impl Geometry {
     pub(crate) fn of(cube: &UnitCube<'_>) -> Self {
-        let coordinate = |(scale, conditional): (&Scale, bool)| match (matches!(scale, Scale::Nominal(_)), conditional) {
+        let coordinate = |(scale, conditional): (&Scale, bool)| match (
+            matches!(scale, Scale::Nominal(_)),
+            conditional,
+        ) {
             (false, false) => Coordinate::Ordered,
             (true, false) => Coordinate::Nominal,
             (false, true) => Coordinate::ConditionalOrdered,
             (true, true) => Coordinate::ConditionalNominal,
         };
         let own = cube.scales().zip(cube.conditional()).map(coordinate);
-        let levels = cube.learns_order().enumerate().filter(|(_, learns)| *learns).map(|(place, _)| Coordinate::Levels(place));
+        let levels = cube
+            .learns_order()
+            .enumerate()
+            .filter(|(_, learns)| *learns)
+            .map(|(place, _)| Coordinate::Levels(place));
         Self(own.chain(levels).collect())
     }
 
@@ -51,7 +58,10 @@ impl Geometry {
 
     /// Returns the number of coordinates of a point.
     pub(super) fn dimensions(&self) -> usize {
-        self.0.iter().filter(|coordinate| !matches!(coordinate, Coordinate::Levels(_))).count()
+        self.0
+            .iter()
+            .filter(|coordinate| !matches!(coordinate, Coordinate::Levels(_)))
+            .count()
     }
 
     /// Returns what an entry sees of a point.
@@ -72,12 +82,17 @@ impl Geometry {
             Coordinate::ConditionalOrdered if half_active => 0.25,
             Coordinate::ConditionalOrdered => (FRAC_PI_2 * (a - b)).sin().powi(2),
             Coordinate::ConditionalNominal | Coordinate::Levels(_) if half_active => 0.5,
-            Coordinate::Nominal | Coordinate::ConditionalNominal | Coordinate::Levels(_) => f64::from(u8::from(a != b)),
+            Coordinate::Nominal | Coordinate::ConditionalNominal | Coordinate::Levels(_) => {
+                f64::from(u8::from(a != b))
+            }
         }
     }
 
     fn is_ordered(&self, coordinate: usize) -> bool {
-        matches!(self.0[coordinate], Coordinate::Ordered | Coordinate::ConditionalOrdered)
+        matches!(
+            self.0[coordinate],
+            Coordinate::Ordered | Coordinate::ConditionalOrdered
+        )
     }
 
     /// Returns the kernel of quadratic functions: (1 + s a·b)² / 4 with coordinates from −1 to 1, of which s makes the expected square of a
@@ -106,7 +121,9 @@ impl Geometry {
     }
 
     fn dot(&self, a: &[f64], b: &[f64]) -> f64 {
-        let products = (0..a.len()).filter(|j| self.is_ordered(*j)).map(|j| centred(a[j]) * centred(b[j]));
+        let products = (0..a.len())
+            .filter(|j| self.is_ordered(*j))
+            .map(|j| centred(a[j]) * centred(b[j]));
         products.sum::<f64>() * self.stretch()
     }
 }
@@ -137,7 +154,10 @@ impl Hyperparameters {
         let (lengths, rest) = theta.split_at(dimensions);
         let (rest, kinship) = rest.split_at(EXTRA);
         Self {
-            inverse_squares: lengths.iter().map(|log| (-2.0 * log).exp().min(1e12)).collect(),
+            inverse_squares: lengths
+                .iter()
+                .map(|log| (-2.0 * log).exp().min(1e12))
+                .collect(),
             noise: rest[0].exp().min(1e6),
             signal: rest[1].exp().clamp(1e-12, 1e12),
             curve: rest[2].exp().clamp(1e-12, 1e12),
@@ -154,7 +174,9 @@ impl Hyperparameters {
 
     /// Returns the variance at a point under a version, noise left out.
     pub(super) fn variance_under(&self, geometry: &Geometry, point: &[f64], version: usize) -> f64 {
-        let own = self.signal + self.curve * geometry.quadratic(point, point) + self.alone * geometry.additive(point, point);
+        let own = self.signal
+            + self.curve * geometry.quadratic(point, point)
+            + self.alone * geometry.additive(point, point);
         own + self.kinship.level(version, version)
     }
 
@@ -168,7 +190,9 @@ impl Hyperparameters {
             .sum();
         let twice = |of: &dyn Fn(&[f64], &[f64]) -> f64| of(a, a) + of(b, b) - 2.0 * of(a, b);
         let rough = 2.0 * self.signal * (1.0 - matern52(square).0);
-        rough + self.curve * twice(&|a, b| geometry.quadratic(a, b)) + self.alone * twice(&|a, b| geometry.additive(a, b))
+        rough
+            + self.curve * twice(&|a, b| geometry.quadratic(a, b))
+            + self.alone * twice(&|a, b| geometry.additive(a, b))
     }
 
     /// Returns the gradient of half the variance at a point.
@@ -177,7 +201,11 @@ impl Hyperparameters {
         let alone = self.alone / geometry.len() as f64;
         let along = |(j, u): (usize, &f64)| {
             let c = centred(*u);
-            if geometry.is_ordered(j) && *u != INACTIVE { bend * c + alone * (3.0 * c + 15.0 * c * bowl(c)) } else { 0.0 }
+            if geometry.is_ordered(j) && *u != INACTIVE {
+                bend * c + alone * (3.0 * c + 15.0 * c * bowl(c))
+            } else {
+                0.0
+            }
         };
         point.iter().enumerate().map(along).collect()
     }
@@ -187,7 +215,10 @@ impl Hyperparameters {
 pub(crate) fn matern52(square: f64) -> (f64, f64) {
     let r = (5.0 * square).sqrt();
     let decay = (-r).exp();
-    ((1.0 + r + r * r / 3.0) * decay, 5.0 / 3.0 * (1.0 + r) * decay)
+    (
+        (1.0 + r + r * r / 3.0) * decay,
+        5.0 / 3.0 * (1.0 + r) * decay,
+    )
 }
 
 #[cfg(test)]
@@ -196,10 +227,19 @@ mod tests {
 
     #[test]
     fn an_inactive_value_is_as_far_from_each_active_one() {
-        let geometry = Geometry(vec![Coordinate::ConditionalOrdered, Coordinate::ConditionalNominal]);
+        let geometry = Geometry(vec![
+            Coordinate::ConditionalOrdered,
+            Coordinate::ConditionalNominal,
+        ]);
         for coordinate in 0..2 {
-            let gaps: Vec<_> = [0.0, 0.3, 1.0].iter().map(|active| geometry.gap(coordinate, INACTIVE, *active)).collect();
-            assert!(gaps.windows(2).all(|pair| pair[0] == pair[1]) && gaps[0] > 0.0, "{gaps:?}");
+            let gaps: Vec<_> = [0.0, 0.3, 1.0]
+                .iter()
+                .map(|active| geometry.gap(coordinate, INACTIVE, *active))
+                .collect();
+            assert!(
+                gaps.windows(2).all(|pair| pair[0] == pair[1]) && gaps[0] > 0.0,
+                "{gaps:?}"
+            );
             assert_eq!(geometry.gap(coordinate, INACTIVE, INACTIVE), 0.0);
         }
     }

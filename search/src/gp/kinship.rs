@@ -23,8 +23,13 @@ impl Kinship {
         let changes = entries.chunks_exact(PER_CHANGE);
         let correlation = |eta: f64| (TRANSFER.eta_middle + TRANSFER.eta_spread * eta).tanh();
         Self {
-            correlations: changes.clone().map(|change| correlation(change[0])).collect(),
-            levels: changes.map(|change| change[1].exp().clamp(1e-12, 1e6)).collect(),
+            correlations: changes
+                .clone()
+                .map(|change| correlation(change[0]))
+                .collect(),
+            levels: changes
+                .map(|change| change[1].exp().clamp(1e-12, 1e6))
+                .collect(),
         }
     }
 
@@ -45,7 +50,11 @@ impl Kinship {
 
     /// Returns what is added to the covariance of two versions. The oldest has no separate level.
     pub(super) fn level(&self, a: usize, b: usize) -> f64 {
-        if a == b && a > 0 { self.levels[a - 1] } else { 0.0 }
+        if a == b && a > 0 {
+            self.levels[a - 1]
+        } else {
+            0.0
+        }
     }
 
     /// Returns the correlation of the newest version with the one before it.
@@ -56,11 +65,19 @@ impl Kinship {
     /// Returns the derivative of [`Self::correlation`] by η of each change between.
     pub(super) fn slopes(&self, a: usize, b: usize) -> impl Iterator<Item = (usize, f64)> {
         let between = a.min(b)..a.max(b);
-        let others =
-            move |change: usize| between.clone().filter(|other| *other != change).map(|other| self.correlations[other]).product::<f64>();
+        let others = move |change: usize| {
+            between
+                .clone()
+                .filter(|other| *other != change)
+                .map(|other| self.correlations[other])
+                .product::<f64>()
+        };
         (a.min(b)..a.max(b)).map(move |change| {
             let rho = self.correlations[change];
-            (change, TRANSFER.eta_spread * (1.0 - rho * rho) * others(change))
+            (
+                change,
+                TRANSFER.eta_spread * (1.0 - rho * rho) * others(change),
+            )
         })
     }
 }

@@ -33,17 +33,29 @@ impl Evidence {
         let pairs = || (0..x.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         Self {
             gaps: (0..geometry.len())
-                .map(|j| pairs().map(|(a, b)| geometry.gap(j, geometry.at(j, &x[a]), geometry.at(j, &x[b]))).collect())
+                .map(|j| {
+                    pairs()
+                        .map(|(a, b)| geometry.gap(j, geometry.at(j, &x[a]), geometry.at(j, &x[b])))
+                        .collect()
+                })
                 .collect(),
-            curves: pairs().map(|(a, b)| geometry.quadratic(&x[a], &x[b])).collect(),
+            curves: pairs()
+                .map(|(a, b)| geometry.quadratic(&x[a], &x[b]))
+                .collect(),
             own_curves: x.iter().map(|x| geometry.quadratic(x, x)).collect(),
-            sums: pairs().map(|(a, b)| geometry.additive(&x[a], &x[b])).collect(),
+            sums: pairs()
+                .map(|(a, b)| geometry.additive(&x[a], &x[b]))
+                .collect(),
             own_sums: x.iter().map(|x| geometry.additive(x, x)).collect(),
             shares: seen.shares.clone(),
             variances: seen.variances.clone(),
             versions: seen.versions.clone(),
             changes: seen.changes,
-            prior: Prior::new(geometry.dimensions(), geometry.len() - geometry.dimensions(), seen.changes),
+            prior: Prior::new(
+                geometry.dimensions(),
+                geometry.len() - geometry.dimensions(),
+                seen.changes,
+            ),
         }
     }
 
@@ -57,21 +69,44 @@ impl Evidence {
 
     /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several z. `variances` holds those of predicted values for
     /// each z; it is empty where all were measured.
-    pub(crate) fn log_likelihoods(&self, theta: &[f64], zs: &[Vec<f64>], variances: &[Vec<f64>]) -> Vec<f64> {
+    pub(crate) fn log_likelihoods(
+        &self,
+        theta: &[f64],
+        zs: &[Vec<f64>],
+        variances: &[Vec<f64>],
+    ) -> Vec<f64> {
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
-        let correlations: Vec<f64> = self.squares(&hyper).into_iter().map(|square| matern52(square).0).collect();
+        let correlations: Vec<f64> = self
+            .squares(&hyper)
+            .into_iter()
+            .map(|square| matern52(square).0)
+            .collect();
         let covariance = self.covariance(&hyper, |pair| correlations[pair]);
         let likelihood = |factor: &Cholesky, z: &[f64]| {
             let density = -0.5 * factor.norm_squared(z) - factor.log_determinant();
-            if density.is_nan() { f64::NEG_INFINITY } else { density }
+            if density.is_nan() {
+                f64::NEG_INFINITY
+            } else {
+                density
+            }
         };
         if variances.is_empty() {
             let factor = Cholesky::new(covariance);
-            return zs.iter().map(|z| factor.as_ref().map_or(f64::NEG_INFINITY, |factor| likelihood(factor, z))).collect();
+            return zs
+                .iter()
+                .map(|z| {
+                    factor
+                        .as_ref()
+                        .map_or(f64::NEG_INFINITY, |factor| likelihood(factor, z))
+                })
+                .collect();
         }
         let uncertain = |(z, variances): (&Vec<f64>, &Vec<f64>)| {
             let mut covariance = covariance.clone();
-            variances.iter().enumerate().for_each(|(place, variance)| covariance[(place, place)] += variance);
+            variances
+                .iter()
+                .enumerate()
+                .for_each(|(place, variance)| covariance[(place, place)] += variance);
             Cholesky::new(covariance).map_or(f64::NEG_INFINITY, |factor| likelihood(&factor, z))
         };
         zs.iter().zip(variances).map(uncertain).collect()
@@ -85,7 +120,10 @@ impl Evidence {
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let kernel: Vec<(f64, f64)> = self.squares(&hyper).into_iter().map(matern52).collect();
         let mut covariance = self.covariance(&hyper, |pair| kernel[pair].0);
-        self.variances.iter().enumerate().for_each(|(place, variance)| covariance[(place, place)] += variance);
+        self.variances
+            .iter()
+            .enumerate()
+            .for_each(|(place, variance)| covariance[(place, place)] += variance);
         let factor = Cholesky::new(covariance)?;
         let alpha = factor.solve(z);
         let fit: f64 = z.iter().zip(&alpha).map(|(z, alpha)| z * alpha).sum();
@@ -101,11 +139,19 @@ impl Evidence {
                 let ((correlation, slope), mut weight) = (kernel[pair], weight(a, b));
                 let (left, right) = (self.versions[a], self.versions[b]);
                 if left != right {
-                    let both = hyper.signal * correlation + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
-                    hyper.kinship.slopes(left, right).for_each(|(change, slope)| by_change[PER_CHANGE * change] += weight * both * slope);
+                    let both = hyper.signal * correlation
+                        + hyper.curve * self.curves[pair]
+                        + hyper.alone * self.sums[pair];
+                    hyper
+                        .kinship
+                        .slopes(left, right)
+                        .for_each(|(change, slope)| {
+                            by_change[PER_CHANGE * change] += weight * both * slope;
+                        });
                     weight *= hyper.kinship.correlation(left, right);
                 } else if left > 0 {
-                    by_change[PER_CHANGE * (left - 1) + 1] += weight * hyper.kinship.level(left, left);
+                    by_change[PER_CHANGE * (left - 1) + 1] +=
+                        weight * hyper.kinship.level(left, left);
                 }
                 by_signal += weight * correlation;
                 by_curve += weight * self.curves[pair];
@@ -119,16 +165,31 @@ impl Evidence {
             by_curve += 0.5 * weight * self.own_curves[a];
             by_sum += 0.5 * weight * self.own_sums[a];
             if let Some(change) = self.versions[a].checked_sub(1) {
-                by_change[PER_CHANGE * change + 1] += 0.5 * weight * hyper.kinship.level(change + 1, change + 1);
+                by_change[PER_CHANGE * change + 1] +=
+                    0.5 * weight * hyper.kinship.level(change + 1, change + 1);
             }
         }
         let lengths = self.gaps.iter().zip(&hyper.inverse_squares);
-        let mut gradient: Vec<f64> =
-            lengths.map(|(gaps, inverse)| inverse * gaps.iter().zip(&slopes).map(|(gap, slope)| gap * slope).sum::<f64>()).collect();
-        gradient.extend([hyper.noise * by_noise, hyper.signal * by_signal, hyper.curve * by_curve, hyper.alone * by_sum]);
+        let mut gradient: Vec<f64> = lengths
+            .map(|(gaps, inverse)| {
+                inverse
+                    * gaps
+                        .iter()
+                        .zip(&slopes)
+                        .map(|(gap, slope)| gap * slope)
+                        .sum::<f64>()
+            })
+            .collect();
+        gradient.extend([
+            hyper.noise * by_noise,
+            hyper.signal * by_signal,
+            hyper.curve * by_curve,
+            hyper.alone * by_sum,
+        ]);
         gradient.extend(by_change);
         let density = likelihood + self.prior.log_density(theta, &mut gradient);
-        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite())).then_some((density, gradient))
+        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite()))
+            .then_some((density, gradient))
     }
 
     fn squares(&self, hyper: &Hyperparameters) -> Vec<f64> {
@@ -147,14 +208,18 @@ impl Evidence {
         let mut pair = 0;
         for a in 0..n {
             for b in 0..a {
-                let own = hyper.signal * correlation(pair) + hyper.curve * self.curves[pair] + hyper.alone * self.sums[pair];
+                let own = hyper.signal * correlation(pair)
+                    + hyper.curve * self.curves[pair]
+                    + hyper.alone * self.sums[pair];
                 let (left, right) = (self.versions[a], self.versions[b]);
-                covariance[(a, b)] = hyper.kinship.correlation(left, right) * own + hyper.kinship.level(left, right);
+                covariance[(a, b)] =
+                    hyper.kinship.correlation(left, right) * own + hyper.kinship.level(left, right);
                 pair += 1;
             }
             let level = hyper.kinship.level(self.versions[a], self.versions[a]);
             let own = hyper.curve * self.own_curves[a] + hyper.alone * self.own_sums[a];
-            covariance[(a, a)] = hyper.signal * (1.0 + JITTER) + own + level + hyper.noise * self.shares[a];
+            covariance[(a, a)] =
+                hyper.signal * (1.0 + JITTER) + own + level + hyper.noise * self.shares[a];
         }
         covariance
     }
@@ -167,15 +232,39 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_density() {
-        let x: Vec<Vec<f64>> =
-            (0..9).map(|i| vec![(f64::from(i) * 0.37).fract(), (f64::from(i) * 0.61).fract(), f64::from(i % 3)]).collect();
-        let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin() + x[1] - 0.3 * x[2]).collect();
-        let geometry = Geometry(vec![Coordinate::Ordered, Coordinate::ConditionalOrdered, Coordinate::Nominal]);
+        let x: Vec<Vec<f64>> = (0..9)
+            .map(|i| {
+                vec![
+                    (f64::from(i) * 0.37).fract(),
+                    (f64::from(i) * 0.61).fract(),
+                    f64::from(i % 3),
+                ]
+            })
+            .collect();
+        let z: Vec<f64> = x
+            .iter()
+            .map(|x| (5.0 * x[0]).sin() + x[1] - 0.3 * x[2])
+            .collect();
+        let geometry = Geometry(vec![
+            Coordinate::Ordered,
+            Coordinate::ConditionalOrdered,
+            Coordinate::Nominal,
+        ]);
         let shares: Vec<f64> = (1..=9).map(|repeats| 1.0 / f64::from(repeats)).collect();
         let versions = vec![0, 1, 0, 2, 2, 0, 1, 2, 1];
-        let variances: Vec<f64> = (0..9).map(|place| if place % 3 == 0 { 0.2 } else { 0.0 }).collect();
-        let evidence =
-            Evidence::new(&geometry, &ObservedPoints { shares, variances, versions, changes: 2, ..ObservedPoints::once(x, Vec::new()) });
+        let variances: Vec<f64> = (0..9)
+            .map(|place| if place % 3 == 0 { 0.2 } else { 0.0 })
+            .collect();
+        let evidence = Evidence::new(
+            &geometry,
+            &ObservedPoints {
+                shares,
+                variances,
+                versions,
+                changes: 2,
+                ..ObservedPoints::once(x, Vec::new())
+            },
+        );
         let first = [0.0, 0.5, -0.5, -3.0, 0.2, -1.0, 0.1, -1.0, -2.0, -0.2, 0.0];
         let second = [-1.0, 1.0, 0.3, -5.0, -0.7, 0.5, -0.5, -2.0, 0.5, 0.3, -1.0];
         for theta in [first, second] {
@@ -187,7 +276,10 @@ mod tests {
                     evidence.log_posterior(&moved, &z).unwrap().0
                 };
                 let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-                assert!((slope - difference).abs() < 1e-5 * (1.0 + slope.abs()), "entry {entry}: {slope} is not {difference}");
+                assert!(
+                    (slope - difference).abs() < 1e-5 * (1.0 + slope.abs()),
+                    "entry {entry}: {slope} is not {difference}"
+                );
             }
         }
     }

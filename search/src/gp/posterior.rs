@@ -25,7 +25,14 @@ pub(crate) struct ObservedPoints {
 impl ObservedPoints {
     /// What one version of the code has seen, each point once.
     pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
-        Self { shares: vec![1.0; x.len()], variances: Vec::new(), versions: vec![0; x.len()], changes: 0, x, z }
+        Self {
+            shares: vec![1.0; x.len()],
+            variances: Vec::new(),
+            versions: vec![0; x.len()],
+            changes: 0,
+            x,
+            z,
+        }
     }
 }
 
@@ -56,7 +63,11 @@ pub(crate) struct Slope {
 
 impl Posterior {
     /// Conditions on what was seen. `None` where not even a large jitter makes the kernel matrix positive definite.
-    pub(crate) fn new(geometry: Arc<Geometry>, theta: &[f64], seen: &ObservedPoints) -> Option<Self> {
+    pub(crate) fn new(
+        geometry: Arc<Geometry>,
+        theta: &[f64],
+        seen: &ObservedPoints,
+    ) -> Option<Self> {
         let hyper = Hyperparameters::from_theta(theta, geometry.len());
         let kinship = &hyper.kinship;
         let columns = Columns::new(Arc::clone(&geometry), &seen.x);
@@ -69,23 +80,51 @@ impl Posterior {
             let own = seen.versions[a];
             for (b, covariant) in row[..a].iter().enumerate() {
                 let other = seen.versions[b];
-                covariance[(a, b)] = kinship.correlation(own, other) * covariant + kinship.level(own, other);
+                covariance[(a, b)] =
+                    kinship.correlation(own, other) * covariant + kinship.level(own, other);
             }
             covariance[(a, a)] = hyper.variance_under(&geometry, x, own);
         }
         let newest = kinship.newest();
-        let kin = |version: &usize| (kinship.correlation(newest, *version), kinship.level(newest, *version));
-        let kin: Option<Vec<_>> = (!kinship.is_trivial()).then(|| seen.versions.iter().map(kin).collect());
+        let kin = |version: &usize| {
+            (
+                kinship.correlation(newest, *version),
+                kinship.level(newest, *version),
+            )
+        };
+        let kin: Option<Vec<_>> =
+            (!kinship.is_trivial()).then(|| seen.versions.iter().map(kin).collect());
         let scale = hyper.signal + hyper.curve + hyper.alone;
         [JITTER, 1e-6, 1e-4, 1e-2].into_iter().find_map(|jitter| {
-            let mut beside: Vec<f64> = seen.shares.iter().map(|share| jitter * scale + hyper.noise * share).collect();
-            beside.iter_mut().zip(&seen.variances).for_each(|(beside, variance)| *beside += variance);
+            let mut beside: Vec<f64> = seen
+                .shares
+                .iter()
+                .map(|share| jitter * scale + hyper.noise * share)
+                .collect();
+            beside
+                .iter_mut()
+                .zip(&seen.variances)
+                .for_each(|(beside, variance)| *beside += variance);
             let mut noisy = covariance.clone();
-            beside.iter().enumerate().for_each(|(a, beside)| noisy[(a, a)] += beside);
+            beside
+                .iter()
+                .enumerate()
+                .for_each(|(a, beside)| noisy[(a, a)] += beside);
             let factor = Cholesky::new(noisy)?;
             let alpha = factor.solve(&seen.z);
-            let (geometry, hyper, columns) = (Arc::clone(&geometry), hyper.clone(), columns.clone());
-            Some(Self { geometry, hyper, columns, kin: kin.clone(), beside, jitter: jitter * scale, factor, z: seen.z.clone(), alpha })
+            let (geometry, hyper, columns) =
+                (Arc::clone(&geometry), hyper.clone(), columns.clone());
+            Some(Self {
+                geometry,
+                hyper,
+                columns,
+                kin: kin.clone(),
+                beside,
+                jitter: jitter * scale,
+                factor,
+                z: seen.z.clone(),
+                alpha,
+            })
         })
     }
 
@@ -96,10 +135,16 @@ impl Posterior {
         for (new, point) in points.iter().enumerate() {
             self.covariances(point, cross.col_as_slice_mut(new));
         }
-        let means: Vec<f64> = (0..points.len()).map(|new| dot(&self.alpha, cross.col_as_slice(new))).collect();
+        let means: Vec<f64> = (0..points.len())
+            .map(|new| dot(&self.alpha, cross.col_as_slice(new)))
+            .collect();
         self.factor.solve_lower(&mut cross);
         let explained = |new: usize| dot(cross.col_as_slice(new), cross.col_as_slice(new));
-        means.into_iter().enumerate().map(|(new, mean)| (mean, self.deviation(&points[new], explained(new)))).collect()
+        means
+            .into_iter()
+            .enumerate()
+            .map(|(new, mean)| (mean, self.deviation(&points[new], explained(new))))
+            .collect()
     }
 
     /// Returns the standard deviation of the difference of the function between pairs of points.
@@ -111,7 +156,10 @@ impl Posterior {
             let column = cross.col_as_slice_mut(pair);
             self.covariances(a, column);
             self.covariances(b, &mut other);
-            column.iter_mut().zip(&other).for_each(|(own, other)| *own -= other);
+            column
+                .iter_mut()
+                .zip(&other)
+                .for_each(|(own, other)| *own -= other);
         }
         self.factor.solve_lower(&mut cross);
         let deviation = |(pair, (a, b)): (usize, (&Vec<f64>, &Vec<f64>))| {
@@ -144,15 +192,28 @@ impl Posterior {
         let slope = |weights: &[f64]| match &self.kin {
             None => self.columns.slope(&self.hyper, point, &relation, weights),
             Some(kin) => {
-                let weights: Vec<f64> = kin.iter().zip(weights).map(|((factor, _), weight)| factor * weight).collect();
+                let weights: Vec<f64> = kin
+                    .iter()
+                    .zip(weights)
+                    .map(|((factor, _), weight)| factor * weight)
+                    .collect();
                 self.columns.slope(&self.hyper, point, &relation, &weights)
             }
         };
         let (mean_slope, explained) = (slope(&self.alpha), slope(&cross));
         // Half the variance at the point moves as its covariance with itself does when one of the two moves.
         let own = self.hyper.variance_slope(&self.geometry, point);
-        let deviation_slope = own.iter().zip(&explained).map(|(own, explained)| (own - explained) / deviation).collect();
-        Slope { mean, deviation, mean_slope, deviation_slope }
+        let deviation_slope = own
+            .iter()
+            .zip(&explained)
+            .map(|(own, explained)| (own - explained) / deviation)
+            .collect();
+        Slope {
+            mean,
+            deviation,
+            mean_slope,
+            deviation_slope,
+        }
     }
 
     /// Takes in one more value, without noise: what is believed of a run that has not ended. `false` where it cannot, and nothing has changed.
@@ -160,7 +221,9 @@ impl Posterior {
         let mut covariances = vec![0.0; self.columns.len()];
         self.covariances(point, &mut covariances);
         let own = self.hyper.variance(&self.geometry, point) + self.jitter;
-        let Some(factor) = self.factor.extended(covariances, own) else { return false };
+        let Some(factor) = self.factor.extended(covariances, own) else {
+            return false;
+        };
         self.factor = factor;
         self.columns.push(point);
         let newest = self.hyper.kinship.newest();
@@ -178,20 +241,32 @@ impl Posterior {
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], draws: &[f64]) -> bool {
         let (n, more) = (self.columns.len(), points.len());
         let mut cross = Mat::zeros(n, more);
-        points.iter().enumerate().for_each(|(new, point)| self.covariances(point, cross.col_as_slice_mut(new)));
-        let means: Vec<f64> = (0..more).map(|new| dot(&self.alpha, cross.col_as_slice(new))).collect();
+        points
+            .iter()
+            .enumerate()
+            .for_each(|(new, point)| self.covariances(point, cross.col_as_slice_mut(new)));
+        let means: Vec<f64> = (0..more)
+            .map(|new| dot(&self.alpha, cross.col_as_slice(new)))
+            .collect();
         self.factor.solve_lower(&mut cross);
-        let level = self.hyper.kinship.level(self.hyper.kinship.newest(), self.hyper.kinship.newest());
+        let level = self
+            .hyper
+            .kinship
+            .level(self.hyper.kinship.newest(), self.hyper.kinship.newest());
         let columns = Columns::new(Arc::clone(&self.geometry), points);
         let mut rest = Mat::zeros(more, more);
         let mut row = vec![0.0; more];
         for (a, point) in points.iter().enumerate() {
             columns.covariances(&self.hyper, point, &mut row[..a]);
             let own = cross.col_as_slice(a);
-            row[..a].iter().enumerate().for_each(|(b, covariant)| rest[(a, b)] = covariant + level - dot(own, cross.col_as_slice(b)));
+            row[..a].iter().enumerate().for_each(|(b, covariant)| {
+                rest[(a, b)] = covariant + level - dot(own, cross.col_as_slice(b));
+            });
             rest[(a, a)] = self.hyper.variance(&self.geometry, point) + self.jitter - dot(own, own);
         }
-        let Some(rest) = Cholesky::new(rest) else { return false };
+        let Some(rest) = Cholesky::new(rest) else {
+            return false;
+        };
         self.factor = self.factor.joined(&cross, &rest);
         for point in points {
             self.columns.push(point);
@@ -200,14 +275,25 @@ impl Posterior {
             }
             self.beside.push(self.jitter);
         }
-        self.z.extend(means.iter().zip(rest.times(draws)).map(|(mean, deviation)| mean + deviation));
+        self.z.extend(
+            means
+                .iter()
+                .zip(rest.times(draws))
+                .map(|(mean, deviation)| mean + deviation),
+        );
         self.alpha = self.factor.solve(&self.z);
         true
     }
 
     /// Returns the share of the noise in the variance of a value.
     pub(crate) fn noise_share(&self) -> f64 {
-        let Hyperparameters { noise, signal, curve, alone, .. } = &self.hyper;
+        let Hyperparameters {
+            noise,
+            signal,
+            curve,
+            alone,
+            ..
+        } = &self.hyper;
         noise / (noise + signal + curve + alone)
     }
 
@@ -218,15 +304,32 @@ impl Posterior {
         let count = self.z.len() as f64;
         let sum: f64 = self.z.iter().sum();
         let inverse = self.factor.inverse();
-        let errors: f64 = self.alpha.iter().enumerate().map(|(place, alpha)| (alpha / inverse[(place, place)]).powi(2)).sum();
-        let total: f64 = self.z.iter().map(|z| ((count * z - sum) / (count - 1.0)).powi(2)).sum();
-        if total > 0.0 { 1.0 - errors / total } else { 0.0 }
+        let errors: f64 = self
+            .alpha
+            .iter()
+            .enumerate()
+            .map(|(place, alpha)| (alpha / inverse[(place, place)]).powi(2))
+            .sum();
+        let total: f64 = self
+            .z
+            .iter()
+            .map(|z| ((count * z - sum) / (count - 1.0)).powi(2))
+            .sum();
+        if total > 0.0 {
+            1.0 - errors / total
+        } else {
+            0.0
+        }
     }
 
     /// Returns the expected value at each point that was seen or is believed in.
     pub(crate) fn means_at_seen(&self) -> impl Iterator<Item = f64> {
         // z = (K + N) α and the mean is K α.
-        self.z.iter().zip(&self.beside).zip(&self.alpha).map(|((z, beside), alpha)| z - beside * alpha)
+        self.z
+            .iter()
+            .zip(&self.beside)
+            .zip(&self.alpha)
+            .map(|((z, beside), alpha)| z - beside * alpha)
     }
 
     /// Writes the covariance of a point under the newest version with each that was seen.
@@ -236,7 +339,8 @@ impl Posterior {
     }
 
     fn relate(&self, covariances: &mut [f64]) {
-        for (covariance, (factor, summand)) in covariances.iter_mut().zip(self.kin.iter().flatten()) {
+        for (covariance, (factor, summand)) in covariances.iter_mut().zip(self.kin.iter().flatten())
+        {
             *covariance = factor * *covariance + summand;
         }
     }
@@ -256,7 +360,12 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     // Four sums, so that the processor need not wait for one.
     let mut sums = [0.0; 4];
     let (chunks_a, chunks_b) = (a.chunks_exact(4), b.chunks_exact(4));
-    let rest: f64 = chunks_a.remainder().iter().zip(chunks_b.remainder()).map(|(a, b)| a * b).sum();
+    let rest: f64 = chunks_a
+        .remainder()
+        .iter()
+        .zip(chunks_b.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
     for (a, b) in chunks_a.zip(chunks_b) {
         for lane in 0..4 {
             sums[lane] += a[lane] * b[lane];
@@ -273,7 +382,8 @@ mod tests {
     const THETA: [f64; 5] = [-1.5, -16.0, 0.0, -3.0, -3.0];
 
     fn model() -> Posterior {
-        let seen = ObservedPoints::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
+        let seen =
+            ObservedPoints::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
         Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap()
     }
 
@@ -281,19 +391,40 @@ mod tests {
     fn the_model_goes_through_what_it_has_seen_and_is_unsure_elsewhere() {
         let mut model = model();
         let seen = model.predict(&[vec![0.1], vec![0.5], vec![0.6]]);
-        assert!((seen[1].0 + 1.0).abs() < 1e-3 && seen[1].1 < 0.01, "{seen:?}");
-        assert!(model.means_at_seen().zip(&seen).all(|(mean, (predicted, _))| (mean - predicted).abs() < 1e-9));
+        assert!(
+            (seen[1].0 + 1.0).abs() < 1e-3 && seen[1].1 < 0.01,
+            "{seen:?}"
+        );
+        assert!(
+            model
+                .means_at_seen()
+                .zip(&seen)
+                .all(|(mean, (predicted, _))| (mean - predicted).abs() < 1e-9)
+        );
         let far = model.predict(&[vec![1.0]])[0];
         assert!(far.1 > 0.5, "{far:?}");
         assert!(model.believe(&[1.0], far.0));
         let believed = model.predict(&[vec![1.0]])[0];
-        assert!((believed.0 - far.0).abs() < 1e-3 && believed.1 < 0.01, "{believed:?}");
+        assert!(
+            (believed.0 - far.0).abs() < 1e-3 && believed.1 < 0.01,
+            "{believed:?}"
+        );
         let x = vec![vec![0.1], vec![0.5], vec![0.6], vec![1.0]];
-        let seen = ObservedPoints { shares: vec![1.0, 1.0, 1.0, 0.0], ..ObservedPoints::once(x, vec![1.0, -1.0, 0.5, far.0]) };
-        let anew = Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap();
+        let seen = ObservedPoints {
+            shares: vec![1.0, 1.0, 1.0, 0.0],
+            ..ObservedPoints::once(x, vec![1.0, -1.0, 0.5, far.0])
+        };
+        let anew =
+            Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap();
         for point in [[0.3], [0.8]] {
-            let (a, b) = (model.predict(&[point.to_vec()])[0], anew.predict(&[point.to_vec()])[0]);
-            assert!((a.0 - b.0).abs() < 1e-6 && (a.1 - b.1).abs() < 1e-6, "{a:?} {b:?}");
+            let (a, b) = (
+                model.predict(&[point.to_vec()])[0],
+                anew.predict(&[point.to_vec()])[0],
+            );
+            assert!(
+                (a.0 - b.0).abs() < 1e-6 && (a.1 - b.1).abs() < 1e-6,
+                "{a:?} {b:?}"
+            );
         }
     }
 
@@ -302,20 +433,51 @@ mod tests {
         let geometry = || Arc::new(Geometry(vec![Coordinate::Ordered]));
         let x: Vec<Vec<f64>> = (0..12).map(|place| vec![f64::from(place) / 12.0]).collect();
         let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin()).collect();
-        let model = Posterior::new(geometry(), &THETA, &ObservedPoints::once(x.clone(), z.clone())).unwrap();
+        let model = Posterior::new(
+            geometry(),
+            &THETA,
+            &ObservedPoints::once(x.clone(), z.clone()),
+        )
+        .unwrap();
         let without = |left: usize| {
-            let of = |values: &[f64]| values.iter().enumerate().filter(|(place, _)| *place != left).map(|(_, z)| *z).collect::<Vec<_>>();
-            let places = (0..12).filter(|place| *place != left).map(|place| x[place].clone()).collect();
+            let of = |values: &[f64]| {
+                values
+                    .iter()
+                    .enumerate()
+                    .filter(|(place, _)| *place != left)
+                    .map(|(_, z)| *z)
+                    .collect::<Vec<_>>()
+            };
+            let places = (0..12)
+                .filter(|place| *place != left)
+                .map(|place| x[place].clone())
+                .collect();
             let others = of(&z);
             let mean = others.iter().sum::<f64>() / 11.0;
             let predicted =
-                Posterior::new(geometry(), &THETA, &ObservedPoints::once(places, others)).unwrap().predict(&x[left..=left])[0].0;
+                Posterior::new(geometry(), &THETA, &ObservedPoints::once(places, others))
+                    .unwrap()
+                    .predict(&x[left..=left])[0]
+                    .0;
             ((z[left] - predicted).powi(2), (z[left] - mean).powi(2))
         };
-        let (errors, total) = (0..12).map(without).fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
-        assert!((model.skill() - (1.0 - errors / total)).abs() < 1e-6 && model.skill() > 0.9, "{}", model.skill());
-        let noise: Vec<f64> = (0..12).map(|place| if place * 7 % 5 < 2 { 1.0 } else { -1.0 }).collect();
-        assert!(Posterior::new(geometry(), &THETA, &ObservedPoints::once(x, noise)).unwrap().skill() < 0.2);
+        let (errors, total) = (0..12)
+            .map(without)
+            .fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+        assert!(
+            (model.skill() - (1.0 - errors / total)).abs() < 1e-6 && model.skill() > 0.9,
+            "{}",
+            model.skill()
+        );
+        let noise: Vec<f64> = (0..12)
+            .map(|place| if place * 7 % 5 < 2 { 1.0 } else { -1.0 })
+            .collect();
+        assert!(
+            Posterior::new(geometry(), &THETA, &ObservedPoints::once(x, noise))
+                .unwrap()
+                .skill()
+                < 0.2
+        );
     }
 
     #[test]
@@ -328,32 +490,59 @@ mod tests {
             assert!(apart.believe(point, mean + draw * deviation));
         }
         for at in [[0.2], [0.33], [0.7]] {
-            let (a, b) = (together.predict(&[at.to_vec()])[0], apart.predict(&[at.to_vec()])[0]);
-            assert!((a.0 - b.0).abs() < 1e-4 && (a.1 - b.1).abs() < 1e-4, "{a:?} {b:?}");
+            let (a, b) = (
+                together.predict(&[at.to_vec()])[0],
+                apart.predict(&[at.to_vec()])[0],
+            );
+            assert!(
+                (a.0 - b.0).abs() < 1e-4 && (a.1 - b.1).abs() < 1e-4,
+                "{a:?} {b:?}"
+            );
         }
-        assert!(!together.believe_all(&[vec![0.5], vec![f64::NAN]], &[0.0, 0.0]), "nothing has changed");
-        assert!((together.predict(&[vec![0.2]])[0].0 - apart.predict(&[vec![0.2]])[0].0).abs() < 1e-4);
+        assert!(
+            !together.believe_all(&[vec![0.5], vec![f64::NAN]], &[0.0, 0.0]),
+            "nothing has changed"
+        );
+        assert!(
+            (together.predict(&[vec![0.2]])[0].0 - apart.predict(&[vec![0.2]])[0].0).abs() < 1e-4
+        );
     }
 
     #[test]
     fn a_difference_is_better_known_than_its_two_sides() {
         let model = model();
         let [a, b] = [vec![0.8], vec![0.81]];
-        let apart = model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&b))[0];
+        let apart =
+            model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&b))[0];
         let sides = model.predict(&[a.clone(), b]);
-        assert!(apart > 0.0 && apart < 0.3 * sides[0].1.min(sides[1].1), "{apart} {sides:?}");
+        assert!(
+            apart > 0.0 && apart < 0.3 * sides[0].1.min(sides[1].1),
+            "{apart} {sides:?}"
+        );
         let known = model.difference_deviations(&[vec![0.1]], &[vec![0.5]])[0];
         assert!(known < 0.01, "{known}");
-        assert!(model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&a))[0] < 1e-6);
+        assert!(
+            model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&a))[0]
+                < 1e-6
+        );
     }
 
     #[test]
     fn the_gradients_are_those_of_the_prediction() {
         let model = model();
         let slope = model.slope(&[0.3]);
-        let (low, high) = (model.predict(&[vec![0.3 - 1e-5]])[0], model.predict(&[vec![0.3 + 1e-5]])[0]);
-        assert!((slope.mean_slope[0] - (high.0 - low.0) / 2e-5).abs() < 1e-5, "{slope:?}");
-        assert!((slope.deviation_slope[0] - (high.1 - low.1) / 2e-5).abs() < 1e-5, "{slope:?}");
+        let (low, high) = (
+            model.predict(&[vec![0.3 - 1e-5]])[0],
+            model.predict(&[vec![0.3 + 1e-5]])[0],
+        );
+        assert!(
+            (slope.mean_slope[0] - (high.0 - low.0) / 2e-5).abs() < 1e-5,
+            "{slope:?}"
+        );
+        assert!(
+            (slope.deviation_slope[0] - (high.1 - low.1) / 2e-5).abs() < 1e-5,
+            "{slope:?}"
+        );
         let (mean, deviation) = model.predict(&[vec![0.3]])[0];
         assert!((slope.mean - mean).abs() < 1e-12 && (slope.deviation - deviation).abs() < 1e-12);
     }

@@ -11,10 +11,21 @@ impl Prior {
     /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs great in high dimensions; mean and
     /// spread are smaller than theirs, which found too little on Hartmann's six-dimensional function in 40 runs.
     pub(crate) fn new(dimensions: usize, levels: usize, changes: usize) -> Self {
-        let length = (PRIOR.log_length.0 + 0.5 * (dimensions.max(1) as f64).ln(), PRIOR.log_length.1);
+        let length = (
+            PRIOR.log_length.0 + 0.5 * (dimensions.max(1) as f64).ln(),
+            PRIOR.log_length.1,
+        );
         let mut entries = vec![length; dimensions];
-        entries.extend(std::iter::repeat_n((length.0 + PRIOR.log_length_of_levels, length.1), levels));
-        entries.extend([PRIOR.log_noise, PRIOR.log_signal, PRIOR.log_curve, PRIOR.log_alone]);
+        entries.extend(std::iter::repeat_n(
+            (length.0 + PRIOR.log_length_of_levels, length.1),
+            levels,
+        ));
+        entries.extend([
+            PRIOR.log_noise,
+            PRIOR.log_signal,
+            PRIOR.log_curve,
+            PRIOR.log_alone,
+        ]);
         entries.extend([TRANSFER.eta, TRANSFER.log_level].repeat(changes));
         Self(entries)
     }

@@ -23,7 +23,9 @@ const VARIANCE_MAX: f64 = 1e4;
 impl Warp {
     /// Learns the warp with a floor from the finite values that were seen.
     pub(crate) fn new(values: &[f64], floor: f64) -> Self {
-        let unit = values.iter().fold(0.0f64, |unit, value| unit.max(value.abs()));
+        let unit = values
+            .iter()
+            .fold(0.0f64, |unit, value| unit.max(value.abs()));
         let unit = if unit > 0.0 { unit } else { 1.0 };
         let mut sorted: Vec<f64> = values.iter().map(|value| value / unit).collect();
         sorted.sort_by(f64::total_cmp);
@@ -31,20 +33,39 @@ impl Warp {
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
         let average = sorted.iter().sum::<f64>() / sorted.len().max(1) as f64;
         // With half the values at the best, the median says nothing.
-        let spread = [median - best, average - best].into_iter().find(|spread| *spread > 1e-14).unwrap_or(1.0);
+        let spread = [median - best, average - best]
+            .into_iter()
+            .find(|spread| *spread > 1e-14)
+            .unwrap_or(1.0);
         let floor = best - floor * spread;
         let logs: Vec<f64> = sorted.iter().map(|value| (value - floor).ln()).collect();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
-        let variance = logs.iter().map(|log| (log - mean) * (log - mean)).sum::<f64>() / logs.len().max(1) as f64;
-        let deviation = if variance > 1e-20 { variance.sqrt() } else { 1.0 };
-        Self { unit, floor, mean, deviation }
+        let variance = logs
+            .iter()
+            .map(|log| (log - mean) * (log - mean))
+            .sum::<f64>()
+            / logs.len().max(1) as f64;
+        let deviation = if variance > 1e-20 {
+            variance.sqrt()
+        } else {
+            1.0
+        };
+        Self {
+            unit,
+            floor,
+            mean,
+            deviation,
+        }
     }
 
     /// Returns the same for a model that expects worse where nothing was seen, with this many values. A search sees what is good, and were the rest
     /// expected to be like it, the far corners of the space would be tried again and again.
     pub(crate) fn doubting(self, count: usize) -> Self {
         let sought = (1.0 - PRIOR.values_without_inflation / count.max(1) as f64).max(0.0);
-        Self { mean: self.mean + PRIOR.mean_inflation * sought * self.deviation, ..self }
+        Self {
+            mean: self.mean + PRIOR.mean_inflation * sought * self.deviation,
+            ..self
+        }
     }
 
     /// Returns what the model sees of a value.
@@ -66,9 +87,14 @@ impl Warp {
 
     /// Returns the value and its standard deviation for a mean and a standard deviation in the model (to first order).
     pub(crate) fn unwarped(&self, mean: f64, deviation: f64) -> (f64, f64) {
-        let distance = (mean * self.deviation + self.mean).clamp(-600.0, 600.0).exp();
+        let distance = (mean * self.deviation + self.mean)
+            .clamp(-600.0, 600.0)
+            .exp();
         let value = (distance + self.floor) * self.unit;
-        (value.clamp(-f64::MAX, f64::MAX), (distance * self.deviation * deviation * self.unit).min(f64::MAX))
+        (
+            value.clamp(-f64::MAX, f64::MAX),
+            (distance * self.deviation * deviation * self.unit).min(f64::MAX),
+        )
     }
 
     /// Returns the logarithm of how fast the value moves with what the model sees, at a value.
@@ -92,18 +118,32 @@ mod tests {
 
     #[test]
     fn warping_keeps_the_order_and_can_be_undone() {
-        for values in [vec![3.0, -1.0, 2.0, 50.0], vec![1e300, -1e300, 0.0], vec![1e-300, 2e-300, 5e-300], vec![7.0], vec![0.0, 0.0]] {
+        for values in [
+            vec![3.0, -1.0, 2.0, 50.0],
+            vec![1e300, -1e300, 0.0],
+            vec![1e-300, 2e-300, 5e-300],
+            vec![7.0],
+            vec![0.0, 0.0],
+        ] {
             for floor in PRIOR.warp_floors {
                 let warp = Warp::new(&values, floor);
                 let mut sorted = values.clone();
                 sorted.sort_by(f64::total_cmp);
                 let warped: Vec<_> = sorted.iter().map(|value| warp.warped(*value)).collect();
-                assert!(warped.windows(2).all(|pair| pair[0] <= pair[1]), "{warped:?}");
+                assert!(
+                    warped.windows(2).all(|pair| pair[0] <= pair[1]),
+                    "{warped:?}"
+                );
                 assert!(warped.iter().all(|z| z.abs() < 10.0), "{warped:?}");
                 for (value, z) in sorted.iter().zip(warped) {
-                    let scale = values.iter().fold(0.0f64, |scale, value| scale.max(value.abs()));
+                    let scale = values
+                        .iter()
+                        .fold(0.0f64, |scale, value| scale.max(value.abs()));
                     let scale = if scale > 0.0 { scale } else { 1.0 };
-                    assert!((warp.unwarped(z, 0.1).0 - value).abs() <= 1e-9 * scale, "{values:?}");
+                    assert!(
+                        (warp.unwarped(z, 0.1).0 - value).abs() <= 1e-9 * scale,
+                        "{values:?}"
+                    );
                 }
             }
         }
@@ -125,9 +165,21 @@ mod tests {
     fn once_values_were_sought_out_worse_is_expected_elsewhere() {
         let expected = |count: u32| {
             let values: Vec<f64> = (0..count).map(|place| f64::from(place % 5)).collect();
-            Warp::new(&values, 10.0).doubting(values.len()).unwarped(0.0, 0.0).0
+            Warp::new(&values, 10.0)
+                .doubting(values.len())
+                .unwarped(0.0, 0.0)
+                .0
         };
-        assert!((expected(15) - 2.0).abs() < 0.1, "the average: {}", expected(15));
-        assert!(expected(60) > 3.0 && expected(60) < expected(500), "{} {}", expected(60), expected(500));
+        assert!(
+            (expected(15) - 2.0).abs() < 0.1,
+            "the average: {}",
+            expected(15)
+        );
+        assert!(
+            expected(60) > 3.0 && expected(60) < expected(500),
+            "{} {}",
+            expected(60),
+            expected(500)
+        );
     }
 }

@@ -52,7 +52,11 @@ impl Floor {
     /// Looks at the points of all runs of a search.
     pub(super) fn new(cube: &UnitCube<'_>, tried: Vec<Vec<f64>>) -> Self {
         let branches = branches(cube, &tried);
-        Self { turn: tried.len(), tried, branches }
+        Self {
+            turn: tried.len(),
+            tried,
+            branches,
+        }
     }
 
     /// Returns whether the next suggestion may explore.
@@ -75,7 +79,12 @@ impl Floor {
     /// Returns the branch that the next suggestion has to try: the one that lacks most runs.
     pub(super) fn neglected_branch(&self) -> Option<Branch> {
         let lacks = |branch: &&Branch| branch.runs_min.saturating_sub(branch.runs);
-        self.branches.iter().rev().filter(|branch| self.may_explore() && lacks(branch) > 0).max_by_key(lacks).copied()
+        self.branches
+            .iter()
+            .rev()
+            .filter(|branch| self.may_explore() && lacks(branch) > 0)
+            .max_by_key(lacks)
+            .copied()
     }
 
     /// Returns whether suggestions leave the models aside, by how well they predict.
@@ -90,7 +99,10 @@ impl Floor {
 
     /// Returns the branch with the fewest runs; `None` where there is no choice.
     pub(super) fn least_tried_branch(&self) -> Option<Branch> {
-        self.branches.iter().min_by_key(|branch| branch.runs).copied()
+        self.branches
+            .iter()
+            .min_by_key(|branch| branch.runs)
+            .copied()
     }
 
     /// Returns a canonical point far from all that was tried, in a branch if one is given.
@@ -110,19 +122,33 @@ impl Floor {
             point
         };
         let mut points: Vec<Vec<f64>> = (0..CANDIDATES).map(point).collect();
-        let is_within = |point: &Vec<f64>| branch.is_none_or(|branch| point[branch.coordinate] == branch.middle);
+        let is_within = |point: &Vec<f64>| {
+            branch.is_none_or(|branch| point[branch.coordinate] == branch.middle)
+        };
         // A choice that is there under a condition may be inactive in all of them.
         if points.iter().any(is_within) {
             points.retain(is_within);
         }
         if let Some(feasibility) = feasibility {
             let logs = feasibility.log_probabilities(&points);
-            let bound = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max).min(FEASIBLE_MIN.ln());
+            let bound = logs
+                .iter()
+                .copied()
+                .fold(f64::NEG_INFINITY, f64::max)
+                .min(FEASIBLE_MIN.ln());
             let mut logs = logs.into_iter();
             points.retain(|_| logs.next().is_some_and(|log| log >= bound));
         }
-        let apart = |point: &Vec<f64>| self.tried.iter().map(|other| distance(point, other)).fold(f64::INFINITY, f64::min);
-        let farthest = points.into_iter().map(|point| (apart(&point), point)).max_by(|a, b| a.0.total_cmp(&b.0));
+        let apart = |point: &Vec<f64>| {
+            self.tried
+                .iter()
+                .map(|other| distance(point, other))
+                .fold(f64::INFINITY, f64::min)
+        };
+        let farthest = points
+            .into_iter()
+            .map(|point| (apart(&point), point))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         farthest.map_or_else(|| vec![0.5; cube.scales().len()], |(_, point)| point)
     }
 }
@@ -131,26 +157,52 @@ impl Floor {
 fn branches(cube: &UnitCube<'_>, tried: &[Vec<f64>]) -> Vec<Branch> {
     let mut found = Vec::new();
     for (coordinate, (scale, is_parent)) in cube.scales().zip(cube.parents()).enumerate() {
-        let cells = |count: usize| (0..count).map(|place| (place as f64 + 0.5) / count as f64).collect::<Vec<f64>>();
+        let cells = |count: usize| {
+            (0..count)
+                .map(|place| (place as f64 + 0.5) / count as f64)
+                .collect::<Vec<f64>>()
+        };
         let middles = match scale {
             Scale::Nominal(middles) => middles.clone(),
             Scale::Ranked(order) if is_parent => cells(order.len()),
-            Scale::Cells(count) if is_parent && *count <= BRANCHES_MAX as u64 => cells(*count as usize),
+            Scale::Cells(count) if is_parent && *count <= BRANCHES_MAX as u64 => {
+                cells(*count as usize)
+            }
             _ => continue,
         };
         if middles.len() > BRANCHES_MAX {
             continue;
         }
-        let runs_min = if is_parent { PARENT_RUNS_MIN } else { CATEGORY_RUNS_MIN };
-        let runs = |middle: f64| tried.iter().filter(|point| point[coordinate] == middle).count();
-        found.extend(middles.into_iter().map(|middle| Branch { coordinate, middle, runs: runs(middle), runs_min }));
+        let runs_min = if is_parent {
+            PARENT_RUNS_MIN
+        } else {
+            CATEGORY_RUNS_MIN
+        };
+        let runs = |middle: f64| {
+            tried
+                .iter()
+                .filter(|point| point[coordinate] == middle)
+                .count()
+        };
+        found.extend(middles.into_iter().map(|middle| Branch {
+            coordinate,
+            middle,
+            runs: runs(middle),
+            runs_min,
+        }));
     }
     found
 }
 
 /// Returns the squared distance of two points. A coordinate that is active in one of them alone counts as half the range.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
-    let gap = |(a, b): (&f64, &f64)| if (*a == INACTIVE) == (*b == INACTIVE) { (a - b) * (a - b) } else { 0.25 };
+    let gap = |(a, b): (&f64, &f64)| {
+        if (*a == INACTIVE) == (*b == INACTIVE) {
+            (a - b) * (a - b)
+        } else {
+            0.25
+        }
+    };
     a.iter().zip(b).map(gap).sum()
 }
 
@@ -161,23 +213,51 @@ mod tests {
 
     fn space() -> Space {
         let words = |words: &[&str]| Distribution::Categorical {
-            values: words.iter().map(|word| Value::Str((*word).into())).collect(),
+            values: words
+                .iter()
+                .map(|word| Value::Str((*word).into()))
+                .collect(),
             ordered: None,
         };
-        let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+        let parameter = |name: &str, distribution| Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        };
         let mut inner = parameter("a", words(&["p", "q"]));
-        inner.when = vec![Condition { on: Path::flat("b"), values: vec![Value::Str("y".into())] }];
-        Space::new(vec![inner, parameter("b", words(&["x", "y"])), parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 })]).unwrap()
+        inner.when = vec![Condition {
+            on: Path::flat("b"),
+            values: vec![Value::Str("y".into())],
+        }];
+        Space::new(vec![
+            inner,
+            parameter("b", words(&["x", "y"])),
+            parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 }),
+        ])
+        .unwrap()
     }
 
     #[test]
     fn the_branch_that_lacks_most_runs_is_tried_first() {
         let space = space();
         let cube = UnitCube::new(&space);
-        let tried = vec![vec![INACTIVE, 0.25, 0.5], vec![0.25, 0.75, 0.1], vec![INACTIVE, 0.25, 0.7], vec![INACTIVE, 0.25, 0.9]];
+        let tried = vec![
+            vec![INACTIVE, 0.25, 0.5],
+            vec![0.25, 0.75, 0.1],
+            vec![INACTIVE, 0.25, 0.7],
+            vec![INACTIVE, 0.25, 0.9],
+        ];
         let floor = Floor::new(&cube, tried);
         let branch = floor.neglected_branch().unwrap();
-        assert_eq!((branch.coordinate, branch.middle, branch.runs, branch.runs_min), (1, 0.75, 1, 3));
+        assert_eq!(
+            (
+                branch.coordinate,
+                branch.middle,
+                branch.runs,
+                branch.runs_min
+            ),
+            (1, 0.75, 1, 3)
+        );
         // An inner choice is reached through the outer one.
         for scramble in 0..20 {
             let inner = floor.branches[1];

@@ -9,9 +9,16 @@ use crate::why::{Kind, Why};
 /// Returns the first points of the grid that are not taken. A space that no grid can enumerate has no points: its sweep file is refused
 /// before it comes here.
 pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
-    let mut found = Suggestions { suggestions: Vec::new(), exhausted: true };
-    let Some(points) = Enumeration::of_grid(ask.space) else { return found };
-    let Some(mut digits) = points.first() else { return found };
+    let mut found = Suggestions {
+        suggestions: Vec::new(),
+        exhausted: true,
+    };
+    let Some(points) = Enumeration::of_grid(ask.space) else {
+        return found;
+    };
+    let Some(mut digits) = points.first() else {
+        return found;
+    };
     let mut chosen = BTreeSet::new();
     // Each step passes a point that is taken or chosen, so there are at most that many steps however large the grid.
     for number in 1u64.. {
@@ -23,7 +30,10 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
                 return found;
             }
             chosen.insert(key);
-            found.suggestions.push(Suggestion { config, why: Why::new(Kind::Grid, format!("grid point {number}")) });
+            found.suggestions.push(Suggestion {
+                config,
+                why: Why::new(Kind::Grid, format!("grid point {number}")),
+            });
         }
         if !points.advance(&mut digits) {
             break;
@@ -35,18 +45,33 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::{Condition, Config, Distribution, Parameter, Path, Space, Step, Taken, Value};
+    use crate::space::{
+        Condition, Config, Distribution, Parameter, Path, Space, Step, Taken, Value,
+    };
 
     fn parameter(path: &[&str], distribution: Distribution) -> Parameter {
-        Parameter { path: Path(path.iter().map(ToString::to_string).collect()), distribution, when: Vec::new() }
+        Parameter {
+            path: Path(path.iter().map(ToString::to_string).collect()),
+            distribution,
+            when: Vec::new(),
+        }
     }
 
     fn categorical(values: &[Value]) -> Distribution {
-        Distribution::Categorical { values: values.to_vec(), ordered: None }
+        Distribution::Categorical {
+            values: values.to_vec(),
+            ordered: None,
+        }
     }
 
     fn next(space: &Space, taken: &Taken, count: usize) -> Suggestions {
-        suggest(&Ask { space, seed: 0, taken, next_index: 1, count })
+        suggest(&Ask {
+            space,
+            seed: 0,
+            taken,
+            next_index: 1,
+            count,
+        })
     }
 
     fn run_all(space: &Space, count: usize) -> Vec<Config> {
@@ -72,10 +97,27 @@ mod tests {
             parameter(&["b"], categorical(&words)),
             parameter(&["a", "z"], Distribution::IntUniform { min: 1, max: 2 }),
             parameter(&["a.y"], Distribution::Constant { value: Value::Null }),
-            parameter(&["c"], Distribution::QUniform { min: 0.0, max: 1.0, q: Step::Float(0.5) }),
+            parameter(
+                &["c"],
+                Distribution::QUniform {
+                    min: 0.0,
+                    max: 1.0,
+                    q: Step::Float(0.5),
+                },
+            ),
         ]);
         let all = run_all(&space.unwrap(), 3);
-        let lines: Vec<_> = all.iter().map(|config| config.0.values().map(Value::identity).collect::<Vec<_>>().join(" ")).collect();
+        let lines: Vec<_> = all
+            .iter()
+            .map(|config| {
+                config
+                    .0
+                    .values()
+                    .map(Value::identity)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
+            .collect();
         let expected = [
             "1 null \"x\" 0",
             "1 null \"x\" 0.5",
@@ -91,7 +133,14 @@ mod tests {
 
     #[test]
     fn constants_alone_are_one_run() {
-        let constant = |name: &str| parameter(&[name], Distribution::Constant { value: Value::Int(1) });
+        let constant = |name: &str| {
+            parameter(
+                &[name],
+                Distribution::Constant {
+                    value: Value::Int(1),
+                },
+            )
+        };
         let space = Space::new(vec![constant("a"), constant("b")]).unwrap();
         assert_eq!(run_all(&space, 4).len(), 1);
         assert_eq!(run_all(&Space::default(), 4).len(), 1);
@@ -121,14 +170,31 @@ mod tests {
     #[test]
     fn inactive_parameters_make_no_points() {
         let mut momentum = parameter(&["momentum"], Distribution::IntUniform { min: 0, max: 9 });
-        momentum.when = vec![Condition { on: Path::flat("optimizer"), values: vec![Value::Str("sgd".into())] }];
-        let optimizer = parameter(&["optimizer"], categorical(&["adam", "sgd"].map(|name| Value::Str(name.into()))));
-        assert_eq!(run_all(&Space::new(vec![momentum, optimizer]).unwrap(), 4).len(), 11);
+        momentum.when = vec![Condition {
+            on: Path::flat("optimizer"),
+            values: vec![Value::Str("sgd".into())],
+        }];
+        let optimizer = parameter(
+            &["optimizer"],
+            categorical(&["adam", "sgd"].map(|name| Value::Str(name.into()))),
+        );
+        assert_eq!(
+            run_all(&Space::new(vec![momentum, optimizer]).unwrap(), 4).len(),
+            11
+        );
     }
 
     #[test]
     fn a_huge_grid_starts_at_once() {
-        let wide = |name: &str| parameter(&[name], Distribution::IntUniform { min: 0, max: 999_999 });
+        let wide = |name: &str| {
+            parameter(
+                &[name],
+                Distribution::IntUniform {
+                    min: 0,
+                    max: 999_999,
+                },
+            )
+        };
         let space = Space::new(vec![wide("a"), wide("b")]).unwrap();
         let found = next(&space, &Taken::new(), 2);
         assert_eq!(found.suggestions[1].why.reason, "grid point 2");

@@ -38,7 +38,11 @@ impl<'a> Density<'a> {
         let (count, dimensions) = (points.len(), cube.scales().len());
         let narrowest = 1.0 / (1 + count).min(NARROWEST) as f64;
         let width = WIDTH * (count.max(1) as f64).powf(-1.0 / (dimensions as f64 + 4.0));
-        Self { cube, points, width: width.clamp(narrowest, 1.0) }
+        Self {
+            cube,
+            points,
+            width: width.clamp(narrowest, 1.0),
+        }
     }
 
     /// Returns the place of the middle of a kernel along a coordinate, and the kernel's width there. `None`: it covers the range evenly.
@@ -62,7 +66,10 @@ impl<'a> Density<'a> {
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> Vec<f64> {
         let component = rng.random_range(0..=self.points.len());
-        let draw = |(coordinate, scale): (usize, &Scale)| match (scale, self.kernel(component, coordinate)) {
+        let draw = |(coordinate, scale): (usize, &Scale)| match (
+            scale,
+            self.kernel(component, coordinate),
+        ) {
             (Scale::Nominal(middles), _) => {
                 let mut left: f64 = rng.random();
                 let weights = self.weights(component, coordinate, middles);
@@ -74,8 +81,11 @@ impl<'a> Density<'a> {
             }
             (_, None) => rng.random(),
             (_, Some((middle, width))) => {
-                let mut draws = (0..REDRAWS).map(|_| middle + width * rng.sample::<f64, _>(StandardNormal));
-                draws.find(|draw| (0.0..=1.0).contains(draw)).unwrap_or(middle)
+                let mut draws =
+                    (0..REDRAWS).map(|_| middle + width * rng.sample::<f64, _>(StandardNormal));
+                draws
+                    .find(|draw| (0.0..=1.0).contains(draw))
+                    .unwrap_or(middle)
             }
         };
         let mut point: Vec<f64> = self.cube.scales().enumerate().map(draw).collect();
@@ -85,11 +95,18 @@ impl<'a> Density<'a> {
 
     /// Returns the logarithm of the density at a point.
     fn log(&self, point: &[f64]) -> f64 {
-        let along = |component: usize, coordinate: usize, scale: &Scale| match (scale, self.kernel(component, coordinate)) {
+        let along = |component: usize, coordinate: usize, scale: &Scale| match (
+            scale,
+            self.kernel(component, coordinate),
+        ) {
             _ if point[coordinate] == INACTIVE => 0.0,
             (Scale::Nominal(middles), _) => {
-                let place = middles.iter().position(|middle| *middle == point[coordinate]);
-                place.map_or(0.0, |place| self.weights(component, coordinate, middles)[place].ln())
+                let place = middles
+                    .iter()
+                    .position(|middle| *middle == point[coordinate]);
+                place.map_or(0.0, |place| {
+                    self.weights(component, coordinate, middles)[place].ln()
+                })
             }
             (_, None) => 0.0,
             (_, Some((middle, width))) => {
@@ -99,26 +116,42 @@ impl<'a> Density<'a> {
             }
         };
         let one = |component: usize| -> f64 {
-            self.cube.scales().enumerate().map(|(coordinate, scale)| along(component, coordinate, scale)).sum()
+            self.cube
+                .scales()
+                .enumerate()
+                .map(|(coordinate, scale)| along(component, coordinate, scale))
+                .sum()
         };
         let logs: Vec<f64> = (0..=self.points.len()).map(one).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
+        largest
+            + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / logs.len() as f64).ln()
     }
 }
 
 /// Returns a canonical point where good points are likelier than others. `points` are those of runs with values, the best first.
-pub(super) fn point(cube: &UnitCube<'_>, points: &[Vec<f64>], feasibility: Option<&Feasibility>, rng: &mut ChaCha8Rng) -> Vec<f64> {
+pub(super) fn point(
+    cube: &UnitCube<'_>,
+    points: &[Vec<f64>],
+    feasibility: Option<&Feasibility>,
+    rng: &mut ChaCha8Rng,
+) -> Vec<f64> {
     let (good, rest) = points.split_at(points.len().div_ceil(GOOD_SHARE).min(GOOD_MAX));
     let (good, rest) = (Density::new(cube, good), Density::new(cube, rest));
     let draws: Vec<Vec<f64>> = (0..DRAWS).map(|_| good.draw(rng)).collect();
-    let mut scores: Vec<f64> = draws.iter().map(|draw| good.log(draw) - rest.log(draw)).collect();
+    let mut scores: Vec<f64> = draws
+        .iter()
+        .map(|draw| good.log(draw) - rest.log(draw))
+        .collect();
     if let Some(feasibility) = feasibility {
         for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(&draws)) {
             *score += log;
         }
     }
-    let best = draws.into_iter().zip(scores).max_by(|a, b| a.1.total_cmp(&b.1));
+    let best = draws
+        .into_iter()
+        .zip(scores)
+        .max_by(|a, b| a.1.total_cmp(&b.1));
     best.map_or_else(|| vec![0.5; cube.scales().len()], |(point, _)| point)
 }
 
@@ -131,13 +164,28 @@ mod tests {
 
     fn space() -> Space {
         let words = |words: &[&str]| Distribution::Categorical {
-            values: words.iter().map(|word| Value::Str((*word).into())).collect(),
+            values: words
+                .iter()
+                .map(|word| Value::Str((*word).into()))
+                .collect(),
             ordered: None,
         };
-        let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+        let parameter = |name: &str, distribution| Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        };
         let mut inner = parameter("a", Distribution::Uniform { min: 0.0, max: 1.0 });
-        inner.when = vec![Condition { on: Path::flat("b"), values: vec![Value::Str("y".into())] }];
-        Space::new(vec![inner, parameter("b", words(&["x", "y"])), parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 })]).unwrap()
+        inner.when = vec![Condition {
+            on: Path::flat("b"),
+            values: vec![Value::Str("y".into())],
+        }];
+        Space::new(vec![
+            inner,
+            parameter("b", words(&["x", "y"])),
+            parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 }),
+        ])
+        .unwrap()
     }
 
     fn rng(seed: u64) -> ChaCha8Rng {
@@ -149,10 +197,16 @@ mod tests {
         let space = space();
         let cube = UnitCube::new(&space);
         // Good near c = 0.2 with `b: y`, whatever `a` is.
-        let mut points: Vec<Vec<f64>> = (0..4).map(|i| vec![0.2 + 0.2 * f64::from(i), 0.75, 0.2 + 0.01 * f64::from(i)]).collect();
+        let mut points: Vec<Vec<f64>> = (0..4)
+            .map(|i| vec![0.2 + 0.2 * f64::from(i), 0.75, 0.2 + 0.01 * f64::from(i)])
+            .collect();
         points.extend((0..36).map(|i| vec![INACTIVE, 0.25, 0.3 + 0.02 * f64::from(i)]));
-        let drawn: Vec<Vec<f64>> = (0..200).map(|seed| point(&cube, &points, None, &mut rng(seed))).collect();
-        let share = |is: &dyn Fn(&Vec<f64>) -> bool| drawn.iter().filter(|point| is(point)).count() as f64 / drawn.len() as f64;
+        let drawn: Vec<Vec<f64>> = (0..200)
+            .map(|seed| point(&cube, &points, None, &mut rng(seed)))
+            .collect();
+        let share = |is: &dyn Fn(&Vec<f64>) -> bool| {
+            drawn.iter().filter(|point| is(point)).count() as f64 / drawn.len() as f64
+        };
         assert!(share(&|point| point[1] == 0.75) > 0.9);
         assert!(share(&|point| (point[2] - 0.2).abs() < 0.25) > 0.8);
         assert!(share(&|point| point[1] == 0.75 && point[0] < 0.5) > 0.2);
@@ -170,16 +224,28 @@ mod tests {
         let points = [vec![0.05, 0.75, 0.9], vec![0.5, 0.75, 0.4]];
         let density = Density::new(&cube, &points);
         let grid = || (0..50).map(|place| (f64::from(place) + 0.5) / 50.0);
-        let with_a: f64 = grid().flat_map(|a| grid().map(move |c| vec![a, 0.75, c])).map(|point| density.log(&point).exp() / 2500.0).sum();
-        let without: f64 = grid().map(|c| density.log(&[INACTIVE, 0.25, c]).exp() / 50.0).sum();
-        assert!((with_a + without - 1.0).abs() < 0.01, "{with_a} + {without}");
+        let with_a: f64 = grid()
+            .flat_map(|a| grid().map(move |c| vec![a, 0.75, c]))
+            .map(|point| density.log(&point).exp() / 2500.0)
+            .sum();
+        let without: f64 = grid()
+            .map(|c| density.log(&[INACTIVE, 0.25, c]).exp() / 50.0)
+            .sum();
+        assert!(
+            (with_a + without - 1.0).abs() < 0.01,
+            "{with_a} + {without}"
+        );
     }
 
     #[test]
     fn few_points_or_none_are_enough() {
         let space = space();
         let cube = UnitCube::new(&space);
-        for points in [vec![], vec![vec![0.5, 0.75, 0.5]], vec![vec![0.5, 0.75, 0.5], vec![INACTIVE, 0.25, 0.0]]] {
+        for points in [
+            vec![],
+            vec![vec![0.5, 0.75, 0.5]],
+            vec![vec![0.5, 0.75, 0.5], vec![INACTIVE, 0.25, 0.0]],
+        ] {
             let point = point(&cube, &points, None, &mut rng(1));
             assert_eq!(point.len(), 3);
             assert!((0.0..=1.0).contains(&point[2]));

@@ -23,7 +23,10 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
-        found.suggestions.push(Suggestion { config, why: Why::new(Kind::Random, "random draw") });
+        found.suggestions.push(Suggestion {
+            config,
+            why: Why::new(Kind::Random, "random draw"),
+        });
     }
     found.exhausted = free.is_exhausted();
     found
@@ -39,7 +42,11 @@ pub(crate) struct Free<'a> {
 
 impl<'a> Free<'a> {
     pub(crate) fn new(ask: &'a Ask<'a>, points: Option<&'a Enumeration>) -> Self {
-        Self { ask, points, chosen: Taken::new() }
+        Self {
+            ask,
+            points,
+            chosen: Taken::new(),
+        }
     }
 
     pub(crate) fn holds(&self, key: &PointKey) -> bool {
@@ -53,7 +60,11 @@ impl<'a> Free<'a> {
     /// Draws and chooses a free point, or gives `None` if there is none (or so few that ten thousand draws find none).
     pub(crate) fn draw(&mut self, index: u64) -> Option<Config> {
         let mut rng = generator(self.ask.seed, index);
-        let draws = if self.points.is_some() { DRAWS_MAX } else { DRAWS_MAX_UNCOUNTABLE };
+        let draws = if self.points.is_some() {
+            DRAWS_MAX
+        } else {
+            DRAWS_MAX_UNCOUNTABLE
+        };
         for _ in 0..draws {
             let config = draw(self.ask.space, &mut rng);
             let key = config.key();
@@ -86,8 +97,12 @@ impl<'a> Free<'a> {
 
     /// Returns whether no point is free.
     pub(crate) fn is_exhausted(&self) -> bool {
-        let Some(points) = self.points else { return false };
-        let Some(mut digits) = points.first() else { return true };
+        let Some(points) = self.points else {
+            return false;
+        };
+        let Some(mut digits) = points.first() else {
+            return true;
+        };
         loop {
             if self.holds(&points.config(&digits).key()) {
                 return false;
@@ -120,25 +135,43 @@ mod tests {
     use crate::space::{Distribution, Parameter, Path, Value};
 
     fn space_of(distributions: &[Distribution]) -> Space {
-        let parameters = distributions.iter().enumerate().map(|(index, distribution)| Parameter {
-            path: Path::flat(format!("p{index}")),
-            distribution: distribution.clone(),
-            when: Vec::new(),
-        });
+        let parameters = distributions
+            .iter()
+            .enumerate()
+            .map(|(index, distribution)| Parameter {
+                path: Path::flat(format!("p{index}")),
+                distribution: distribution.clone(),
+                when: Vec::new(),
+            });
         Space::new(parameters.collect()).unwrap()
     }
 
     fn next(space: &Space, taken: &Taken, next_index: u64, count: usize) -> Suggestions {
-        suggest(&Ask { space, seed: 7, taken, next_index, count })
+        suggest(&Ask {
+            space,
+            seed: 7,
+            taken,
+            next_index,
+            count,
+        })
     }
 
     #[test]
     fn run_n_draws_the_same_whatever_the_timing() {
-        let space = space_of(&[Distribution::Uniform { min: 0.0, max: 1.0 }, Distribution::Normal { mu: 0.0, sigma: 1.0 }]);
+        let space = space_of(&[
+            Distribution::Uniform { min: 0.0, max: 1.0 },
+            Distribution::Normal {
+                mu: 0.0,
+                sigma: 1.0,
+            },
+        ]);
         let none = Taken::new();
         let together = next(&space, &none, 1, 5).suggestions;
         for (suggestion, index) in together.iter().zip(1..) {
-            assert_eq!(next(&space, &none, index, 1).suggestions, std::slice::from_ref(suggestion));
+            assert_eq!(
+                next(&space, &none, index, 1).suggestions,
+                std::slice::from_ref(suggestion)
+            );
         }
         assert_ne!(together[0].config, together[1].config);
     }
@@ -146,14 +179,26 @@ mod tests {
     #[test]
     fn a_finite_space_is_drawn_to_its_end_without_repeats() {
         let values = (0..10).map(Value::Int).collect();
-        let space = space_of(&[Distribution::IntUniform { min: 0, max: 99 }, Distribution::Categorical { values, ordered: None }]);
+        let space = space_of(&[
+            Distribution::IntUniform { min: 0, max: 99 },
+            Distribution::Categorical {
+                values,
+                ordered: None,
+            },
+        ]);
         let mut taken = Taken::new();
         for index in 1..=1000 {
             let found = next(&space, &taken, index, 1);
             assert!(taken.insert(found.suggestions[0].config.key()).is_none());
             assert_eq!(found.exhausted, index == 1000);
         }
-        assert_eq!(next(&space, &taken, 1001, 3), Suggestions { suggestions: Vec::new(), exhausted: true });
+        assert_eq!(
+            next(&space, &taken, 1001, 3),
+            Suggestions {
+                suggestions: Vec::new(),
+                exhausted: true
+            }
+        );
         assert_eq!(next(&space, &Taken::new(), 1, 2000).suggestions.len(), 1000);
     }
 
@@ -161,10 +206,24 @@ mod tests {
     fn draws_follow_the_distribution() {
         let probabilities = vec![0.7, 0.2, 0.1];
         let values = [0, 1, 2].map(Value::Int).to_vec();
-        let uniform = Distribution::Uniform { min: -1.0, max: 1.0 };
-        let space = space_of(&[Distribution::CategoricalWithProbabilities { values, probabilities }, uniform]);
+        let uniform = Distribution::Uniform {
+            min: -1.0,
+            max: 1.0,
+        };
+        let space = space_of(&[
+            Distribution::CategoricalWithProbabilities {
+                values,
+                probabilities,
+            },
+            uniform,
+        ]);
         let draws = next(&space, &Taken::new(), 1, 2000).suggestions;
-        let values = |name: &str| draws.iter().map(|draw| draw.config.0[&Path::flat(name)].as_f64().unwrap()).collect::<Vec<_>>();
+        let values = |name: &str| {
+            draws
+                .iter()
+                .map(|draw| draw.config.0[&Path::flat(name)].as_f64().unwrap())
+                .collect::<Vec<_>>()
+        };
         let first = values("p0").iter().filter(|value| **value == 0.0).count();
         assert!((1330..1470).contains(&first), "{first}");
         assert!((values("p1").iter().sum::<f64>() / 2000.0).abs() < 0.05);
@@ -172,7 +231,10 @@ mod tests {
 
     #[test]
     fn a_space_that_draws_one_value_over_and_over_ends() {
-        let space = space_of(&[Distribution::Normal { mu: 1.0, sigma: 0.0 }]);
+        let space = space_of(&[Distribution::Normal {
+            mu: 1.0,
+            sigma: 0.0,
+        }]);
         let found = next(&space, &Taken::new(), 1, 2);
         assert_eq!((found.suggestions.len(), found.exhausted), (1, true));
     }

@@ -18,8 +18,13 @@ pub(crate) fn scramble_of_run(seed: u64, index: u64) -> u64 {
 /// Burley (2020), Practical hash-based Owen scrambling.
 pub(crate) fn point(index: u64, dimensions: usize, seed: u64) -> Vec<f64> {
     let coordinate = |dimension: u32| {
-        let scramble = mix(mix(seed ^ mix(index / POINTS_MAX)) ^ u64::from(dimension / DIMENSIONS_MAX));
-        let u = f64::from(sobol_burley::sample((index % POINTS_MAX) as u32, dimension % DIMENSIONS_MAX, scramble as u32));
+        let scramble =
+            mix(mix(seed ^ mix(index / POINTS_MAX)) ^ u64::from(dimension / DIMENSIONS_MAX));
+        let u = f64::from(sobol_burley::sample(
+            (index % POINTS_MAX) as u32,
+            dimension % DIMENSIONS_MAX,
+            scramble as u32,
+        ));
         // The generator has 23 bits: the middle of its cell is as good as its edge, and never 0.
         u + 0.5 / f64::from(1 << 24)
     };
@@ -41,7 +46,9 @@ mod tests {
     #[test]
     fn every_sixteenth_holds_one_of_sixteen() {
         for dimension in 0..5 {
-            let mut cells: Vec<_> = (0..16).map(|index| (point(index, 5, 3)[dimension] * 16.0) as u32).collect();
+            let mut cells: Vec<_> = (0..16)
+                .map(|index| (point(index, 5, 3)[dimension] * 16.0) as u32)
+                .collect();
             cells.sort_unstable();
             assert_eq!(cells, (0..16).collect::<Vec<_>>());
         }
@@ -51,6 +58,10 @@ mod tests {
     fn seeds_differ_and_any_index_and_dimension_works() {
         assert_ne!(point(0, 3, 1), point(0, 3, 2));
         assert_ne!(point(0, 3, 1), point(POINTS_MAX, 3, 1));
-        assert!(point(u64::MAX, 600, u64::MAX).iter().all(|u| 0.0 < *u && *u < 1.0));
+        assert!(
+            point(u64::MAX, 600, u64::MAX)
+                .iter()
+                .all(|u| 0.0 < *u && *u < 1.0)
+        );
     }
 }

@@ -9,7 +9,8 @@ use crate::why::{Kind, Why};
 
 /// Returns the number of start-up points of a space.
 pub(super) fn count(cube: &UnitCube<'_>) -> usize {
-    (cube.scales().len() / STARTUP.dimensions_per_point).clamp(STARTUP.points_min, STARTUP.points_max)
+    (cube.scales().len() / STARTUP.dimensions_per_point)
+        .clamp(STARTUP.points_min, STARTUP.points_max)
 }
 
 /// Suggests the middle of the space first, since people choose ranges around what they believe in, and then spread points. `known` is the number of runs
@@ -31,26 +32,50 @@ pub(super) fn suggest(
     let key = config.key();
     if free.holds(&key) {
         free.choose(key);
-        return Some(Suggestion { config, why: Why::new(Kind::StartUp, format!("{reason}, {place}")) });
+        return Some(Suggestion {
+            config,
+            why: Why::new(Kind::StartUp, format!("{reason}, {place}")),
+        });
     }
     let config = free.draw(index)?;
-    Some(Suggestion { config, why: Why::new(Kind::Random, "random draw, since the start-up point is taken") })
+    Some(Suggestion {
+        config,
+        why: Why::new(
+            Kind::Random,
+            "random draw, since the start-up point is taken",
+        ),
+    })
 }
 
 /// Returns a point of the Sobol sequence that `seed` scrambles; once some runs have failed and others not, the first of several points that is
 /// likely enough to succeed. While nothing has succeeded, the sequence is what finds a tenth of any parameter's range in 16 points.
-pub(super) fn spread_point(cube: &UnitCube<'_>, feasibility: Option<&Feasibility>, seed: u64, place: u64) -> (Vec<f64>, &'static str) {
+pub(super) fn spread_point(
+    cube: &UnitCube<'_>,
+    feasibility: Option<&Feasibility>,
+    seed: u64,
+    place: u64,
+) -> (Vec<f64>, &'static str) {
     let dimensions = cube.scales().len();
     let mut points = vec![sobol::point(place, dimensions, seed)];
     if let Some(feasibility) = feasibility {
         let scramble = sobol::scramble_of_run(seed, place);
-        points.extend((0..STARTUP.feasibility_candidates).map(|place| sobol::point(place, dimensions, scramble)));
+        points.extend(
+            (0..STARTUP.feasibility_candidates)
+                .map(|place| sobol::point(place, dimensions, scramble)),
+        );
         points.iter_mut().for_each(|point| cube.snap(point));
         let logs = feasibility.log_probabilities(&points);
-        let likeliest = (0..points.len()).max_by(|a, b| logs[*a].total_cmp(&logs[*b])).unwrap_or(0);
-        let chosen = (0..points.len()).find(|place| logs[*place] >= STARTUP.feasible_min.ln()).unwrap_or(likeliest);
+        let likeliest = (0..points.len())
+            .max_by(|a, b| logs[*a].total_cmp(&logs[*b]))
+            .unwrap_or(0);
+        let chosen = (0..points.len())
+            .find(|place| logs[*place] >= STARTUP.feasible_min.ln())
+            .unwrap_or(likeliest);
         if chosen != 0 {
-            return (points.swap_remove(chosen), "spread over what is likely to succeed");
+            return (
+                points.swap_remove(chosen),
+                "spread over what is likely to succeed",
+            );
         }
     }
     (points.swap_remove(0), "spread over the space")

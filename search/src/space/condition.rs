@@ -16,6 +16,10 @@ pub struct Condition {
 impl Condition {
     /// Returns whether the condition holds in a configuration.
     pub fn holds(&self, config: &Config) -> bool {
-        config.0.get(&self.on).is_some_and(|value| self.values.iter().any(|wanted| wanted.identity() == value.identity()))
+        config.0.get(&self.on).is_some_and(|value| {
+            self.values
+                .iter()
+                .any(|wanted| wanted.identity() == value.identity())
+        })
     }
 }

@@ -22,7 +22,11 @@ impl Config {
     /// Returns the identity of the point. Two configurations that differ only in inactive parameters have the same key, since
     /// those are absent; values compare by [`Value::identity`].
     pub fn key(&self) -> PointKey {
-        let entries: Vec<_> = self.0.iter().map(|(path, value)| format!("{:?}={}", path.0, value.identity())).collect();
+        let entries: Vec<_> = self
+            .0
+            .iter()
+            .map(|(path, value)| format!("{:?}={}", path.0, value.identity()))
+            .collect();
         let digest = Sha256::digest(entries.join(";"));
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
@@ -32,7 +36,10 @@ impl Config {
     /// Returns the identity of the point where it is tried again with other code, although it was tried before.
     pub fn key_again(&self, code_version: &str) -> PointKey {
         let PointKey(first) = self.key();
-        let digest = Sha256::new().chain_update(first).chain_update(code_version).finalize();
+        let digest = Sha256::new()
+            .chain_update(first)
+            .chain_update(code_version)
+            .finalize();
         let mut key = [0; 16];
         key.copy_from_slice(&digest[..16]);
         PointKey(key)
@@ -49,7 +56,9 @@ impl Config {
 }
 
 fn insert(level: &mut Vec<(String, Value)>, path: &[String], value: &Value) {
-    let Some((head, rest)) = path.split_first() else { return };
+    let Some((head, rest)) = path.split_first() else {
+        return;
+    };
     if rest.is_empty() {
         level.push((head.clone(), value.clone()));
         return;

@@ -18,7 +18,10 @@ pub enum Distribution {
         ordered: Option<bool>,
     },
     /// One of the values, with these probabilities (same length, sum 1).
-    CategoricalWithProbabilities { values: Vec<Value>, probabilities: Vec<f64> },
+    CategoricalWithProbabilities {
+        values: Vec<Value>,
+        probabilities: Vec<f64>,
+    },
     /// A whole number, both ends included.
     IntUniform { min: i64, max: i64 },
     /// A number in `[min, max]`.
@@ -56,7 +59,8 @@ impl Distribution {
     pub fn lists_null(&self) -> bool {
         match self {
             Self::Constant { value } => *value == Value::Null,
-            Self::Categorical { values, .. } | Self::CategoricalWithProbabilities { values, .. } => values.contains(&Value::Null),
+            Self::Categorical { values, .. }
+            | Self::CategoricalWithProbabilities { values, .. } => values.contains(&Value::Null),
             _ => false,
         }
     }

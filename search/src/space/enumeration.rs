@@ -38,13 +38,21 @@ impl Space {
 impl Enumeration {
     /// Returns the points that a grid tries, or `None` where it cannot enumerate a parameter.
     pub(crate) fn of_grid(space: &Space) -> Option<Self> {
-        let axes: Option<Vec<_>> = space.parameters().iter().map(|parameter| Axis::of_grid(&parameter.distribution)).collect();
+        let axes: Option<Vec<_>> = space
+            .parameters()
+            .iter()
+            .map(|parameter| Axis::of_grid(&parameter.distribution))
+            .collect();
         axes.map(|axes| Self::new(space, axes))
     }
 
     /// Returns the points that draws can give, or `None` where they are too many to count.
     pub(crate) fn of_support(space: &Space) -> Option<Self> {
-        let axes: Option<Vec<_>> = space.parameters().iter().map(|parameter| Axis::of_support(&parameter.distribution)).collect();
+        let axes: Option<Vec<_>> = space
+            .parameters()
+            .iter()
+            .map(|parameter| Axis::of_support(&parameter.distribution))
+            .collect();
         axes.map(|axes| Self::new(space, axes))
     }
 
@@ -54,15 +62,30 @@ impl Enumeration {
         let mut axes: Vec<_> = axes.into_iter().map(Some).collect();
         for index in space.parents_first() {
             let parameter = &space.parameters()[index];
-            let Some(axis) = axes[index].take() else { continue };
+            let Some(axis) = axes[index].take() else {
+                continue;
+            };
             let mut when = Vec::new();
             for condition in &parameter.when {
-                let Some(on) = places.get(&condition.on).copied() else { continue };
+                let Some(on) = places.get(&condition.on).copied() else {
+                    continue;
+                };
                 let parent: &EnumerationEntry = &entries[on];
-                when.push((on, condition.values.iter().filter_map(|value| parent.axis.place(value)).collect()));
+                when.push((
+                    on,
+                    condition
+                        .values
+                        .iter()
+                        .filter_map(|value| parent.axis.place(value))
+                        .collect(),
+                ));
             }
             places.insert(&parameter.path, entries.len());
-            entries.push(EnumerationEntry { path: parameter.path.clone(), axis, when });
+            entries.push(EnumerationEntry {
+                path: parameter.path.clone(),
+                axis,
+                when,
+            });
         }
         Self { entries }
     }
@@ -112,31 +135,62 @@ impl Enumeration {
     /// Returns the configuration at a point.
     pub(crate) fn config(&self, digits: &Digits) -> Config {
         let active = self.active(digits);
-        let entries = self.entries.iter().enumerate().filter(|(index, _)| active[*index]);
-        Config(entries.map(|(index, entry)| (entry.path.clone(), entry.axis.value(digits.0[index]))).collect())
+        let entries = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| active[*index]);
+        Config(
+            entries
+                .map(|(index, entry)| (entry.path.clone(), entry.axis.value(digits.0[index])))
+                .collect(),
+        )
     }
 
     /// Returns the number of points: exact unless more than a million combinations of conditions would have to be looked at; then
     /// as if every parameter were active, which is too many. Saturates.
     pub(crate) fn size(&self) -> u128 {
-        let classes: Vec<_> = (0..self.entries.len()).map(|index| self.classes(index)).collect();
-        let combinations = classes.iter().fold(1u128, |product, classes| product.saturating_mul(classes.len() as u128));
+        let classes: Vec<_> = (0..self.entries.len())
+            .map(|index| self.classes(index))
+            .collect();
+        let combinations = classes.iter().fold(1u128, |product, classes| {
+            product.saturating_mul(classes.len() as u128)
+        });
         if combinations > COMBINATIONS_MAX {
-            return self.entries.iter().fold(1, |product: u128, entry| product.saturating_mul(entry.axis.len().into()));
+            return self.entries.iter().fold(1, |product: u128, entry| {
+                product.saturating_mul(entry.axis.len().into())
+            });
         }
-        self.count(&classes, &mut Vec::new(), &mut Digits(vec![0; self.entries.len()]))
+        self.count(
+            &classes,
+            &mut Vec::new(),
+            &mut Digits(vec![0; self.entries.len()]),
+        )
     }
 
-    fn count(&self, classes: &[Vec<(u64, u64)>], active: &mut Vec<bool>, digits: &mut Digits) -> u128 {
+    fn count(
+        &self,
+        classes: &[Vec<(u64, u64)>],
+        active: &mut Vec<bool>,
+        digits: &mut Digits,
+    ) -> u128 {
         let index = active.len();
-        let Some(entry) = self.entries.get(index) else { return 1 };
+        let Some(entry) = self.entries.get(index) else {
+            return 1;
+        };
         let is_active = entry.is_active(active, digits);
         active.push(is_active);
         let mut total = 0u128;
         let inactive = [(0, 1)];
-        for (representative, members) in if is_active { classes[index].as_slice() } else { &inactive } {
+        for (representative, members) in if is_active {
+            classes[index].as_slice()
+        } else {
+            &inactive
+        } {
             digits.0[index] = *representative;
-            total = total.saturating_add(u128::from(*members).saturating_mul(self.count(classes, active, digits)));
+            total = total.saturating_add(
+                u128::from(*members).saturating_mul(self.count(classes, active, digits)),
+            );
         }
         digits.0[index] = 0;
         active.pop();
@@ -145,18 +199,30 @@ impl Enumeration {
 
     /// Groups the places of a parameter by what the conditions on it make of them: (a representative, how many).
     fn classes(&self, index: usize) -> Vec<(u64, u64)> {
-        let conditions = self.entries.iter().flat_map(|entry| &entry.when).filter(|(on, _)| *on == index);
+        let conditions = self
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.when)
+            .filter(|(on, _)| *on == index);
         let conditions: Vec<_> = conditions.map(|(_, places)| places).collect();
-        let named: BTreeSet<u64> = conditions.iter().flat_map(|places| places.iter().copied()).collect();
+        let named: BTreeSet<u64> = conditions
+            .iter()
+            .flat_map(|places| places.iter().copied())
+            .collect();
         let mut classes: BTreeMap<Vec<bool>, (u64, u64)> = BTreeMap::new();
         for place in &named {
-            let signature = conditions.iter().map(|places| places.contains(place)).collect();
+            let signature = conditions
+                .iter()
+                .map(|places| places.contains(place))
+                .collect();
             classes.entry(signature).or_insert((*place, 0)).1 += 1;
         }
         let mut classes: Vec<_> = classes.into_values().collect();
         let unnamed = self.entries[index].axis.len() - named.len() as u64;
         if unnamed > 0 {
-            let representative = (0..).find(|place| !named.contains(place)).unwrap_or_default();
+            let representative = (0..)
+                .find(|place| !named.contains(place))
+                .unwrap_or_default();
             classes.push((representative, unnamed));
         }
         classes
@@ -173,7 +239,9 @@ impl Enumeration {
 
 impl EnumerationEntry {
     fn is_active(&self, earlier: &[bool], digits: &Digits) -> bool {
-        self.when.iter().all(|(on, places)| earlier[*on] && places.contains(&digits.0[*on]))
+        self.when
+            .iter()
+            .all(|(on, places)| earlier[*on] && places.contains(&digits.0[*on]))
     }
 }
 
@@ -183,8 +251,21 @@ mod tests {
     use crate::space::{Condition, Distribution, Parameter, Value};
 
     fn parameter(name: &str, len: i64, when: &[(&str, i64)]) -> Parameter {
-        let when = when.iter().map(|(on, value)| Condition { on: Path::flat(*on), values: vec![Value::Int(*value)] }).collect();
-        Parameter { path: Path::flat(name), distribution: Distribution::IntUniform { min: 0, max: len - 1 }, when }
+        let when = when
+            .iter()
+            .map(|(on, value)| Condition {
+                on: Path::flat(*on),
+                values: vec![Value::Int(*value)],
+            })
+            .collect();
+        Parameter {
+            path: Path::flat(name),
+            distribution: Distribution::IntUniform {
+                min: 0,
+                max: len - 1,
+            },
+            when,
+        }
     }
 
     fn walk(enumeration: &Enumeration) -> Vec<Config> {
@@ -203,7 +284,10 @@ mod tests {
         let all = walk(&enumeration);
         let distinct: BTreeSet<_> = all.iter().map(Config::key).collect();
         // For each b: z=0 one point, z=1 three values of a; c adds four more where a=2 and b=0.
-        assert_eq!((all.len(), distinct.len(), enumeration.size()), (12, 12, 12));
+        assert_eq!(
+            (all.len(), distinct.len(), enumeration.size()),
+            (12, 12, 12)
+        );
     }
 
     #[test]
@@ -213,14 +297,20 @@ mod tests {
         let enumeration = Enumeration::of_grid(&space).unwrap();
         assert_eq!(enumeration.size(), 1_000_000_000_000);
         let mut digits = enumeration.pick(|len| len - 1).unwrap();
-        assert_eq!(enumeration.config(&digits).0[&Path::flat("a")], Value::Int(999));
+        assert_eq!(
+            enumeration.config(&digits).0[&Path::flat("a")],
+            Value::Int(999)
+        );
         assert!(!enumeration.advance(&mut digits));
     }
 
     #[test]
     fn no_parameters_are_one_point() {
         let enumeration = Enumeration::of_grid(&Space::default()).unwrap();
-        assert_eq!((walk(&enumeration), enumeration.size()), (vec![Config::default()], 1));
+        assert_eq!(
+            (walk(&enumeration), enumeration.size()),
+            (vec![Config::default()], 1)
+        );
     }
 
     proptest::proptest! {

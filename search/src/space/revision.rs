@@ -36,7 +36,10 @@ impl Origins {
 
     /// Returns the path that a parameter of `to` had in `from`; `None` where it is new.
     pub fn before<'a>(&'a self, path: &'a Path, from: &Space) -> Option<&'a Path> {
-        let renamed = self.renamed.get(path).filter(|earlier| from.get(earlier).is_some());
+        let renamed = self
+            .renamed
+            .get(path)
+            .filter(|earlier| from.get(earlier).is_some());
         let same = Some(path).filter(|path| from.get(path).is_some());
         same.or(renamed)
     }
@@ -48,7 +51,10 @@ impl Space {
         let known = config.0.keys().all(|path| self.get(path).is_some());
         known
             && self.parameters().iter().all(|parameter| {
-                let active = parameter.when.iter().all(|condition| condition.holds(config));
+                let active = parameter
+                    .when
+                    .iter()
+                    .all(|condition| condition.holds(config));
                 match config.0.get(&parameter.path) {
                     Some(value) => active && parameter.distribution.refuses(value).is_none(),
                     None => !active,
@@ -62,18 +68,35 @@ impl Space {
             return ConfigLocation::Inside(config);
         }
         let is_missing = |parameter: &super::Parameter| {
-            let active = parameter.when.iter().all(|condition| condition.holds(&config));
+            let active = parameter
+                .when
+                .iter()
+                .all(|condition| condition.holds(&config));
             active && !config.0.contains_key(&parameter.path)
         };
         // What does not vary is no coordinate: the models cannot tell such a configuration from one that has the right value.
         let is_elsewhere = |parameter: &super::Parameter| match &parameter.distribution {
-            Distribution::Constant { value } => config.0.get(&parameter.path).is_some_and(|other| other.identity() != value.identity()),
+            Distribution::Constant { value } => config
+                .0
+                .get(&parameter.path)
+                .is_some_and(|other| other.identity() != value.identity()),
             Distribution::Categorical { values, .. } if values.len() < 2 => {
-                config.0.get(&parameter.path).is_some_and(|other| values.iter().all(|value| value.identity() != other.identity()))
+                config.0.get(&parameter.path).is_some_and(|other| {
+                    values
+                        .iter()
+                        .all(|value| value.identity() != other.identity())
+                })
             }
-            other => config.0.get(&parameter.path).is_some_and(|value| !other.has_place_for(value)),
+            other => config
+                .0
+                .get(&parameter.path)
+                .is_some_and(|value| !other.has_place_for(value)),
         };
-        if self.parameters().iter().any(|parameter| is_missing(parameter) || is_elsewhere(parameter)) {
+        if self
+            .parameters()
+            .iter()
+            .any(|parameter| is_missing(parameter) || is_elsewhere(parameter))
+        {
             ConfigLocation::Nowhere
         } else {
             ConfigLocation::Outside(config)
@@ -110,7 +133,9 @@ pub fn carry_back(config: &Config, from: &Space, to: &Space, origins: &Origins) 
                     (None, _) => None,
                 };
                 let tried = config.0.get(&parameter.path);
-                if tried.is_some_and(|tried| used.is_none_or(|used| used.identity() != tried.identity())) {
+                if tried.is_some_and(|tried| {
+                    used.is_none_or(|used| used.identity() != tried.identity())
+                }) {
                     return None;
                 }
             }
@@ -131,10 +156,13 @@ fn filled(space: &Space, value: impl Fn(&Path, &Distribution) -> Option<Value>) 
         Some((parameter.path.clone(), value))
     });
     let config = space.activate(values.collect());
-    let complete = space
-        .parameters()
-        .iter()
-        .all(|parameter| config.0.contains_key(&parameter.path) || !parameter.when.iter().all(|condition| condition.holds(&config)));
+    let complete = space.parameters().iter().all(|parameter| {
+        config.0.contains_key(&parameter.path)
+            || !parameter
+                .when
+                .iter()
+                .all(|condition| condition.holds(&config))
+    });
     complete.then_some(config)
 }
 
@@ -146,12 +174,19 @@ mod pairs {
 
     use super::Path;
 
-    pub(super) fn serialize<V: Serialize, S: Serializer>(map: &BTreeMap<Path, V>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<V: Serialize, S: Serializer>(
+        map: &BTreeMap<Path, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(map.iter())
     }
 
-    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Path, V>, D::Error> {
-        Ok(Vec::<(Path, V)>::deserialize(deserializer)?.into_iter().collect())
+    pub(super) fn deserialize<'de, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Path, V>, D::Error> {
+        Ok(Vec::<(Path, V)>::deserialize(deserializer)?
+            .into_iter()
+            .collect())
     }
 }
 
@@ -161,7 +196,11 @@ mod tests {
     use crate::space::{Condition, Parameter};
 
     fn parameter(name: &str, distribution: Distribution) -> Parameter {
-        Parameter { path: Path::flat(name), distribution, when: Vec::new() }
+        Parameter {
+            path: Path::flat(name),
+            distribution,
+            when: Vec::new(),
+        }
     }
 
     fn uniform(min: f64, max: f64) -> Distribution {
@@ -169,7 +208,13 @@ mod tests {
     }
 
     fn words(values: &[&str]) -> Distribution {
-        Distribution::Categorical { values: values.iter().map(|value| Value::Str((*value).to_owned())).collect(), ordered: None }
+        Distribution::Categorical {
+            values: values
+                .iter()
+                .map(|value| Value::Str((*value).to_owned()))
+                .collect(),
+            ordered: None,
+        }
     }
 
     fn space(parameters: Vec<Parameter>) -> Space {
@@ -177,57 +222,149 @@ mod tests {
     }
 
     fn config(values: &[(&str, Value)]) -> Config {
-        Config(values.iter().map(|(name, value)| (Path::flat(*name), value.clone())).collect())
+        Config(
+            values
+                .iter()
+                .map(|(name, value)| (Path::flat(*name), value.clone()))
+                .collect(),
+        )
     }
 
     #[test]
     fn a_new_parameter_has_the_value_that_the_code_used() {
         let from = space(vec![parameter("lr", uniform(0.0, 1.0))]);
-        let to = space(vec![parameter("lr", uniform(0.0, 1.0)), parameter("dropout", uniform(0.0, 0.5))]);
+        let to = space(vec![
+            parameter("lr", uniform(0.0, 1.0)),
+            parameter("dropout", uniform(0.0, 0.5)),
+        ]);
         let old = config(&[("lr", Value::Float(0.3))]);
-        assert_eq!(carry(&old, &from, &to, &Origins::default()), None, "the value that the code used is unknown");
-        let origins = Origins { was: [(Path::flat("dropout"), Value::Float(0.1))].into(), ..Origins::default() };
+        assert_eq!(
+            carry(&old, &from, &to, &Origins::default()),
+            None,
+            "the value that the code used is unknown"
+        );
+        let origins = Origins {
+            was: [(Path::flat("dropout"), Value::Float(0.1))].into(),
+            ..Origins::default()
+        };
         let new = carry(&old, &from, &to, &origins).unwrap();
-        assert_eq!(new, config(&[("lr", Value::Float(0.3)), ("dropout", Value::Float(0.1))]));
+        assert_eq!(
+            new,
+            config(&[("lr", Value::Float(0.3)), ("dropout", Value::Float(0.1))])
+        );
         assert_eq!(carry_back(&new, &from, &to, &origins).as_ref(), Some(&old));
         let other = config(&[("lr", Value::Float(0.3)), ("dropout", Value::Float(0.2))]);
-        assert_eq!(carry_back(&other, &from, &to, &origins), None, "with dropout it is another program");
+        assert_eq!(
+            carry_back(&other, &from, &to, &origins),
+            None,
+            "with dropout it is another program"
+        );
     }
 
     #[test]
     fn a_renamed_parameter_keeps_its_values_and_a_removed_one_is_dropped() {
-        let from = space(vec![parameter("bs", uniform(1.0, 9.0)), parameter("old", uniform(0.0, 1.0))]);
+        let from = space(vec![
+            parameter("bs", uniform(1.0, 9.0)),
+            parameter("old", uniform(0.0, 1.0)),
+        ]);
         let to = space(vec![parameter("batch_size", uniform(1.0, 9.0))]);
-        let origins = Origins { renamed: [(Path::flat("batch_size"), Path::flat("bs"))].into(), ..Origins::default() };
+        let origins = Origins {
+            renamed: [(Path::flat("batch_size"), Path::flat("bs"))].into(),
+            ..Origins::default()
+        };
         let old = config(&[("bs", Value::Float(4.0)), ("old", Value::Float(0.5))]);
         let new = config(&[("batch_size", Value::Float(4.0))]);
         assert_eq!(carry(&old, &from, &to, &origins), Some(new.clone()));
-        assert_eq!(carry_back(&new, &from, &to, &origins), None, "the value of `old` is unknown");
-        assert_eq!(carry(&new, &to, &to, &origins), Some(new), "what was renamed before has its name by now");
+        assert_eq!(
+            carry_back(&new, &from, &to, &origins),
+            None,
+            "the value of `old` is unknown"
+        );
+        assert_eq!(
+            carry(&new, &to, &to, &origins),
+            Some(new),
+            "what was renamed before has its name by now"
+        );
     }
 
     #[test]
     fn what_a_space_has_no_value_for_is_beside_it_or_nowhere() {
-        let narrow = space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", words(&["adam", "sgd"]))]);
-        let of = |lr, opt: &str| config(&[("lr", Value::Float(lr)), ("opt", Value::Str(opt.to_owned()))]);
-        assert!(matches!(narrow.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
-        assert!(matches!(narrow.locate(of(0.5, "sgd")), ConfigLocation::Outside(_)));
-        assert!(matches!(narrow.locate(of(0.05, "lamb")), ConfigLocation::Outside(_)));
-        let fixed =
-            space(vec![parameter("lr", uniform(0.0, 0.1)), parameter("opt", Distribution::Constant { value: Value::Str("sgd".into()) })]);
-        assert_eq!(fixed.locate(of(0.05, "adam")), ConfigLocation::Nowhere, "the models see no optimizer any more");
-        assert!(matches!(fixed.locate(of(0.05, "sgd")), ConfigLocation::Inside(_)));
-        assert_eq!(narrow.locate(config(&[("lr", Value::Float(0.05))])), ConfigLocation::Nowhere);
-        let text = space(vec![parameter("lr", words(&["small", "large"])), parameter("opt", words(&["adam", "sgd"]))]);
-        assert!(matches!(text.locate(of(0.05, "sgd")), ConfigLocation::Outside(_)), "an unknown value of a list is its own value");
+        let narrow = space(vec![
+            parameter("lr", uniform(0.0, 0.1)),
+            parameter("opt", words(&["adam", "sgd"])),
+        ]);
+        let of = |lr, opt: &str| {
+            config(&[
+                ("lr", Value::Float(lr)),
+                ("opt", Value::Str(opt.to_owned())),
+            ])
+        };
+        assert!(matches!(
+            narrow.locate(of(0.05, "sgd")),
+            ConfigLocation::Inside(_)
+        ));
+        assert!(matches!(
+            narrow.locate(of(0.5, "sgd")),
+            ConfigLocation::Outside(_)
+        ));
+        assert!(matches!(
+            narrow.locate(of(0.05, "lamb")),
+            ConfigLocation::Outside(_)
+        ));
+        let fixed = space(vec![
+            parameter("lr", uniform(0.0, 0.1)),
+            parameter(
+                "opt",
+                Distribution::Constant {
+                    value: Value::Str("sgd".into()),
+                },
+            ),
+        ]);
+        assert_eq!(
+            fixed.locate(of(0.05, "adam")),
+            ConfigLocation::Nowhere,
+            "the models see no optimizer any more"
+        );
+        assert!(matches!(
+            fixed.locate(of(0.05, "sgd")),
+            ConfigLocation::Inside(_)
+        ));
+        assert_eq!(
+            narrow.locate(config(&[("lr", Value::Float(0.05))])),
+            ConfigLocation::Nowhere
+        );
+        let text = space(vec![
+            parameter("lr", words(&["small", "large"])),
+            parameter("opt", words(&["adam", "sgd"])),
+        ]);
+        assert!(
+            matches!(text.locate(of(0.05, "sgd")), ConfigLocation::Outside(_)),
+            "an unknown value of a list is its own value"
+        );
     }
 
     #[test]
     fn conditions_decide_what_has_to_be_known() {
-        let when = vec![Condition { on: Path::flat("opt"), values: vec![Value::Str("sgd".into())] }];
-        let to = space(vec![parameter("opt", words(&["adam", "sgd"])), Parameter { when, ..parameter("momentum", uniform(0.0, 1.0)) }]);
+        let when = vec![Condition {
+            on: Path::flat("opt"),
+            values: vec![Value::Str("sgd".into())],
+        }];
+        let to = space(vec![
+            parameter("opt", words(&["adam", "sgd"])),
+            Parameter {
+                when,
+                ..parameter("momentum", uniform(0.0, 1.0))
+            },
+        ]);
         let from = space(vec![parameter("opt", words(&["adam", "sgd"]))]);
-        let with = |opt: &str| carry(&config(&[("opt", Value::Str(opt.to_owned()))]), &from, &to, &Origins::default());
+        let with = |opt: &str| {
+            carry(
+                &config(&[("opt", Value::Str(opt.to_owned()))]),
+                &from,
+                &to,
+                &Origins::default(),
+            )
+        };
         assert!(with("adam").is_some_and(|config| to.holds(&config)));
         assert_eq!(with("sgd"), None);
     }
@@ -239,8 +376,14 @@ mod tests {
             was: [(Path::flat("x"), Value::Float(f64::INFINITY))].into(),
         };
         let json = serde_json::to_string(&origins).unwrap();
-        assert_eq!(json, r#"{"renamed":[[["a","b"],["c"]]],"was":[[["x"],{"$float":"inf"}]]}"#);
+        assert_eq!(
+            json,
+            r#"{"renamed":[[["a","b"],["c"]]],"was":[[["x"],{"$float":"inf"}]]}"#
+        );
         assert_eq!(serde_json::from_str::<Origins>(&json).unwrap(), origins);
-        assert_eq!(serde_json::from_str::<Origins>("{}").unwrap(), Origins::default());
+        assert_eq!(
+            serde_json::from_str::<Origins>("{}").unwrap(),
+            Origins::default()
+        );
     }
 }

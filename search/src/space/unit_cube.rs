@@ -22,10 +22,17 @@ impl Distribution {
         let u = if u.is_nan() { 0.5 } else { u.clamp(0.0, 1.0) };
         match self {
             Self::Constant { value } => value.clone(),
-            Self::Categorical { values, .. } => values.get(cell(u, values.len() as u64) as usize).cloned().unwrap_or(Value::Null),
-            Self::CategoricalWithProbabilities { values, probabilities } => {
-                weighted_index(u, probabilities).and_then(|index| values.get(index)).cloned().unwrap_or(Value::Null)
-            }
+            Self::Categorical { values, .. } => values
+                .get(cell(u, values.len() as u64) as usize)
+                .cloned()
+                .unwrap_or(Value::Null),
+            Self::CategoricalWithProbabilities {
+                values,
+                probabilities,
+            } => weighted_index(u, probabilities)
+                .and_then(|index| values.get(index))
+                .cloned()
+                .unwrap_or(Value::Null),
             Self::IntUniform { min, max } => {
                 let place = cell(u, int_count(*min, *max));
                 let value = i128::from(*min) + i128::from(place);
@@ -41,16 +48,27 @@ impl Distribution {
     /// Returns the probability that a draw is at most `value` (of a quantised distribution: before rounding), or `None` where `value`
     /// is none that the parameter can take at all: text for a number, an unknown category. Numbers out of range give 0 or 1.
     pub fn cdf(&self, value: &Value) -> Option<f64> {
-        let index_in = |values: &[Value]| values.iter().position(|own| own.identity() == value.identity());
+        let index_in = |values: &[Value]| {
+            values
+                .iter()
+                .position(|own| own.identity() == value.identity())
+        };
         match self {
             Self::Constant { value: own } => (own.identity() == value.identity()).then_some(1.0),
-            Self::Categorical { values, .. } => index_in(values).map(|index| (index + 1) as f64 / values.len() as f64),
-            Self::CategoricalWithProbabilities { values, probabilities } => {
-                index_in(values).map(|index| probabilities.iter().take(index + 1).sum::<f64>().min(1.0))
+            Self::Categorical { values, .. } => {
+                index_in(values).map(|index| (index + 1) as f64 / values.len() as f64)
             }
+            Self::CategoricalWithProbabilities {
+                values,
+                probabilities,
+            } => index_in(values)
+                .map(|index| probabilities.iter().take(index + 1).sum::<f64>().min(1.0)),
             Self::IntUniform { min, max } => {
                 let value = number(value)?;
-                Some(((value.floor() - *min as f64 + 1.0) / int_count(*min, *max) as f64).clamp(0.0, 1.0))
+                Some(
+                    ((value.floor() - *min as f64 + 1.0) / int_count(*min, *max) as f64)
+                        .clamp(0.0, 1.0),
+                )
             }
             _ => Some(self.continuous_cdf(number(value)?)),
         }
@@ -60,9 +78,12 @@ impl Distribution {
     pub(super) fn has_place_for(&self, value: &Value) -> bool {
         match self {
             Self::Categorical { values, ordered } if order(values, *ordered).is_some() => {
-                number(value).is_some() || values.iter().any(|own| own.identity() == value.identity())
+                number(value).is_some()
+                    || values.iter().any(|own| own.identity() == value.identity())
             }
-            Self::Constant { .. } | Self::Categorical { .. } | Self::CategoricalWithProbabilities { .. } => true,
+            Self::Constant { .. }
+            | Self::Categorical { .. }
+            | Self::CategoricalWithProbabilities { .. } => true,
             _ => number(value).is_some_and(f64::is_finite),
         }
     }
@@ -71,18 +92,26 @@ impl Distribution {
     fn excess(&self, value: &Value) -> f64 {
         let Some(x) = number(value) else { return 0.0 };
         let beyond = |min: f64, max: f64, x: f64| {
-            let excess = if x < min { (x - min) / (max - min) } else { (x - max).max(0.0) / (max - min) };
+            let excess = if x < min {
+                (x - min) / (max - min)
+            } else {
+                (x - max).max(0.0) / (max - min)
+            };
             if excess.is_nan() { 0.0 } else { excess }
         };
         match *self {
             Self::Uniform { min, max } | Self::QUniform { min, max, .. } => beyond(min, max, x),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => beyond(min, max, log(x)),
-            Self::InvLogUniform { min, max } => -beyond(min, max, -log(x)),
-            Self::LogUniformValues { min, max } | Self::InvLogUniformValues { min, max } | Self::QLogUniformValues { min, max, .. } => {
-                beyond(min.ln(), max.ln(), log(x))
+            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
+                beyond(min, max, log(x))
             }
+            Self::InvLogUniform { min, max } => -beyond(min, max, -log(x)),
+            Self::LogUniformValues { min, max }
+            | Self::InvLogUniformValues { min, max }
+            | Self::QLogUniformValues { min, max, .. } => beyond(min.ln(), max.ln(), log(x)),
             Self::Beta { .. } | Self::QBeta { .. } => beyond(0.0, 1.0, x),
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, x),
+            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
+                beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, x)
+            }
             Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
                 beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, log(x))
             }
@@ -94,7 +123,10 @@ impl Distribution {
     /// Returns the probability of each of the two tails that lie outside of the cube.
     fn tail(&self) -> f64 {
         match self {
-            Self::Normal { .. } | Self::QNormal { .. } | Self::LogNormal { .. } | Self::QLogNormal { .. } => TAIL,
+            Self::Normal { .. }
+            | Self::QNormal { .. }
+            | Self::LogNormal { .. }
+            | Self::QLogNormal { .. } => TAIL,
             _ => 0.0,
         }
     }
@@ -116,30 +148,50 @@ impl Distribution {
     fn continuous_quantile(&self, u: f64) -> f64 {
         match *self {
             Self::Uniform { min, max } | Self::QUniform { min, max, .. } => between(min, max, u),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => finite(between(min, max, u).exp()),
-            Self::InvLogUniform { min, max } => finite((-between(min, max, 1.0 - u)).exp()),
-            Self::LogUniformValues { min, max } | Self::InvLogUniformValues { min, max } | Self::QLogUniformValues { min, max, .. } => {
-                between(min.ln(), max.ln(), u).exp().clamp(min, max.max(min))
+            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
+                finite(between(min, max, u).exp())
             }
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => finite(mu + sigma * normal_quantile(u)),
-            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => finite((mu + sigma * normal_quantile(u)).exp()),
+            Self::InvLogUniform { min, max } => finite((-between(min, max, 1.0 - u)).exp()),
+            Self::LogUniformValues { min, max }
+            | Self::InvLogUniformValues { min, max }
+            | Self::QLogUniformValues { min, max, .. } => between(min.ln(), max.ln(), u)
+                .exp()
+                .clamp(min, max.max(min)),
+            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
+                finite(mu + sigma * normal_quantile(u))
+            }
+            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
+                finite((mu + sigma * normal_quantile(u)).exp())
+            }
             Self::Beta { a, b } | Self::QBeta { a, b, .. } => beta_quantile(u, a, b),
-            Self::Constant { .. } | Self::Categorical { .. } | Self::CategoricalWithProbabilities { .. } | Self::IntUniform { .. } => u,
+            Self::Constant { .. }
+            | Self::Categorical { .. }
+            | Self::CategoricalWithProbabilities { .. }
+            | Self::IntUniform { .. } => u,
         }
     }
 
     fn continuous_cdf(&self, x: f64) -> f64 {
         match *self {
             Self::Uniform { min, max } | Self::QUniform { min, max, .. } => fraction(min, max, x),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => fraction(min, max, log(x)),
-            Self::InvLogUniform { min, max } => 1.0 - fraction(min, max, -log(x)),
-            Self::LogUniformValues { min, max } | Self::InvLogUniformValues { min, max } | Self::QLogUniformValues { min, max, .. } => {
-                fraction(min.ln(), max.ln(), log(x))
+            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
+                fraction(min, max, log(x))
             }
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => normal_cdf_scaled(x, mu, sigma),
-            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => normal_cdf_scaled(log(x), mu, sigma),
+            Self::InvLogUniform { min, max } => 1.0 - fraction(min, max, -log(x)),
+            Self::LogUniformValues { min, max }
+            | Self::InvLogUniformValues { min, max }
+            | Self::QLogUniformValues { min, max, .. } => fraction(min.ln(), max.ln(), log(x)),
+            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
+                normal_cdf_scaled(x, mu, sigma)
+            }
+            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
+                normal_cdf_scaled(log(x), mu, sigma)
+            }
             Self::Beta { a, b } | Self::QBeta { a, b, .. } => beta_cdf(x, a, b),
-            Self::Constant { .. } | Self::Categorical { .. } | Self::CategoricalWithProbabilities { .. } | Self::IntUniform { .. } => 0.5,
+            Self::Constant { .. }
+            | Self::Categorical { .. }
+            | Self::CategoricalWithProbabilities { .. }
+            | Self::IntUniform { .. } => 0.5,
         }
     }
 }
@@ -199,14 +251,26 @@ impl<'a> UnitCube<'a> {
     pub fn new(space: &'a Space) -> Self {
         let varying = space.parameters().iter().filter_map(|parameter| {
             let scale = scale(&parameter.distribution)?;
-            let beyond = if parameter.when.is_empty() { BEYOND } else { BEYOND_BENT };
-            Some(Dimension { path: &parameter.path, distribution: &parameter.distribution, scale, beyond })
+            let beyond = if parameter.when.is_empty() {
+                BEYOND
+            } else {
+                BEYOND_BENT
+            };
+            Some(Dimension {
+                path: &parameter.path,
+                distribution: &parameter.distribution,
+                scale,
+                beyond,
+            })
         });
         Self {
             space,
             parents_first: space.parents_first(),
             dimensions: varying.collect(),
-            has_conditions: space.parameters().iter().any(|parameter| !parameter.when.is_empty()),
+            has_conditions: space
+                .parameters()
+                .iter()
+                .any(|parameter| !parameter.when.is_empty()),
         }
     }
 
@@ -222,36 +286,62 @@ impl<'a> UnitCube<'a> {
 
     /// Returns whether the parameter of each coordinate is there only under a condition.
     pub fn conditional(&self) -> impl Iterator<Item = bool> {
-        self.dimensions.iter().map(|dimension| self.space.get(dimension.path).is_some_and(|parameter| !parameter.when.is_empty()))
+        self.dimensions.iter().map(|dimension| {
+            self.space
+                .get(dimension.path)
+                .is_some_and(|parameter| !parameter.when.is_empty())
+        })
     }
 
     /// Returns whether it has to be learnt if the order of the values along each coordinate matters: that of numbers in a list, of which the user
     /// does not say so.
     pub fn learns_order(&self) -> impl Iterator<Item = bool> {
-        let learns = |distribution: &Distribution| matches!(distribution, Distribution::Categorical { ordered: None, .. });
-        self.dimensions.iter().map(move |dimension| matches!(dimension.scale, Scale::Ranked(_)) && learns(dimension.distribution))
+        let learns = |distribution: &Distribution| {
+            matches!(
+                distribution,
+                Distribution::Categorical { ordered: None, .. }
+            )
+        };
+        self.dimensions.iter().map(move |dimension| {
+            matches!(dimension.scale, Scale::Ranked(_)) && learns(dimension.distribution)
+        })
     }
 
     /// Returns whether other parameters depend on the parameter of each coordinate.
     pub fn parents(&self) -> impl Iterator<Item = bool> {
-        let is_parent =
-            |path: &Path| self.space.parameters().iter().flat_map(|parameter| &parameter.when).any(|condition| condition.on == *path);
-        self.dimensions.iter().map(move |dimension| is_parent(dimension.path))
+        let is_parent = |path: &Path| {
+            self.space
+                .parameters()
+                .iter()
+                .flat_map(|parameter| &parameter.when)
+                .any(|condition| condition.on == *path)
+        };
+        self.dimensions
+            .iter()
+            .map(move |dimension| is_parent(dimension.path))
     }
 
     /// Returns the configuration at a point, inactive parameters dropped.
     pub fn config_at(&self, point: &[f64]) -> Config {
-        let constants = self.space.parameters().iter().filter_map(|parameter| match &parameter.distribution {
-            Distribution::Constant { value } => Some((parameter.path.clone(), value.clone())),
-            _ => None,
-        });
+        let constants =
+            self.space
+                .parameters()
+                .iter()
+                .filter_map(|parameter| match &parameter.distribution {
+                    Distribution::Constant { value } => {
+                        Some((parameter.path.clone(), value.clone()))
+                    }
+                    _ => None,
+                });
         let mut values: BTreeMap<Path, Value> = constants.collect();
         for (dimension, u) in self.dimensions.iter().zip(point) {
             values.insert(dimension.path.clone(), dimension.value(*u));
         }
         for parameter in self.space.parameters() {
             // A list of one value is no dimension, but it is no constant either.
-            values.entry(parameter.path.clone()).or_insert_with(|| parameter.distribution.quantile(0.5));
+            values
+                .entry(parameter.path.clone())
+                .or_insert_with(|| parameter.distribution.quantile(0.5));
         }
         self.space.activate_in(&self.parents_first, values)
     }
@@ -261,9 +351,14 @@ impl<'a> UnitCube<'a> {
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
         let coordinate = |dimension: &Dimension<'_>| {
             let value = config.0.get(dimension.path)?;
-            dimension.coordinate(value).or_else(|| dimension.unlisted(value))
+            dimension
+                .coordinate(value)
+                .or_else(|| dimension.unlisted(value))
         };
-        self.dimensions.iter().map(|dimension| coordinate(dimension).unwrap_or(INACTIVE)).collect()
+        self.dimensions
+            .iter()
+            .map(|dimension| coordinate(dimension).unwrap_or(INACTIVE))
+            .collect()
     }
 
     /// Makes a point canonical.
@@ -287,7 +382,8 @@ impl Dimension<'_> {
             }
             _ => {
                 let tail = self.distribution.tail();
-                self.distribution.quantile(tail + u.clamp(0.0, 1.0) * (1.0 - 2.0 * tail))
+                self.distribution
+                    .quantile(tail + u.clamp(0.0, 1.0) * (1.0 - 2.0 * tail))
             }
         }
     }
@@ -299,20 +395,32 @@ impl Dimension<'_> {
                 Some(place.clamp(-self.beyond, 1.0 + self.beyond))
             }
             (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
-                let rank = order.iter().position(|place| values[*place].identity() == value.identity())?;
+                let rank = order
+                    .iter()
+                    .position(|place| values[*place].identity() == value.identity())?;
                 Some(middle(rank as u64, order.len() as u64))
             }
             (
                 Scale::Nominal(middles),
-                Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. },
+                Distribution::Categorical { values, .. }
+                | Distribution::CategoricalWithProbabilities { values, .. },
             ) => {
-                let place = values.iter().position(|own| own.identity() == value.identity())?;
+                let place = values
+                    .iter()
+                    .position(|own| own.identity() == value.identity())?;
                 middles.get(place).copied()
             }
             _ => {
                 let tail = self.distribution.tail();
-                let within = ((self.distribution.cdf(value)? - tail) / (1.0 - 2.0 * tail)).clamp(0.0, 1.0);
-                Some(within + self.distribution.excess(value).clamp(-self.beyond, self.beyond))
+                let within =
+                    ((self.distribution.cdf(value)? - tail) / (1.0 - 2.0 * tail)).clamp(0.0, 1.0);
+                Some(
+                    within
+                        + self
+                            .distribution
+                            .excess(value)
+                            .clamp(-self.beyond, self.beyond),
+                )
             }
         }
     }
@@ -322,7 +430,10 @@ impl Dimension<'_> {
         match (&self.scale, self.distribution) {
             (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
                 let value = number(value)?;
-                let below = order.iter().filter(|place| number(&values[**place]).is_some_and(|other| other < value)).count();
+                let below = order
+                    .iter()
+                    .filter(|place| number(&values[**place]).is_some_and(|other| other < value))
+                    .count();
                 Some((below as f64 / order.len() as f64).clamp(-self.beyond, 1.0 + self.beyond))
             }
             (Scale::Nominal(_), _) => Some(UNLISTED),
@@ -347,10 +458,10 @@ fn scale(distribution: &Distribution) -> Option<Scale> {
         Distribution::Categorical { values, .. } if values.len() < 2 => None,
         Distribution::Categorical { values, ordered } => {
             let count = values.len() as u64;
-            Some(
-                order(values, *ordered)
-                    .map_or_else(|| Scale::Nominal((0..count).map(|place| middle(place, count)).collect()), Scale::Ranked),
-            )
+            Some(order(values, *ordered).map_or_else(
+                || Scale::Nominal((0..count).map(|place| middle(place, count)).collect()),
+                Scale::Ranked,
+            ))
         }
         Distribution::CategoricalWithProbabilities { probabilities, .. } => {
             let mut before = 0.0;
@@ -361,7 +472,11 @@ fn scale(distribution: &Distribution) -> Option<Scale> {
             Some(Scale::Nominal(middles.collect()))
         }
         Distribution::IntUniform { min, max } => Some(Scale::Cells(int_count(*min, *max))),
-        _ => Some(if distribution.step().is_some() { Scale::Rounded } else { Scale::Continuous }),
+        _ => Some(if distribution.step().is_some() {
+            Scale::Rounded
+        } else {
+            Scale::Continuous
+        }),
     }
 }
 
@@ -381,7 +496,10 @@ fn ranks(values: &[Value]) -> Option<Vec<usize>> {
     let numbers = numbers.filter(|numbers| numbers.len() > 2)?;
     let mut order: Vec<usize> = (0..numbers.len()).collect();
     order.sort_by(|a, b| numbers[*a].total_cmp(&numbers[*b]));
-    order.windows(2).all(|pair| numbers[pair[0]] < numbers[pair[1]]).then_some(order)
+    order
+        .windows(2)
+        .all(|pair| numbers[pair[0]] < numbers[pair[1]])
+        .then_some(order)
 }
 
 fn middle(place: u64, count: u64) -> f64 {
@@ -393,7 +511,11 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 fn int_count(min: i64, max: i64) -> u64 {
-    u64::try_from(i128::from(max) - i128::from(min) + 1).unwrap_or(if max < min { 1 } else { u64::MAX })
+    u64::try_from(i128::from(max) - i128::from(min) + 1).unwrap_or(if max < min {
+        1
+    } else {
+        u64::MAX
+    })
 }
 
 /// Returns which of `count` equal cells contains `u`. A border belongs to the cell below it.
@@ -402,7 +524,11 @@ fn cell(u: f64, count: u64) -> u64 {
     let place = ((u * count as f64).ceil() - 1.0).max(0.0) as u64;
     // The product may have been rounded up past a border that `u` does not reach.
     let below = place.saturating_sub(1);
-    let place = if (below + 1) as f64 / count as f64 >= u { below } else { place };
+    let place = if (below + 1) as f64 / count as f64 >= u {
+        below
+    } else {
+        place
+    };
     place.min(last)
 }
 
@@ -414,7 +540,11 @@ fn weighted_index(u: f64, probabilities: &[f64]) -> Option<usize> {
         u < sum
     });
     // The probabilities may sum to a little less than one.
-    within.or_else(|| probabilities.iter().rposition(|probability| *probability > 0.0))
+    within.or_else(|| {
+        probabilities
+            .iter()
+            .rposition(|probability| *probability > 0.0)
+    })
 }
 
 fn quantised(x: f64, q: Step) -> Value {
@@ -427,14 +557,26 @@ fn quantised(x: f64, q: Step) -> Value {
 
 fn between(min: f64, max: f64, u: f64) -> f64 {
     let width = max - min;
-    let value = if width.is_finite() { min + u * width } else { min * (1.0 - u) + max * u };
+    let value = if width.is_finite() {
+        min + u * width
+    } else {
+        min * (1.0 - u) + max * u
+    };
     value.clamp(min, max.max(min))
 }
 
 fn fraction(min: f64, max: f64, x: f64) -> f64 {
     let width = max - min;
-    let fraction = if width.is_finite() { (x - min) / width } else { (x / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0) };
-    if fraction.is_nan() { 0.5 } else { fraction.clamp(0.0, 1.0) }
+    let fraction = if width.is_finite() {
+        (x - min) / width
+    } else {
+        (x / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0)
+    };
+    if fraction.is_nan() {
+        0.5
+    } else {
+        fraction.clamp(0.0, 1.0)
+    }
 }
 
 fn finite(x: f64) -> f64 {

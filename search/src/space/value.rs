@@ -43,7 +43,9 @@ impl Value {
     /// the order of a map's keys does not matter. These are W&B's rules.
     pub fn identity(&self) -> String {
         match self {
-            Self::Float(float) if float.fract() == 0.0 && float.abs() < 9.0e15 => (*float as i64).to_string(),
+            Self::Float(float) if float.fract() == 0.0 && float.abs() < 9.0e15 => {
+                (*float as i64).to_string()
+            }
             other => other.nested_identity(),
         }
     }
@@ -60,7 +62,10 @@ impl Value {
                 format!("[{}]", items.join(","))
             }
             Self::Map(entries) => {
-                let mut entries: Vec<_> = entries.iter().map(|(key, value)| format!("{key:?}:{}", value.nested_identity())).collect();
+                let mut entries: Vec<_> = entries
+                    .iter()
+                    .map(|(key, value)| format!("{key:?}:{}", value.nested_identity()))
+                    .collect();
                 entries.sort();
                 format!("{{{}}}", entries.join(","))
             }
@@ -79,7 +84,12 @@ impl Value {
             },
             Self::Str(text) => text.as_str().into(),
             Self::List(items) => items.iter().map(Self::to_json).collect(),
-            Self::Map(entries) => serde_json::Value::Object(entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()),
+            Self::Map(entries) => serde_json::Value::Object(
+                entries
+                    .iter()
+                    .map(|(key, value)| (key.clone(), value.to_json()))
+                    .collect(),
+            ),
         }
     }
 
@@ -93,10 +103,17 @@ impl Value {
                 None => Self::Float(number.as_f64().unwrap_or(f64::NAN)),
             },
             serde_json::Value::String(text) => Self::Str(text.clone()),
-            serde_json::Value::Array(items) => Self::List(items.iter().map(Self::from_json).collect()),
+            serde_json::Value::Array(items) => {
+                Self::List(items.iter().map(Self::from_json).collect())
+            }
             serde_json::Value::Object(entries) => match tagged_float(entries) {
                 Some(float) => Self::Float(float),
-                None => Self::Map(entries.iter().map(|(key, value)| (key.clone(), Self::from_json(value))).collect()),
+                None => Self::Map(
+                    entries
+                        .iter()
+                        .map(|(key, value)| (key.clone(), Self::from_json(value)))
+                        .collect(),
+                ),
             },
         }
     }
@@ -143,19 +160,36 @@ mod tests {
     fn identity_follows_the_grid_rules_of_wandb() {
         let same = |a: Value, b: Value| a.identity() == b.identity();
         assert!(same(Value::Float(3e6), Value::Int(3_000_000)));
-        assert!(!same(Value::List(vec![Value::Int(1)]), Value::List(vec![Value::Float(1.0)])));
+        assert!(!same(
+            Value::List(vec![Value::Int(1)]),
+            Value::List(vec![Value::Float(1.0)])
+        ));
         assert!(!same(Value::Str("1e-4".into()), Value::Float(1e-4)));
         assert!(!same(Value::Bool(true), Value::Int(1)));
         assert!(same(Value::Float(f64::NAN), Value::Float(f64::NAN)));
-        let map = |keys: [&str; 2]| Value::Map(keys.iter().map(|key| ((*key).to_owned(), Value::Null)).collect());
+        let map = |keys: [&str; 2]| {
+            Value::Map(
+                keys.iter()
+                    .map(|key| ((*key).to_owned(), Value::Null))
+                    .collect(),
+            )
+        };
         assert!(same(map(["a", "b"]), map(["b", "a"])));
     }
 
     #[test]
     fn json_keeps_every_value() {
-        for value in [Value::Float(f64::INFINITY), Value::Float(0.1), Value::Int(-3), Value::Float(1.0), Value::Null] {
+        for value in [
+            Value::Float(f64::INFINITY),
+            Value::Float(0.1),
+            Value::Int(-3),
+            Value::Float(1.0),
+            Value::Null,
+        ] {
             assert_eq!(Value::from_json(&value.to_json()), value);
         }
-        assert!(matches!(Value::from_json(&Value::Float(f64::NAN).to_json()), Value::Float(float) if float.is_nan()));
+        assert!(
+            matches!(Value::from_json(&Value::Float(f64::NAN).to_json()), Value::Float(float) if float.is_nan())
+        );
     }
 }

@@ -27,7 +27,17 @@ struct Sweep {
 impl Sweep {
     fn new(space: Space, method: Method, seed: u64) -> Self {
         let (observations, pending, taken) = (Vec::new(), Vec::new(), Taken::new());
-        Self { space, method, goal: Goal::Minimize, seed, observations, pending, taken, codes: Vec::new(), next_index: 1 }
+        Self {
+            space,
+            method,
+            goal: Goal::Minimize,
+            seed,
+            observations,
+            pending,
+            taken,
+            codes: Vec::new(),
+            next_index: 1,
+        }
     }
 
     fn ask(&self, count: usize) -> Suggestions {
@@ -39,7 +49,10 @@ impl Sweep {
             observations: &self.observations,
             pending: &self.pending,
             taken: &self.taken,
-            code: CodeLine { versions: &self.codes, probes: 2 },
+            code: CodeLine {
+                versions: &self.codes,
+                probes: 2,
+            },
             next_index: self.next_index,
             count,
         })
@@ -54,7 +67,11 @@ impl Sweep {
             Kind::Probe => suggestion.config.key_again(&self.code()),
             _ => suggestion.config.key(),
         };
-        assert!(self.taken.insert(key).is_none(), "{:?} was taken", suggestion.config);
+        assert!(
+            self.taken.insert(key).is_none(),
+            "{:?} was taken",
+            suggestion.config
+        );
     }
 
     /// From here on everything is of new code.
@@ -70,7 +87,10 @@ impl Sweep {
                 self.take(&suggestion);
                 let outcome = outcome(&suggestion.config);
                 let observation = Observation::new(self.next_index, suggestion.config, outcome);
-                self.observations.push(Observation { code_version: self.code(), ..observation });
+                self.observations.push(Observation {
+                    code_version: self.code(),
+                    ..observation
+                });
                 self.next_index += 1;
             }
             if found.exhausted {
@@ -86,14 +106,23 @@ impl Sweep {
 }
 
 fn parameter(name: &str, distribution: Distribution) -> Parameter {
-    Parameter { path: Path::flat(name), distribution, when: Vec::new() }
+    Parameter {
+        path: Path::flat(name),
+        distribution,
+        when: Vec::new(),
+    }
 }
 
 fn uniform(ranges: &[(f64, f64)]) -> Space {
-    let parameters = ranges
-        .iter()
-        .enumerate()
-        .map(|(index, (min, max))| parameter(&format!("x{index}"), Distribution::Uniform { min: *min, max: *max }));
+    let parameters = ranges.iter().enumerate().map(|(index, (min, max))| {
+        parameter(
+            &format!("x{index}"),
+            Distribution::Uniform {
+                min: *min,
+                max: *max,
+            },
+        )
+    });
     Space::new(parameters.collect()).unwrap()
 }
 
@@ -122,7 +151,9 @@ fn hartmann6(x: &[f64]) -> f64 {
         [0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381],
     ];
     let bump = |place: usize| {
-        let distance: f64 = (0..6).map(|j| SCALES[place][j] * (x[j] - CENTRES[place][j]).powi(2)).sum();
+        let distance: f64 = (0..6)
+            .map(|j| SCALES[place][j] * (x[j] - CENTRES[place][j]).powi(2))
+            .sum();
         WEIGHTS[place] * (-distance).exp()
     };
     3.32237 - (0..4).map(bump).sum::<f64>()
@@ -130,11 +161,18 @@ fn hartmann6(x: &[f64]) -> f64 {
 
 type Objective = fn(&[f64]) -> f64;
 
-fn median_regret(method: Method, ranges: &[(f64, f64)], workers: usize, objective: Objective) -> f64 {
+fn median_regret(
+    method: Method,
+    ranges: &[(f64, f64)],
+    workers: usize,
+    objective: Objective,
+) -> f64 {
     let mut regrets: Vec<f64> = (0..5)
         .map(|seed| {
             let mut sweep = Sweep::new(uniform(ranges), method, seed);
-            sweep.run(40, workers, |config| Outcome::Value(objective(&numbers(config))));
+            sweep.run(40, workers, |config| {
+                Outcome::Value(objective(&numbers(config)))
+            });
             sweep.best()
         })
         .collect();
@@ -144,19 +182,29 @@ fn median_regret(method: Method, ranges: &[(f64, f64)], workers: usize, objectiv
 
 #[test]
 fn the_model_finds_far_better_points_than_chance() {
-    let problems = [(vec![(-5.0, 10.0), (0.0, 15.0)], branin as Objective), (vec![(0.0, 1.0); 6], hartmann6)];
+    let problems = [
+        (vec![(-5.0, 10.0), (0.0, 15.0)], branin as Objective),
+        (vec![(0.0, 1.0); 6], hartmann6),
+    ];
     for (ranges, objective) in &problems {
         let bound = if ranges.len() == 2 { 0.02 } else { 0.4 };
         let chance = median_regret(Method::Random, ranges, 1, *objective);
         for workers in [1, 4] {
             let model = median_regret(Method::Bayes, ranges, workers, *objective);
-            assert!(model < bound * chance, "{workers} workers: {model} is not well below {chance}");
+            assert!(
+                model < bound * chance,
+                "{workers} workers: {model} is not well below {chance}"
+            );
         }
     }
 }
 
 /// Returns the regret after a number of runs of new code, over that of a new search with as many (medians of several seeds).
-fn change_pays(objective: fn(&[f64]) -> f64, changed: fn(&[f64]) -> f64, runs: usize) -> (f64, f64) {
+fn change_pays(
+    objective: fn(&[f64]) -> f64,
+    changed: fn(&[f64]) -> f64,
+    runs: usize,
+) -> (f64, f64) {
     let mut regrets = (Vec::new(), Vec::new());
     for seed in 0..5 {
         let new = |config: &Config| Outcome::Value(changed(&numbers(config)));
@@ -184,7 +232,12 @@ fn bowl(x: &[f64]) -> f64 {
 
 #[test]
 fn what_was_learnt_with_older_code_helps_as_far_as_it_holds() {
-    for changed in [bowl, |x: &[f64]| bowl(x) + 5.0, |x: &[f64]| 7.0 * bowl(x) + 1.0, |x: &[f64]| bowl(&[x[0] + 0.2, x[1], x[2]])] {
+    for changed in [
+        bowl,
+        |x: &[f64]| bowl(x) + 5.0,
+        |x: &[f64]| 7.0 * bowl(x) + 1.0,
+        |x: &[f64]| bowl(&[x[0] + 0.2, x[1], x[2]]),
+    ] {
         let (on, restarted) = change_pays(bowl, changed, 6);
         assert!(on < restarted, "{on} is not better than {restarted}");
     }
@@ -196,64 +249,115 @@ fn what_was_learnt_with_older_code_helps_as_far_as_it_holds() {
 #[test]
 fn the_best_of_older_code_is_tried_again_first() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 3);
-    let distance = |config: &Config| Outcome::Value(numbers(config).iter().map(|x| (x - 0.3).powi(2)).sum());
+    let distance =
+        |config: &Config| Outcome::Value(numbers(config).iter().map(|x| (x - 0.3).powi(2)).sum());
     sweep.change_code();
     sweep.run(20, 1, distance);
-    let best = crate::analysis::best(Goal::Minimize, &sweep.observations).unwrap().clone();
+    let best = crate::analysis::best(Goal::Minimize, &sweep.observations)
+        .unwrap()
+        .clone();
     sweep.change_code();
     let found = sweep.ask(4).suggestions;
     assert_eq!(found[0].config, best.config);
-    let kinds: Vec<_> = found.iter().map(|suggestion| suggestion.why.kind == Kind::Probe).collect();
+    let kinds: Vec<_> = found
+        .iter()
+        .map(|suggestion| suggestion.why.kind == Kind::Probe)
+        .collect();
     assert_eq!(kinds, [true, true, false, false]);
-    assert_eq!(found[0].why.reason, format!("probe 1 of 2: run {} was good with older code", best.index));
+    assert_eq!(
+        found[0].why.reason,
+        format!("probe 1 of 2: run {} was good with older code", best.index)
+    );
     sweep.run(22, 2, distance);
-    assert_ne!(sweep.ask(1).suggestions[0].why.kind, Kind::Probe, "it has had its probes");
+    assert_ne!(
+        sweep.ask(1).suggestions[0].why.kind,
+        Kind::Probe,
+        "it has had its probes"
+    );
     // A program that changes its own code with every run gets something else to try.
     for _ in 0..20 {
         sweep.change_code();
         sweep.run(sweep.observations.len() + 1, 1, distance);
     }
-    let tried: BTreeSet<_> = sweep.observations[22..].iter().map(|seen| seen.config.key()).collect();
+    let tried: BTreeSet<_> = sweep.observations[22..]
+        .iter()
+        .map(|seen| seen.config.key())
+        .collect();
     assert!(tried.len() > 12, "{} different ones of 20", tried.len());
 }
 
 #[test]
 fn many_suggestions_at_once_are_not_of_one_place() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 1);
-    sweep.run(10, 1, |config| Outcome::Value(numbers(config).iter().map(|x| (x - 0.3).powi(2)).sum()));
+    sweep.run(10, 1, |config| {
+        Outcome::Value(numbers(config).iter().map(|x| (x - 0.3).powi(2)).sum())
+    });
     let found = sweep.ask(8).suggestions;
-    let points: Vec<_> = found.iter().map(|suggestion| numbers(&suggestion.config)).collect();
+    let points: Vec<_> = found
+        .iter()
+        .map(|suggestion| numbers(&suggestion.config))
+        .collect();
     for (place, a) in points.iter().enumerate() {
         for b in &points[..place] {
-            assert!((a[0] - b[0]).abs().max((a[1] - b[1]).abs()) > 1e-3, "{a:?} {b:?}");
+            assert!(
+                (a[0] - b[0]).abs().max((a[1] - b[1]).abs()) > 1e-3,
+                "{a:?} {b:?}"
+            );
         }
     }
     // What others are trying already counts as much as what this call suggests.
     let waiting = found[0].config.clone();
     sweep.taken.insert(waiting.key());
-    sweep.pending.push(Pending { index: sweep.next_index, config: waiting, code_version: String::new() });
+    sweep.pending.push(Pending {
+        index: sweep.next_index,
+        config: waiting,
+        code_version: String::new(),
+    });
     sweep.next_index += 1;
     let next = numbers(&sweep.ask(1).suggestions[0].config);
-    assert!((next[0] - points[0][0]).abs().max((next[1] - points[0][1]).abs()) > 1e-3, "{next:?}");
+    assert!(
+        (next[0] - points[0][0])
+            .abs()
+            .max((next[1] - points[0][1]).abs())
+            > 1e-3,
+        "{next:?}"
+    );
 }
 
 #[test]
 fn failures_are_not_taken_for_good_ones() {
-    let failures = |observations: &[Observation]| observations.iter().filter(|run| run.outcome == Outcome::Failed).count();
+    let failures = |observations: &[Observation]| {
+        observations
+            .iter()
+            .filter(|run| run.outcome == Outcome::Failed)
+            .count()
+    };
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 2);
     sweep.run(40, 1, |config| {
         let x = numbers(config);
-        if x[0] > 0.6 { Outcome::Failed } else { Outcome::Value((x[0] - 0.4).powi(2) + x[1]) }
+        if x[0] > 0.6 {
+            Outcome::Failed
+        } else {
+            Outcome::Value((x[0] - 0.4).powi(2) + x[1])
+        }
     });
     // Later it has found the optimum, and may look anywhere. Chance fails eight times in twenty.
-    assert!(failures(&sweep.observations[5..25]) <= 4, "{}", failures(&sweep.observations[5..25]));
+    assert!(
+        failures(&sweep.observations[5..25]) <= 4,
+        "{}",
+        failures(&sweep.observations[5..25])
+    );
     assert!(sweep.best() < 1e-4, "{}", sweep.best());
 
     // The best values lie beside the cliff.
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 2]), Method::Bayes, 2);
     sweep.run(20, 1, |config| {
         let x = numbers(config);
-        if x[0] > 0.6 { Outcome::Failed } else { Outcome::Value(1.0 - x[0] + x[1]) }
+        if x[0] > 0.6 {
+            Outcome::Failed
+        } else {
+            Outcome::Value(1.0 - x[0] + x[1])
+        }
     });
     assert!(sweep.best() < 0.45, "{}", sweep.best());
 }
@@ -261,35 +365,78 @@ fn failures_are_not_taken_for_good_ones() {
 #[test]
 fn finite_spaces_are_tried_to_their_end() {
     let values = ["a", "b", "c"].map(|word| Value::Str(word.into())).to_vec();
-    let mut child = parameter("child", Distribution::QUniform { min: 0.0, max: 1.0, q: Step::Float(0.25) });
-    child.when = vec![Condition { on: Path::flat("kind"), values: vec![values[1].clone()] }];
-    let kind = parameter("kind", Distribution::Categorical { values, ordered: None });
+    let mut child = parameter(
+        "child",
+        Distribution::QUniform {
+            min: 0.0,
+            max: 1.0,
+            q: Step::Float(0.25),
+        },
+    );
+    child.when = vec![Condition {
+        on: Path::flat("kind"),
+        values: vec![values[1].clone()],
+    }];
+    let kind = parameter(
+        "kind",
+        Distribution::Categorical {
+            values,
+            ordered: None,
+        },
+    );
     let size = parameter("size", Distribution::IntUniform { min: 1, max: 4 });
     let space = Space::new(vec![child, kind, size]).unwrap();
     for method in [Method::Random, Method::Bayes] {
         let mut sweep = Sweep::new(space.clone(), method, 3);
-        sweep.run(usize::MAX, 3, |config| Outcome::Value(config.0.len() as f64));
+        sweep.run(
+            usize::MAX,
+            3,
+            |config| Outcome::Value(config.0.len() as f64),
+        );
         assert_eq!(sweep.observations.len(), 28, "{method:?}");
-        assert_eq!(sweep.ask(2), Suggestions { suggestions: Vec::new(), exhausted: true });
+        assert_eq!(
+            sweep.ask(2),
+            Suggestions {
+                suggestions: Vec::new(),
+                exhausted: true
+            }
+        );
     }
 }
 
 #[test]
 fn the_best_of_a_list_and_of_a_condition_is_found() {
-    let words =
-        |words: &[&str]| Distribution::Categorical { values: words.iter().map(|word| Value::Str((*word).into())).collect(), ordered: None };
+    let words = |words: &[&str]| Distribution::Categorical {
+        values: words
+            .iter()
+            .map(|word| Value::Str((*word).into()))
+            .collect(),
+        ordered: None,
+    };
     let mut momentum = parameter("momentum", Distribution::Uniform { min: 0.0, max: 1.0 });
-    momentum.when = vec![Condition { on: Path::flat("optimizer"), values: vec![Value::Str("sgd".into())] }];
+    momentum.when = vec![Condition {
+        on: Path::flat("optimizer"),
+        values: vec![Value::Str("sgd".into())],
+    }];
     let parameters = vec![
         momentum,
         parameter("optimizer", words(&["adam", "sgd", "lion"])),
-        parameter("lr", Distribution::LogUniformValues { min: 1e-5, max: 1e-1 }),
+        parameter(
+            "lr",
+            Distribution::LogUniformValues {
+                min: 1e-5,
+                max: 1e-1,
+            },
+        ),
     ];
     let mut sweep = Sweep::new(Space::new(parameters).unwrap(), Method::Bayes, 5);
     sweep.goal = Goal::Maximize;
     sweep.run(40, 1, |config| {
         let lr = config.0[&Path::flat("lr")].as_f64().unwrap().log10() + 3.0;
-        let kind = config.0.get(&Path::flat("momentum")).map_or(-0.5, |momentum| -(momentum.as_f64().unwrap() - 0.9).powi(2));
+        let kind = config
+            .0
+            .get(&Path::flat("momentum"))
+            .map_or(-0.5, |momentum| -(momentum.as_f64().unwrap() - 0.9).powi(2));
         Outcome::Value(kind - 0.2 * lr * lr)
     });
     assert!(sweep.best() > -0.01, "{}", sweep.best());
@@ -299,14 +446,21 @@ fn the_best_of_a_list_and_of_a_condition_is_found() {
 fn reasons_are_in_words() {
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0)]), Method::Bayes, 1);
     sweep.goal = Goal::Maximize;
-    assert_eq!(sweep.ask(2).suggestions[1].why.reason, "start-up point 2 of 3, spread over the space");
+    assert_eq!(
+        sweep.ask(2).suggestions[1].why.reason,
+        "start-up point 2 of 3, spread over the space"
+    );
     sweep.run(9, 1, |config| Outcome::Value(1.0 - numbers(config)[0]));
     let suggestion = &sweep.ask(1).suggestions[0];
     let Prediction { mean, deviation } = suggestion.why.predicted.unwrap();
     let off = (mean - (1.0 - numbers(&suggestion.config)[0])).abs();
-    assert!(off < 0.1 + 3.0 * deviation && (0.0..0.5).contains(&deviation), "{suggestion:?}");
     assert!(
-        suggestion.why.reason.starts_with("expected improvement ") && suggestion.why.reason.contains(", predicted "),
+        off < 0.1 + 3.0 * deviation && (0.0..0.5).contains(&deviation),
+        "{suggestion:?}"
+    );
+    assert!(
+        suggestion.why.reason.starts_with("expected improvement ")
+            && suggestion.why.reason.contains(", predicted "),
         "{}",
         suggestion.why.reason
     );
@@ -317,7 +471,9 @@ fn many_dimensions_work() {
     let median = |method, dimensions: usize| {
         let best = (0..3).map(|seed| {
             let mut sweep = Sweep::new(uniform(&vec![(0.0, 1.0); dimensions]), method, seed);
-            sweep.run(60, 2, |config| Outcome::Value(numbers(config).iter().map(|x| (x - 0.4).powi(2)).sum()));
+            sweep.run(60, 2, |config| {
+                Outcome::Value(numbers(config).iter().map(|x| (x - 0.4).powi(2)).sum())
+            });
             sweep.best()
         });
         let mut best: Vec<f64> = best.collect();
@@ -328,7 +484,12 @@ fn many_dimensions_work() {
     assert!(model < 0.8 * chance, "{model} {chance}");
     let mut sweep = Sweep::new(uniform(&[(0.0, 1.0); 50]), Method::Bayes, 1);
     sweep.run(20, 2, |config| Outcome::Value(numbers(config)[7]));
-    assert!(sweep.observations.iter().all(|run| numbers(&run.config).iter().all(|x| (0.0..=1.0).contains(x))));
+    assert!(
+        sweep
+            .observations
+            .iter()
+            .all(|run| numbers(&run.config).iter().all(|x| (0.0..=1.0).contains(x)))
+    );
 }
 
 #[test]
@@ -340,11 +501,19 @@ fn how_far_a_run_diverged_changes_no_suggestion() {
             let runs = sweep.observations.len();
             sweep.run(runs + 1, 1, |config| {
                 let x = numbers(config);
-                let value = if is_bad(&x, runs) { diverged * (1.0 + 0.1 * runs as f64) } else { bowl(&x) };
+                let value = if is_bad(&x, runs) {
+                    diverged * (1.0 + 0.1 * runs as f64)
+                } else {
+                    bowl(&x)
+                };
                 Outcome::Value(goal.minimized(value))
             });
         }
-        sweep.observations.into_iter().map(|seen| seen.config).collect::<Vec<_>>()
+        sweep
+            .observations
+            .into_iter()
+            .map(|seen| seen.config)
+            .collect::<Vec<_>>()
     };
     let by_chance = |_: &[f64], runs: usize| runs % 3 == 1;
     let by_place = |x: &[f64], _: usize| x[0] > 0.45;

@@ -23,7 +23,11 @@ pub(crate) struct Alignment {
 
 impl Alignment {
     /// The change changed nothing.
-    pub(crate) const SAME: Self = Self { level: 0.0, scale: 1.0, log_prior: 0.0 };
+    pub(crate) const SAME: Self = Self {
+        level: 0.0,
+        scale: 1.0,
+        log_prior: 0.0,
+    };
 
     pub(crate) fn apply(&self, value: f64) -> f64 {
         self.level + self.scale * value
@@ -40,9 +44,19 @@ pub(crate) struct Values {
 }
 
 /// Returns what the change may have done to all values alike, the most probable first.
-pub(crate) fn alignments(geometry: &Arc<Geometry>, older: &Values, newer: &Values) -> Vec<Alignment> {
-    let Some((model, warp)) = model(geometry, older).filter(|_| !newer.y.is_empty()) else { return vec![Alignment::SAME] };
-    let predicted: Vec<_> = model.predict(&newer.x).into_iter().map(|(mean, deviation)| warp.unwarped(mean, deviation)).collect();
+pub(crate) fn alignments(
+    geometry: &Arc<Geometry>,
+    older: &Values,
+    newer: &Values,
+) -> Vec<Alignment> {
+    let Some((model, warp)) = model(geometry, older).filter(|_| !newer.y.is_empty()) else {
+        return vec![Alignment::SAME];
+    };
+    let predicted: Vec<_> = model
+        .predict(&newer.x)
+        .into_iter()
+        .map(|(mean, deviation)| warp.unwarped(mean, deviation))
+        .collect();
     ranked(&predicted, newer, deviation(&older.y))
 }
 
@@ -50,35 +64,79 @@ pub(crate) fn alignments(geometry: &Arc<Geometry>, older: &Values, newer: &Value
 fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignment> {
     let blur = TRANSFER.value_blur * spread;
     let newer = &values.y;
-    let weight = |((_, deviation), own): (&(f64, f64), &f64)| 1.0 / (deviation * deviation + own * own + blur * blur);
-    let weights: Vec<f64> = predicted.iter().zip(&values.deviations).map(weight).collect();
+    let weight = |((_, deviation), own): (&(f64, f64), &f64)| {
+        1.0 / (deviation * deviation + own * own + blur * blur)
+    };
+    let weights: Vec<f64> = predicted
+        .iter()
+        .zip(&values.deviations)
+        .map(weight)
+        .collect();
     let total: f64 = weights.iter().sum();
-    let pairs = || predicted.iter().map(|(mean, _)| *mean).zip(newer.iter().copied()).zip(weights.iter().copied());
-    let mean = |of: &dyn Fn(f64, f64) -> f64| pairs().map(|((old, new), weight)| weight * of(old, new)).sum::<f64>() / total;
-    let mut found =
-        vec![Alignment::SAME, Alignment { level: mean(&|old, new| new - old), scale: 1.0, log_prior: -TRANSFER.cost_per_number }];
+    let pairs = || {
+        predicted
+            .iter()
+            .map(|(mean, _)| *mean)
+            .zip(newer.iter().copied())
+            .zip(weights.iter().copied())
+    };
+    let mean = |of: &dyn Fn(f64, f64) -> f64| {
+        pairs()
+            .map(|((old, new), weight)| weight * of(old, new))
+            .sum::<f64>()
+            / total
+    };
+    let mut found = vec![
+        Alignment::SAME,
+        Alignment {
+            level: mean(&|old, new| new - old),
+            scale: 1.0,
+            log_prior: -TRANSFER.cost_per_number,
+        },
+    ];
     if pairs().all(|((old, new), _)| old > 0.0 && new > 0.0) {
-        found.push(Alignment { level: 0.0, scale: mean(&|old, new| (new / old).ln()).exp(), log_prior: -TRANSFER.cost_per_number });
+        found.push(Alignment {
+            level: 0.0,
+            scale: mean(&|old, new| (new / old).ln()).exp(),
+            log_prior: -TRANSFER.cost_per_number,
+        });
     }
     if newer.len() >= TRANSFER.line_values_min {
         let (old_mean, new_mean) = (mean(&|old, _| old), mean(&|_, new| new));
-        let scale = mean(&|old, new| (old - old_mean) * (new - new_mean)) / mean(&|old, _| (old - old_mean).powi(2));
-        found.push(Alignment { level: new_mean - scale * old_mean, scale, log_prior: -2.0 * TRANSFER.cost_per_number });
+        let scale = mean(&|old, new| (old - old_mean) * (new - new_mean))
+            / mean(&|old, _| (old - old_mean).powi(2));
+        found.push(Alignment {
+            level: new_mean - scale * old_mean,
+            scale,
+            log_prior: -2.0 * TRANSFER.cost_per_number,
+        });
     }
-    found.retain(|alignment| alignment.level.is_finite() && (TRANSFER.scales.0..=TRANSFER.scales.1).contains(&alignment.scale));
+    found.retain(|alignment| {
+        alignment.level.is_finite()
+            && (TRANSFER.scales.0..=TRANSFER.scales.1).contains(&alignment.scale)
+    });
     // What is left over is as large as it has to be: the most probable of several sizes.
     let score = |alignment: &Alignment| {
         let likelihood = |rest: f64| {
-            let each = predicted.iter().zip(newer).zip(&values.deviations).map(|(((mean, deviation), new), own)| {
-                let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
-                -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
-            });
+            let each = predicted.iter().zip(newer).zip(&values.deviations).map(
+                |(((mean, deviation), new), own)| {
+                    let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
+                    -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
+                },
+            );
             each.sum::<f64>()
         };
-        let best = TRANSFER.residuals.map(|rest| likelihood(rest * blur)).into_iter().fold(f64::NEG_INFINITY, f64::max);
+        let best = TRANSFER
+            .residuals
+            .map(|rest| likelihood(rest * blur))
+            .into_iter()
+            .fold(f64::NEG_INFINITY, f64::max);
         alignment.log_prior + best
     };
-    let mut found: Vec<_> = found.into_iter().map(|alignment| (score(&alignment), alignment)).collect();
+    let mut found: Vec<_> = found
+        .into_iter()
+        .map(|alignment| (score(&alignment), alignment))
+        .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.into_iter().map(|(_, alignment)| alignment).collect()
 }
@@ -92,8 +150,15 @@ fn model(geometry: &Arc<Geometry>, older: &Values) -> Option<(Posterior, Warp)> 
     let y: Vec<f64> = places.iter().map(|place| older.y[*place]).collect();
     let warp = Warp::new(&y, FLOOR);
     let x = places.iter().map(|place| older.x[*place].clone()).collect();
-    let variances = places.iter().zip(&y).map(|(place, y)| warp.variance(*y, older.deviations[*place])).collect();
-    let seen = ObservedPoints { variances, ..ObservedPoints::once(x, y.iter().map(|y| warp.warped(*y)).collect()) };
+    let variances = places
+        .iter()
+        .zip(&y)
+        .map(|(place, y)| warp.variance(*y, older.deviations[*place]))
+        .collect();
+    let seen = ObservedPoints {
+        variances,
+        ..ObservedPoints::once(x, y.iter().map(|y| warp.warped(*y)).collect())
+    };
     let theta = fit(&Evidence::new(geometry, &seen), &seen.z);
     Some((Posterior::new(Arc::clone(geometry), &theta, &seen)?, warp))
 }
@@ -103,6 +168,10 @@ fn deviation(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-    let half = if sorted.is_empty() { 0.0 } else { 0.5 * (at(0.75) - at(0.25)) };
+    let half = if sorted.is_empty() {
+        0.0
+    } else {
+        0.5 * (at(0.75) - at(0.25))
+    };
     if half > 0.0 { half } else { 1.0 }
 }

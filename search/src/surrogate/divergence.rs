@@ -16,7 +16,9 @@ const ORDINARY_SHARE: usize = 4;
 pub(super) fn divergence_limit(values: &[f64]) -> f64 {
     let mut sorted = values[..values.len().min(FIRST)].to_vec();
     sorted.sort_by(f64::total_cmp);
-    let Some(best) = sorted.first().copied().filter(|_| sorted.len() > 1) else { return f64::INFINITY };
+    let Some(best) = sorted.first().copied().filter(|_| sorted.len() > 1) else {
+        return f64::INFINITY;
+    };
     // Behind the first gap that is far wider than all that lies before it.
     let limit = |place: usize| {
         let value = sorted[place];
@@ -25,7 +27,9 @@ pub(super) fn divergence_limit(values: &[f64]) -> f64 {
         let is_gap = sorted.get(place + 1).is_none_or(|next| *next > limit);
         (unit > 0.0 && is_gap).then_some(limit)
     };
-    (sorted.len().div_ceil(ORDINARY_SHARE) - 1..sorted.len()).find_map(limit).unwrap_or(f64::INFINITY)
+    (sorted.len().div_ceil(ORDINARY_SHARE) - 1..sorted.len())
+        .find_map(limit)
+        .unwrap_or(f64::INFINITY)
 }
 
 #[cfg(test)]
@@ -36,11 +40,15 @@ mod tests {
     fn how_far_a_value_diverged_changes_nothing() {
         let good = [0.5, 0.7, 0.3, 0.9, 0.8, 0.6];
         for share in [1, 2, 6, 14] {
-            let limit = |diverged: f64| divergence_limit(&[vec![diverged; share], good.to_vec()].concat());
+            let limit =
+                |diverged: f64| divergence_limit(&[vec![diverged; share], good.to_vec()].concat());
             assert_eq!(limit(1e9), limit(1e30), "{share} beside {}", good.len());
             assert!((0.9..1e9).contains(&limit(1e9)));
         }
-        assert!(divergence_limit(&[0.5, 1e9, 2e9]) < 1e9, "a single good one");
+        assert!(
+            divergence_limit(&[0.5, 1e9, 2e9]) < 1e9,
+            "a single good one"
+        );
         assert!(divergence_limit(&[-0.5, -0.7, 1e5]) < 1e5);
     }
 
@@ -56,7 +64,12 @@ mod tests {
             vec![],
             vec![0.0; 4],
         ] {
-            assert!(values.iter().all(|value| *value <= divergence_limit(&values)), "{values:?}");
+            assert!(
+                values
+                    .iter()
+                    .all(|value| *value <= divergence_limit(&values)),
+                "{values:?}"
+            );
         }
     }
 

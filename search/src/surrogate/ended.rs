@@ -20,7 +20,8 @@ pub(super) struct EndedRuns<'a> {
 impl EndedRuns<'_> {
     /// Whether it was measured, or counts as if it were.
     pub(super) fn is_result(&self) -> bool {
-        matches!(self.observation.outcome, Outcome::Value(_)) || (self.value.is_some() && self.deviation == 0.0)
+        matches!(self.observation.outcome, Outcome::Value(_))
+            || (self.value.is_some() && self.deviation == 0.0)
     }
 }
 
@@ -30,5 +31,7 @@ pub(super) fn thinned(count: usize, max: usize) -> Vec<usize> {
         return (0..count).collect();
     }
     let (first, rest) = (max / 2, max - max / 2);
-    (0..first).chain((0..rest).map(|place| first + place * (count - first) / rest)).collect()
+    (0..first)
+        .chain((0..rest).map(|place| first + place * (count - first) / rest))
+        .collect()
 }

@@ -25,7 +25,10 @@ impl<'a> Groups<'a> {
     /// Returns the group that a version belongs to.
     pub(crate) fn of(&self, version: &str) -> usize {
         let place = self.line.place(version);
-        self.starts.iter().rposition(|start| *start <= place).unwrap_or(0)
+        self.starts
+            .iter()
+            .rposition(|start| *start <= place)
+            .unwrap_or(0)
     }
 
     /// Returns how many changes there are: one less than there are groups.
@@ -41,10 +44,16 @@ mod tests {
     #[test]
     fn what_is_long_past_counts_as_one_version_and_what_has_no_value_as_none() {
         let names: Vec<String> = (0..7).map(|number| number.to_string()).collect();
-        let line = CodeLine { versions: &names, probes: 2 };
+        let line = CodeLine {
+            versions: &names,
+            probes: 2,
+        };
         let groups = Groups::new(line, ["0", "1", "2", "4", "5"].into_iter());
         assert_eq!(groups.changes(), 3);
-        assert_eq!(["0", "1", "2", "3", "4", "5", "6", "else"].map(|version| groups.of(version)), [0, 0, 0, 0, 1, 2, 3, 0]);
+        assert_eq!(
+            ["0", "1", "2", "3", "4", "5", "6", "else"].map(|version| groups.of(version)),
+            [0, 0, 0, 0, 1, 2, 3, 0]
+        );
         let one = Groups::new(CodeLine::default(), ["", "a"].into_iter());
         assert_eq!((one.changes(), one.of("a")), (0, 0));
     }

@@ -58,14 +58,26 @@ struct SeenRun {
 }
 
 /// Returns whether at least two results differ. Until then the effect of the parameters is unknown.
-pub(crate) fn has_contrast(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> bool {
+pub(crate) fn has_contrast(
+    cube: &UnitCube<'_>,
+    goal: Goal,
+    observations: &[Observation],
+    line: CodeLine<'_>,
+) -> bool {
     let ended = ended(cube, goal, observations, &groups(line, observations));
     let mut values = ended.iter().filter_map(|ended| ended.value);
-    values.next().is_some_and(|first| values.any(|value| value != first))
+    values
+        .next()
+        .is_some_and(|first| values.any(|value| value != first))
 }
 
 /// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then there is no boundary to learn.
-pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Observation], line: CodeLine<'_>) -> Option<Feasibility> {
+pub(crate) fn feasibility(
+    cube: &UnitCube<'_>,
+    goal: Goal,
+    observations: &[Observation],
+    line: CodeLine<'_>,
+) -> Option<Feasibility> {
     let groups = groups(line, observations);
     let ended = ended(cube, goal, observations, &groups);
     if ended.iter().all(|ended| ended.value.is_none()) {
@@ -74,16 +86,36 @@ pub(crate) fn feasibility(cube: &UnitCube<'_>, goal: Goal, observations: &[Obser
     hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
 }
 
-fn hazards(geometry: &Arc<Geometry>, ended: &[EndedRuns<'_>], groups: &Groups<'_>) -> Option<Feasibility> {
+fn hazards(
+    geometry: &Arc<Geometry>,
+    ended: &[EndedRuns<'_>],
+    groups: &Groups<'_>,
+) -> Option<Feasibility> {
     let everywhere = ObservedPoints {
         versions: ended.iter().map(|ended| ended.group).collect(),
         changes: groups.changes(),
-        ..ObservedPoints::once(ended.iter().map(|ended| ended.point.clone()).collect(), Vec::new())
+        ..ObservedPoints::once(
+            ended.iter().map(|ended| ended.point.clone()).collect(),
+            Vec::new(),
+        )
     };
     // A violation without measure is no distance to learn from, only something that went wrong.
-    let beyond = |ended: &EndedRuns<'_>| ended.observation.violations.iter().flatten().any(|violation| !violation.is_finite());
-    let failed: Vec<bool> = ended.iter().map(|ended| ended.value.is_none() || beyond(ended)).collect();
-    let violations: Vec<_> = ended.iter().map(|ended| ended.observation.violations.clone()).collect();
+    let beyond = |ended: &EndedRuns<'_>| {
+        ended
+            .observation
+            .violations
+            .iter()
+            .flatten()
+            .any(|violation| !violation.is_finite())
+    };
+    let failed: Vec<bool> = ended
+        .iter()
+        .map(|ended| ended.value.is_none() || beyond(ended))
+        .collect();
+    let violations: Vec<_> = ended
+        .iter()
+        .map(|ended| ended.observation.violations.clone())
+        .collect();
     Feasibility::new(geometry, &everywhere, &failed, &violations)
 }
 
@@ -124,7 +156,8 @@ impl Surrogate {
         let ended = ended(cube, goal, observations, &groups);
         let geometry = Arc::new(Geometry::of(cube));
         let feasibility = hazards(&geometry, &ended, &groups);
-        let valued: Vec<&EndedRuns<'_>> = ended.iter().filter(|ended| ended.value.is_some()).collect();
+        let valued: Vec<&EndedRuns<'_>> =
+            ended.iter().filter(|ended| ended.value.is_some()).collect();
         let values: Vec<f64> = valued.iter().filter_map(|ended| ended.value).collect();
         if values.len() < VALUES_MIN && feasibility.is_none() {
             return None;
@@ -132,16 +165,26 @@ impl Surrogate {
         // A predicted value is no result where there are results.
         let counting = || valued.iter().filter(|ended| ended.counts);
         let has_result = counting().any(|ended| ended.is_result());
-        let best = counting().find(|ended| ended.is_result() || !has_result).and_then(|ended| ended.value);
+        let best = counting()
+            .find(|ended| ended.is_result() || !has_result)
+            .and_then(|ended| ended.value);
         let seen_run = |ended: &&EndedRuns<'_>| SeenRun {
             index: ended.observation.index,
             counts: ended.counts,
             can_lead: ended.counts && (ended.is_result() || !has_result),
         };
         let seen = valued.iter().map(seen_run).collect();
-        let newer = valued.iter().filter(|ended| ended.counts || best.is_none()).take(AROUND);
+        let newer = valued
+            .iter()
+            .filter(|ended| ended.counts || best.is_none())
+            .take(AROUND);
         // What was good with older code may still be.
-        let older = valued.iter().filter(|ended| !ended.counts && ended.group < groups.changes() && keeps(ended.observation)).take(AROUND);
+        let older = valued
+            .iter()
+            .filter(|ended| {
+                !ended.counts && ended.group < groups.changes() && keeps(ended.observation)
+            })
+            .take(AROUND);
         let inside = |ended: &&EndedRuns<'_>| {
             let mut point = ended.point.clone();
             if ended.observation.outside {
@@ -151,11 +194,31 @@ impl Surrogate {
         };
         let around = newer.chain(older).map(inside).collect();
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
-        let ensemble = Ensemble { members: Vec::new(), feasibility, curiosity: ACQUISITION.exploration_weight };
+        let ensemble = Ensemble {
+            members: Vec::new(),
+            feasibility,
+            curiosity: ACQUISITION.exploration_weight,
+        };
         let effort = Effort::of(values.len());
-        let straight = Straight::new(&counting().filter_map(|ended| ended.value).collect::<Vec<_>>());
+        let straight = Straight::new(
+            &counting()
+                .filter_map(|ended| ended.value)
+                .collect::<Vec<_>>(),
+        );
         let (warps, skill, spread) = (Vec::new(), None, spread(&values));
-        let mut surrogate = Self { ensemble, effort, warps, goal, best, around, seen, points, straight, skill, spread };
+        let mut surrogate = Self {
+            ensemble,
+            effort,
+            warps,
+            goal,
+            best,
+            around,
+            seen,
+            points,
+            straight,
+            skill,
+            spread,
+        };
         // Without a value that counts, finding one comes first.
         if let Some(best) = best.filter(|_| values.len() >= VALUES_MIN) {
             surrogate.learn(&geometry, &valued, best, groups.changes(), rng);
@@ -163,17 +226,40 @@ impl Surrogate {
         Some(surrogate)
     }
 
-    fn learn(&mut self, geometry: &Arc<Geometry>, valued: &[&EndedRuns<'_>], best: f64, changes: usize, rng: &mut ChaCha8Rng) {
+    fn learn(
+        &mut self,
+        geometry: &Arc<Geometry>,
+        valued: &[&EndedRuns<'_>],
+        best: f64,
+        changes: usize,
+        rng: &mut ChaCha8Rng,
+    ) {
         let x = valued.iter().map(|ended| ended.point.clone()).collect();
         let views = views(geometry, valued, changes);
-        let shares = valued.iter().map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1))).collect();
+        let shares = valued
+            .iter()
+            .map(|ended| 1.0 / f64::from(ended.observation.repeats.max(1)))
+            .collect();
         let versions = valued.iter().map(|ended| ended.group).collect();
-        let mut seen = ObservedPoints { x, z: Vec::new(), shares, variances: Vec::new(), versions, changes };
+        let mut seen = ObservedPoints {
+            x,
+            z: Vec::new(),
+            shares,
+            variances: Vec::new(),
+            versions,
+            changes,
+        };
         for (theta, view) in draws(geometry, &seen, &views, self.effort.draws, rng) {
             let warp = &views[view].warp;
             (seen.z, seen.variances) = (views[view].z(), views[view].variances());
-            let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else { continue };
-            self.ensemble.members.push(Member { posterior, incumbent: f64::INFINITY, log_scale: warp.log_scale(best) });
+            let Some(posterior) = Posterior::new(Arc::clone(geometry), &theta, &seen) else {
+                continue;
+            };
+            self.ensemble.members.push(Member {
+                posterior,
+                incumbent: f64::INFINITY,
+                log_scale: warp.log_scale(best),
+            });
             self.warps.push(warp.clone());
         }
         self.skill = self.skill_that_counts(seen.z.len());
@@ -182,7 +268,12 @@ impl Surrogate {
 
     /// Returns the points whose values count, the best first.
     pub(crate) fn counting_points(&self) -> Vec<Vec<f64>> {
-        self.points.iter().zip(&self.seen).filter(|(_, seen)| seen.counts).map(|(point, _)| point.clone()).collect()
+        self.points
+            .iter()
+            .zip(&self.seen)
+            .filter(|(_, seen)| seen.counts)
+            .map(|(point, _)| point.clone())
+            .collect()
     }
 
     /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
@@ -190,11 +281,17 @@ impl Surrogate {
     fn skill_that_counts(&self, values: usize) -> Option<f64> {
         let members = &self.ensemble.members;
         let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
-            let all: Vec<f64> = members.iter().step_by(step).map(|member| of(&member.posterior)).collect();
+            let all: Vec<f64> = members
+                .iter()
+                .step_by(step)
+                .map(|member| of(&member.posterior))
+                .collect();
             all.iter().sum::<f64>() / all.len() as f64
         };
-        let counts = !members.is_empty() && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
-        (counts && values <= SKILL_VALUES_MAX).then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
+        let counts = !members.is_empty()
+            && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
+        (counts && values <= SKILL_VALUES_MAX)
+            .then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
     }
 
     /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
@@ -202,7 +299,8 @@ impl Surrogate {
         for member in &mut self.ensemble.members {
             let known = member.posterior.means_at_seen().enumerate();
             // What is only believed counts too: it stands behind what was seen.
-            let counting = known.filter(|(place, _)| self.seen.get(*place).is_none_or(|seen| seen.can_lead));
+            let counting =
+                known.filter(|(place, _)| self.seen.get(*place).is_none_or(|seen| seen.can_lead));
             member.incumbent = counting.map(|(_, mean)| mean).fold(f64::INFINITY, f64::min);
         }
     }
@@ -214,7 +312,8 @@ impl Surrogate {
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
-            let fantasy = mean + ACQUISITION.fantasy_deviation * deviation * rng.sample::<f64, _>(StandardNormal);
+            let fantasy = mean
+                + ACQUISITION.fantasy_deviation * deviation * rng.sample::<f64, _>(StandardNormal);
             // A point where everything is known already has nothing to believe.
             member.posterior.believe(point, fantasy);
         }
@@ -225,20 +324,37 @@ impl Surrogate {
     /// points by their distance alone.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], rng: &mut ChaCha8Rng) {
         if points.len() > EFFORT.in_flight_few {
-            let step = self.ensemble.members.len().div_ceil(EFFORT.members_in_flight).max(1);
+            let step = self
+                .ensemble
+                .members
+                .len()
+                .div_ceil(EFFORT.members_in_flight)
+                .max(1);
             let mut place = 0..;
-            self.ensemble.members.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
+            self.ensemble.members.retain(|_| {
+                place
+                    .next()
+                    .is_some_and(|place: usize| place.is_multiple_of(step))
+            });
             let mut place = 0..;
-            self.warps.retain(|_| place.next().is_some_and(|place: usize| place.is_multiple_of(step)));
+            self.warps.retain(|_| {
+                place
+                    .next()
+                    .is_some_and(|place: usize| place.is_multiple_of(step))
+            });
             self.effort = Effort::of(self.seen.len() + points.len());
         }
         let points = &points[points.len().saturating_sub(EFFORT.conditioned_max)..];
         for member in &mut self.ensemble.members {
-            let draws: Vec<f64> = points.iter().map(|_| ACQUISITION.fantasy_deviation * rng.sample::<f64, _>(StandardNormal)).collect();
+            let draws: Vec<f64> = points
+                .iter()
+                .map(|_| ACQUISITION.fantasy_deviation * rng.sample::<f64, _>(StandardNormal))
+                .collect();
             if !points.is_empty() && !member.posterior.believe_all(points, &draws) {
                 // Two of them are nearly the same: those that are known already have nothing to believe.
                 for (point, draw) in points.iter().zip(draws) {
-                    let (mean, deviation) = member.posterior.predict(std::slice::from_ref(point))[0];
+                    let (mean, deviation) =
+                        member.posterior.predict(std::slice::from_ref(point))[0];
                     member.posterior.believe(point, mean + draw * deviation);
                 }
             }
@@ -248,7 +364,11 @@ impl Surrogate {
 
     /// Returns what each member says of the correlation of the newest code with the one before it; nothing where there is one version.
     pub(crate) fn correlations(&self) -> Vec<f64> {
-        self.ensemble.members.iter().filter_map(|member| member.posterior.last_correlation()).collect()
+        self.ensemble
+            .members
+            .iter()
+            .filter_map(|member| member.posterior.last_correlation())
+            .collect()
     }
 
     /// Returns mean and standard deviation of the objective at points, turned so that small is good: of the mixture of all members.
@@ -260,18 +380,33 @@ impl Surrogate {
     pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
         let all = self.predict(&self.points);
         let counting = self.seen.iter().zip(all).filter(|(seen, _)| seen.counts);
-        counting.map(|(seen, (mean, deviation))| (seen.index, mean, deviation)).collect()
+        counting
+            .map(|(seen, (mean, deviation))| (seen.index, mean, deviation))
+            .collect()
     }
 
     /// Returns what each member expects at points on a scale that they share: small is good, terrible values drawn near.
     pub(crate) fn straight_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let members = self.ensemble.members.iter().zip(&self.warps);
-        members.map(|(member, warp)| member.posterior.means(points).into_iter().map(|mean| self.on_scale(warp, mean)).collect()).collect()
+        members
+            .map(|(member, warp)| {
+                member
+                    .posterior
+                    .means(points)
+                    .into_iter()
+                    .map(|mean| self.on_scale(warp, mean))
+                    .collect()
+            })
+            .collect()
     }
 
     /// Returns for each member how much the objective may differ at most between pairs of points, on the scale of [`Self::straight_means`], with a
     /// probability of 95 % each.
-    pub(crate) fn largest_differences(&self, here: &[Vec<f64>], there: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    pub(crate) fn largest_differences(
+        &self,
+        here: &[Vec<f64>],
+        there: &[Vec<f64>],
+    ) -> Vec<Vec<f64>> {
         let members = self.ensemble.members.iter().zip(&self.warps);
         let own = |(member, warp): (&Member, &Warp)| -> Vec<f64> {
             let [a, b] = [here, there].map(|points| member.posterior.means(points));
@@ -280,7 +415,8 @@ impl Surrogate {
             pairs
                 .map(|((a, b), deviation)| {
                     let (middle, half) = (0.5 * (a + b), SURE * deviation);
-                    let unknown = 0.5 * (self.on_scale(warp, middle + half) - self.on_scale(warp, middle - half));
+                    let unknown = 0.5
+                        * (self.on_scale(warp, middle + half) - self.on_scale(warp, middle - half));
                     (self.on_scale(warp, *a) - self.on_scale(warp, *b)).abs() + unknown
                 })
                 .collect()
@@ -297,22 +433,34 @@ impl Surrogate {
         let members = self.ensemble.members.iter().zip(&self.warps);
         let each = members.map(|(member, warp)| {
             let means = member.posterior.means(points);
-            warp.unwarped(means.iter().sum::<f64>() / means.len().max(1) as f64, 0.0).0
+            warp.unwarped(means.iter().sum::<f64>() / means.len().max(1) as f64, 0.0)
+                .0
         });
         each.collect()
     }
 
     fn mixed(&self, count: usize, of: impl Fn(&Member) -> Vec<(f64, f64)>) -> Vec<(f64, f64)> {
         let unwarped = |(member, warp): (&Member, &Warp)| -> Vec<(f64, f64)> {
-            of(member).into_iter().map(|(mean, deviation)| warp.unwarped(mean, deviation)).collect()
+            of(member)
+                .into_iter()
+                .map(|(mean, deviation)| warp.unwarped(mean, deviation))
+                .collect()
         };
-        let all: Vec<Vec<(f64, f64)>> = self.ensemble.members.iter().zip(&self.warps).map(unwarped).collect();
+        let all: Vec<Vec<(f64, f64)>> = self
+            .ensemble
+            .members
+            .iter()
+            .zip(&self.warps)
+            .map(unwarped)
+            .collect();
         let members = all.len() as f64;
         let mixture = |point: usize| {
             let mean = all.iter().map(|own| own[point].0 / members).sum::<f64>();
             // Squares of large values would overflow.
-            let deviation =
-                all.iter().fold(0.0f64, |sum, own| sum.hypot(own[point].1 / members.sqrt()).hypot((own[point].0 - mean) / members.sqrt()));
+            let deviation = all.iter().fold(0.0f64, |sum, own| {
+                sum.hypot(own[point].1 / members.sqrt())
+                    .hypot((own[point].0 - mean) / members.sqrt())
+            });
             (mean, deviation.min(f64::MAX))
         };
         (0..count).map(mixture).collect()
@@ -323,8 +471,11 @@ impl Surrogate {
 fn spread(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let Some(best) = sorted.first() else { return 0.0 };
-    let ways = [sorted.len() / 2, sorted.len() * 3 / 4, sorted.len() - 1].map(|place| sorted[place] - best);
+    let Some(best) = sorted.first() else {
+        return 0.0;
+    };
+    let ways = [sorted.len() / 2, sorted.len() * 3 / 4, sorted.len() - 1]
+        .map(|place| sorted[place] - best);
     ways.into_iter().find(|way| *way > 0.0).unwrap_or(0.0)
 }
 
@@ -334,19 +485,34 @@ const AROUND: usize = 5;
 /// Returns whether it violates no constraint as far as is known: were what is not known a violation, a metric that no run reports would leave
 /// the search nothing to go by.
 fn keeps(seen: &Observation) -> bool {
-    seen.violations.iter().flatten().all(|violation| *violation <= 0.0)
+    seen.violations
+        .iter()
+        .flatten()
+        .all(|violation| *violation <= 0.0)
 }
 
 /// Returns what the models tell apart of the versions of the code.
 fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
-    let valued = observations.iter().filter(|seen| !matches!(seen.outcome, Outcome::Failed));
+    let valued = observations
+        .iter()
+        .filter(|seen| !matches!(seen.outcome, Outcome::Failed));
     Groups::new(line, valued.map(|seen| seen.code_version.as_str()))
 }
 
 /// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
 /// many, the better half and an even choice of the rest.
-fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], groups: &Groups<'_>) -> Vec<EndedRuns<'a>> {
-    let value = |outcome: &Outcome| outcome.value().map(|value| goal.minimized(value)).filter(|value| value.is_finite());
+fn ended<'a>(
+    cube: &UnitCube<'_>,
+    goal: Goal,
+    observations: &'a [Observation],
+    groups: &Groups<'_>,
+) -> Vec<EndedRuns<'a>> {
+    let value = |outcome: &Outcome| {
+        outcome
+            .value()
+            .map(|value| goal.minimized(value))
+            .filter(|value| value.is_finite())
+    };
     let of = |seen: &'a Observation| EndedRuns {
         observation: seen,
         point: Vec::new(),
@@ -357,23 +523,53 @@ fn ended<'a>(cube: &UnitCube<'_>, goal: Goal, observations: &'a [Observation], g
     };
     let mut order: Vec<EndedRuns<'_>> = observations.iter().map(of).collect();
     for group in 0..=groups.changes() {
-        let values: Vec<f64> = order.iter().filter(|ended| ended.group == group).filter_map(|ended| ended.value).collect();
+        let values: Vec<f64> = order
+            .iter()
+            .filter(|ended| ended.group == group)
+            .filter_map(|ended| ended.value)
+            .collect();
         let limit = divergence_limit(&values);
-        order.iter_mut().filter(|ended| ended.group == group).for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
+        order
+            .iter_mut()
+            .filter(|ended| ended.group == group)
+            .for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
     }
     // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
-    if !order.iter().any(|ended| ended.value.is_some() && ended.counts) {
-        order.iter_mut().for_each(|ended| ended.counts = keeps(ended.observation));
+    if !order
+        .iter()
+        .any(|ended| ended.value.is_some() && ended.counts)
+    {
+        order
+            .iter_mut()
+            .for_each(|ended| ended.counts = keeps(ended.observation));
     }
-    let newest = order.iter().filter(|ended| ended.value.is_some()).map(|ended| ended.group).max().unwrap_or(0);
+    let newest = order
+        .iter()
+        .filter(|ended| ended.value.is_some())
+        .map(|ended| ended.group)
+        .max()
+        .unwrap_or(0);
     order.sort_by(|a, b| {
         // A prediction is as good as it is likely not to be worse.
-        let value = |ended: &EndedRuns<'_>| ended.value.map_or(f64::INFINITY, |value| value + ended.deviation);
-        (a.group < newest).cmp(&(b.group < newest)).then((!a.counts).cmp(&!b.counts)).then(value(a).total_cmp(&value(b)))
+        let value = |ended: &EndedRuns<'_>| {
+            ended
+                .value
+                .map_or(f64::INFINITY, |value| value + ended.deviation)
+        };
+        (a.group < newest)
+            .cmp(&(b.group < newest))
+            .then((!a.counts).cmp(&!b.counts))
+            .then(value(a).total_cmp(&value(b)))
     });
-    let chosen = thinned(order.len(), OBSERVATIONS_MAX).into_iter().map(|place| order[place].clone());
+    let chosen = thinned(order.len(), OBSERVATIONS_MAX)
+        .into_iter()
+        .map(|place| order[place].clone());
     chosen
-        .map(|ended| EndedRuns { point: cube.point_of(&ended.observation.config), counts: ended.counts && ended.group >= newest, ..ended })
+        .map(|ended| EndedRuns {
+            point: cube.point_of(&ended.observation.config),
+            counts: ended.counts && ended.group >= newest,
+            ..ended
+        })
         .collect()
 }
 
@@ -387,22 +583,43 @@ mod tests {
     #[test]
     fn a_constraint_that_nothing_is_known_of_leaves_the_models_as_they_are() {
         let distribution = Distribution::Uniform { min: 0.0, max: 1.0 };
-        let space = Space::new(vec![Parameter { path: Path::flat("x"), distribution, when: Vec::new() }]).unwrap();
+        let space = Space::new(vec![Parameter {
+            path: Path::flat("x"),
+            distribution,
+            when: Vec::new(),
+        }])
+        .unwrap();
         let seen = |violation: Option<f64>| -> Vec<Observation> {
             let one = |index: u32| {
                 let x = f64::from(index) / 8.0;
                 let config = Config([(Path::flat("x"), Value::Float(x))].into());
-                Observation { violations: vec![violation], ..Observation::new(index.into(), config, Outcome::Value(x)) }
+                Observation {
+                    violations: vec![violation],
+                    ..Observation::new(index.into(), config, Outcome::Value(x))
+                }
             };
             (1..8).map(one).collect()
         };
         let learn = |violation| {
             let mut rng = ChaCha8Rng::seed_from_u64(1);
-            Surrogate::new(&UnitCube::new(&space), Goal::Minimize, &seen(violation), CodeLine::default(), &mut rng).unwrap()
+            Surrogate::new(
+                &UnitCube::new(&space),
+                Goal::Minimize,
+                &seen(violation),
+                CodeLine::default(),
+                &mut rng,
+            )
+            .unwrap()
         };
-        assert_eq!((learn(None).best, learn(None).ensemble.members.is_empty()), (Some(0.125), false));
+        assert_eq!(
+            (learn(None).best, learn(None).ensemble.members.is_empty()),
+            (Some(0.125), false)
+        );
         let beyond = learn(Some(f64::INFINITY));
-        assert!(beyond.best.is_none() && beyond.ensemble.feasibility.is_some(), "it looks for where nothing goes wrong");
+        assert!(
+            beyond.best.is_none() && beyond.ensemble.feasibility.is_some(),
+            "it looks for where nothing goes wrong"
+        );
     }
 
     #[test]

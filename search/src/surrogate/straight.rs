@@ -17,14 +17,30 @@ impl Straight {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).copied();
-        let (best, median) = (sorted.first().copied().unwrap_or_default(), at(0.5).unwrap_or_default());
-        let spreads = [median, at(0.75).unwrap_or(median), sorted.last().copied().unwrap_or(median)].map(|value| value - best);
-        let spread = spreads.into_iter().find(|spread| *spread > 1e-14 * best.abs() && spread.is_finite()).unwrap_or(1.0);
-        Self { median, unit: (STRAIGHT * spread).clamp(f64::MIN_POSITIVE, f64::MAX) }
+        let (best, median) = (
+            sorted.first().copied().unwrap_or_default(),
+            at(0.5).unwrap_or_default(),
+        );
+        let spreads = [
+            median,
+            at(0.75).unwrap_or(median),
+            sorted.last().copied().unwrap_or(median),
+        ]
+        .map(|value| value - best);
+        let spread = spreads
+            .into_iter()
+            .find(|spread| *spread > 1e-14 * best.abs() && spread.is_finite())
+            .unwrap_or(1.0);
+        Self {
+            median,
+            unit: (STRAIGHT * spread).clamp(f64::MIN_POSITIVE, f64::MAX),
+        }
     }
 
     pub(crate) fn of(&self, value: f64) -> f64 {
-        (value / self.unit - self.median / self.unit).clamp(-1e100, 1e100).asinh()
+        (value / self.unit - self.median / self.unit)
+            .clamp(-1e100, 1e100)
+            .asinh()
     }
 }
 
@@ -37,10 +53,21 @@ mod tests {
         let straight = Straight::new(&[0.0, 1.0, 2.0, 3.0, 1e9]);
         let more = Straight::new(&[0.0, 1.0, 2.0, 3.0, 1e30]);
         assert_eq!(straight.of(1.0), more.of(1.0));
-        let steps = [straight.of(1.0) - straight.of(0.0), straight.of(3.0) - straight.of(2.0)];
+        let steps = [
+            straight.of(1.0) - straight.of(0.0),
+            straight.of(3.0) - straight.of(2.0),
+        ];
         assert!((steps[0] / steps[1] - 1.0).abs() < 0.01, "{steps:?}");
-        for values in [vec![], vec![7.0], vec![1e300, -1e300, 0.0], vec![f64::MAX, -f64::MAX]] {
-            assert!(Straight::new(&values).of(f64::MAX).is_finite() && Straight::new(&values).of(-f64::MAX).is_finite());
+        for values in [
+            vec![],
+            vec![7.0],
+            vec![1e300, -1e300, 0.0],
+            vec![f64::MAX, -f64::MAX],
+        ] {
+            assert!(
+                Straight::new(&values).of(f64::MAX).is_finite()
+                    && Straight::new(&values).of(-f64::MAX).is_finite()
+            );
         }
     }
 }

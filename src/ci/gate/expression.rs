@@ -78,9 +78,16 @@ const NAMES: [(&str, Name); 9] = [
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BestMetric(metric) if metric.chars().all(|c| is_name_char(c) || c == '.') => write!(f, "best.{metric}"),
+            Self::BestMetric(metric) if metric.chars().all(|c| is_name_char(c) || c == '.') => {
+                write!(f, "best.{metric}")
+            }
             Self::BestMetric(metric) => write!(f, "best.\"{metric}\""),
-            plain => f.write_str(NAMES.iter().find(|(_, name)| name == plain).map_or("", |(text, _)| text)),
+            plain => f.write_str(
+                NAMES
+                    .iter()
+                    .find(|(_, name)| name == plain)
+                    .map_or("", |(text, _)| text),
+            ),
         }
     }
 }
@@ -103,24 +110,55 @@ pub(crate) struct GateError {
 
 /// Reads a gate.
 pub(super) fn parse(text: &str) -> Result<Expression, GateError> {
-    let text: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
     let length = text.chars().count();
     if length > TEXT_CHARS_MAX {
         let start = text.chars().take(40).collect::<String>() + "…";
         let message = format!("the gate has {length} characters");
-        return Err(GateError { message, text: start, column: 1, width: 1, help: format!("at most {TEXT_CHARS_MAX} are read") });
+        return Err(GateError {
+            message,
+            text: start,
+            column: 1,
+            width: 1,
+            help: format!("at most {TEXT_CHARS_MAX} are read"),
+        });
     }
-    let mut parser = ExpressionParser { text: &text, tokens: tokens(&text)?, next: 0, depth: 0 };
+    let mut parser = ExpressionParser {
+        text: &text,
+        tokens: tokens(&text)?,
+        next: 0,
+        depth: 0,
+    };
     let (expression, span) = parser.either()?;
     match parser.peek() {
         Lexeme::End => {}
-        Lexeme::Close => return Err(parser.error("this bracket was never opened", "remove it, or add `(` before")),
-        Lexeme::Compare(_) => return Err(parser.error("comparisons cannot be chained", "write `a < b and b < c`")),
-        _ => return Err(parser.error("the gate should end here", "join conditions with `and` or `or`")),
+        Lexeme::Close => {
+            return Err(parser.error(
+                "this bracket was never opened",
+                "remove it, or add `(` before",
+            ));
+        }
+        Lexeme::Compare(_) => {
+            return Err(parser.error("comparisons cannot be chained", "write `a < b and b < c`"));
+        }
+        _ => {
+            return Err(parser.error(
+                "the gate should end here",
+                "join conditions with `and` or `or`",
+            ));
+        }
     }
     if !is_condition(&expression) {
         let help = format!("compare it with something: `{} > 0`", text.trim());
-        return Err(fault(&text, "a number alone is not a condition", span, help));
+        return Err(fault(
+            &text,
+            "a number alone is not a condition",
+            span,
+            help,
+        ));
     }
     Ok(expression)
 }
@@ -148,7 +186,13 @@ fn is_name_char(c: char) -> bool {
 
 fn fault(text: &str, message: impl Into<String>, span: Span, help: impl Into<String>) -> GateError {
     let width = span.1.saturating_sub(span.0).max(1);
-    GateError { message: message.into(), text: text.trim_end().to_owned(), column: span.0 + 1, width, help: help.into() }
+    GateError {
+        message: message.into(),
+        text: text.trim_end().to_owned(),
+        column: span.0 + 1,
+        width,
+        help: help.into(),
+    }
 }
 
 fn tokens(text: &str) -> Result<Vec<(Lexeme, Span)>, GateError> {
@@ -177,7 +221,14 @@ fn token(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateE
         ('>', Some('=')) => (Lexeme::Compare(ComparisonOperator::GreaterOrEqual), 2),
         ('>', _) => (Lexeme::Compare(ComparisonOperator::Greater), 1),
         ('=', Some('=')) => (Lexeme::Compare(ComparisonOperator::Equal), 2),
-        ('=', _) => return Err(fault(text, "`=` alone compares nothing", (at, at + 1), "write `==`")),
+        ('=', _) => {
+            return Err(fault(
+                text,
+                "`=` alone compares nothing",
+                (at, at + 1),
+                "write `==`",
+            ));
+        }
         ('!', Some('=')) => (Lexeme::Compare(ComparisonOperator::NotEqual), 2),
         ('!', _) => (Lexeme::Not, 1),
         ('&', Some('&')) => (Lexeme::And, 2),
@@ -192,7 +243,12 @@ fn token(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateE
         (c, _) if is_name_char(c) => return word(text, chars, at),
         (c, _) => {
             let message = format!("`{}` means nothing here", c.escape_debug());
-            return Err(fault(text, message, (at, at + 1), "a gate has numbers, names, + - * /, comparisons, and, or, not, brackets"));
+            return Err(fault(
+                text,
+                message,
+                (at, at + 1),
+                "a gate has numbers, names, + - * /, comparisons, and, or, not, brackets",
+            ));
         }
     };
     Ok((token.0, at + token.1))
@@ -209,12 +265,22 @@ fn number(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), Gate
     }
     if chars.get(end) == Some(&'%') {
         let percent: String = chars[at..=end].iter().collect();
-        return Err(fault(text, format!("`{percent}`: a gate knows no percent"), (at, end + 1), "write a fraction: 0.2 for 20 %"));
+        return Err(fault(
+            text,
+            format!("`{percent}`: a gate knows no percent"),
+            (at, end + 1),
+            "write a fraction: 0.2 for 20 %",
+        ));
     }
     let digits: String = chars[at..end].iter().collect();
     match digits.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok((Lexeme::Number(value), end)),
-        _ => Err(fault(text, format!("`{digits}` is not a number"), (at, end), "numbers look like 3, 0.25 or 1e-3")),
+        _ => Err(fault(
+            text,
+            format!("`{digits}` is not a number"),
+            (at, end),
+            "numbers look like 3, 0.25 or 1e-3",
+        )),
     }
 }
 
@@ -228,7 +294,12 @@ fn word(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateEr
         && let Some(&quote) = chars.get(end).filter(|c| matches!(c, '"' | '\''))
     {
         let Some(length) = chars[end + 1..].iter().position(|&c| c == quote) else {
-            return Err(fault(text, "this quote is never closed", (end, end + 1), format!("add `{quote}` after the metric's name")));
+            return Err(fault(
+                text,
+                "this quote is never closed",
+                (end, end + 1),
+                format!("add `{quote}` after the metric's name"),
+            ));
         };
         let metric: String = chars[end + 1..end + 1 + length].iter().collect();
         return Ok((Lexeme::Name(Name::BestMetric(metric)), end + length + 2));
@@ -237,10 +308,22 @@ fn word(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateEr
         "and" => Lexeme::And,
         "or" => Lexeme::Or,
         "not" => Lexeme::Not,
-        _ => match (NAMES.iter().find(|(name, _)| *name == word), word.strip_prefix("best.")) {
+        _ => match (
+            NAMES.iter().find(|(name, _)| *name == word),
+            word.strip_prefix("best."),
+        ) {
             (Some((_, name)), _) => Lexeme::Name(name.clone()),
-            (None, Some(metric)) if !metric.is_empty() => Lexeme::Name(Name::BestMetric(metric.to_owned())),
-            _ => return Err(fault(text, format!("unknown name `{word}`"), (at, end), unknown_name_help(&word))),
+            (None, Some(metric)) if !metric.is_empty() => {
+                Lexeme::Name(Name::BestMetric(metric.to_owned()))
+            }
+            _ => {
+                return Err(fault(
+                    text,
+                    format!("unknown name `{word}`"),
+                    (at, end),
+                    unknown_name_help(&word),
+                ));
+            }
         },
     };
     Ok((token, end))
@@ -248,14 +331,24 @@ fn word(text: &str, chars: &[char], at: usize) -> Result<(Lexeme, usize), GateEr
 
 fn unknown_name_help(word: &str) -> String {
     let lower = word.to_lowercase();
-    let known = NAMES.iter().map(|(name, _)| *name).chain(["and", "or", "not"]);
-    let nearest = known.map(|name| (strsim::damerau_levenshtein(name, &lower), name)).min();
+    let known = NAMES
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["and", "or", "not"]);
+    let nearest = known
+        .map(|name| (strsim::damerau_levenshtein(name, &lower), name))
+        .min();
     match (nearest, lower.strip_prefix("best")) {
-        (_, Some("" | ".")) => "the best run has metrics: write `best.value`, or `best.<metric>`".to_owned(),
+        (_, Some("" | ".")) => {
+            "the best run has metrics: write `best.value`, or `best.<metric>`".to_owned()
+        }
         (Some((distance, name)), _) if distance <= 2 => format!("did you mean `{name}`?"),
         _ => {
             let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
-            format!("known names: {}, best.<metric>; did you mean `best.{word}`?", names.join(", "))
+            format!(
+                "known names: {}, best.<metric>; did you mean `best.{word}`?",
+                names.join(", ")
+            )
         }
     }
 }
@@ -297,14 +390,22 @@ impl ExpressionParser<'_> {
         self.joined(&Lexeme::And, Self::negation, Expression::And)
     }
 
-    fn joined(&mut self, word: &Lexeme, part: fn(&mut Self) -> Parsed, join: fn(Box<Expression>, Box<Expression>) -> Expression) -> Parsed {
+    fn joined(
+        &mut self,
+        word: &Lexeme,
+        part: fn(&mut Self) -> Parsed,
+        join: fn(Box<Expression>, Box<Expression>) -> Expression,
+    ) -> Parsed {
         let mut left = part(self)?;
         while self.peek() == word {
             self.condition(&left)?;
             self.take();
             let right = part(self)?;
             self.condition(&right)?;
-            left = (join(Box::new(left.0), Box::new(right.0)), (left.1.0, right.1.1));
+            left = (
+                join(Box::new(left.0), Box::new(right.0)),
+                (left.1.0, right.1.1),
+            );
         }
         Ok(left)
     }
@@ -321,12 +422,17 @@ impl ExpressionParser<'_> {
 
     fn comparison(&mut self) -> Parsed {
         let left = self.sum()?;
-        let Lexeme::Compare(sign) = *self.peek() else { return Ok(left) };
+        let Lexeme::Compare(sign) = *self.peek() else {
+            return Ok(left);
+        };
         self.number(&left)?;
         self.take();
         let right = self.sum()?;
         self.number(&right)?;
-        Ok((Expression::Comparison(Box::new(left.0), sign, Box::new(right.0)), (left.1.0, right.1.1)))
+        Ok((
+            Expression::Comparison(Box::new(left.0), sign, Box::new(right.0)),
+            (left.1.0, right.1.1),
+        ))
     }
 
     fn sum(&mut self) -> Parsed {
@@ -346,7 +452,10 @@ impl ExpressionParser<'_> {
             self.take();
             let right = part(self)?;
             self.number(&right)?;
-            left = (Expression::Arithmetic(Box::new(left.0), sign, Box::new(right.0)), (left.1.0, right.1.1));
+            left = (
+                Expression::Arithmetic(Box::new(left.0), sign, Box::new(right.0)),
+                (left.1.0, right.1.1),
+            );
         }
         Ok(left)
     }
@@ -357,7 +466,10 @@ impl ExpressionParser<'_> {
                 let start = self.take();
                 let inner = self.deeper(Self::factor)?;
                 self.number(&inner)?;
-                Ok((Expression::Negative(Box::new(inner.0)), (start.0, inner.1.1)))
+                Ok((
+                    Expression::Negative(Box::new(inner.0)),
+                    (start.0, inner.1.1),
+                ))
             }
             Lexeme::Number(value) => Ok((Expression::Number(value), self.take())),
             Lexeme::Name(name) => Ok((Expression::Name(name), self.take())),
@@ -365,19 +477,33 @@ impl ExpressionParser<'_> {
                 let start = self.take();
                 let inner = self.deeper(Self::either)?;
                 if *self.peek() != Lexeme::Close {
-                    return Err(fault(self.text, "this bracket is never closed", start, "add `)`"));
+                    return Err(fault(
+                        self.text,
+                        "this bracket is never closed",
+                        start,
+                        "add `)`",
+                    ));
                 }
                 let end = self.take();
                 Ok((inner.0, (start.0, end.1)))
             }
-            Lexeme::End => Err(self.error("something is missing at the end", "a number, a name or a bracket comes here")),
-            _ => Err(self.error("a number, a name or a bracket should stand here", "for example: failed / total > 0.2")),
+            Lexeme::End => Err(self.error(
+                "something is missing at the end",
+                "a number, a name or a bracket comes here",
+            )),
+            _ => Err(self.error(
+                "a number, a name or a bracket should stand here",
+                "for example: failed / total > 0.2",
+            )),
         }
     }
 
     fn deeper(&mut self, part: fn(&mut Self) -> Parsed) -> Parsed {
         if self.depth == DEPTH_MAX {
-            return Err(self.error("the gate is nested too deeply", "say it with fewer brackets"));
+            return Err(self.error(
+                "the gate is nested too deeply",
+                "say it with fewer brackets",
+            ));
         }
         self.depth += 1;
         let parsed = part(self);
@@ -389,17 +515,30 @@ impl ExpressionParser<'_> {
         if is_condition(expression) {
             return Ok(());
         }
-        Err(fault(self.text, "a condition should stand here, this is a number", *span, "compare it with something: `failed > 0`"))
+        Err(fault(
+            self.text,
+            "a condition should stand here, this is a number",
+            *span,
+            "compare it with something: `failed > 0`",
+        ))
     }
 
     fn number(&self, (expression, span): &(Expression, Span)) -> Result<(), GateError> {
         if !is_condition(expression) {
             return Ok(());
         }
-        Err(fault(self.text, "a number should stand here, this is a condition", *span, "join conditions with `and` or `or`"))
+        Err(fault(
+            self.text,
+            "a number should stand here, this is a condition",
+            *span,
+            "join conditions with `and` or `or`",
+        ))
     }
 }
 
 fn is_condition(expression: &Expression) -> bool {
-    matches!(expression, Expression::Comparison(..) | Expression::Not(_) | Expression::And(..) | Expression::Or(..))
+    matches!(
+        expression,
+        Expression::Comparison(..) | Expression::Not(_) | Expression::And(..) | Expression::Or(..)
+    )
 }

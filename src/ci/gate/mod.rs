@@ -34,21 +34,42 @@ impl Gate {
     /// An error in the text: message, position and fix.
     pub(crate) fn parse(text: &str) -> Result<Self, GateError> {
         let expression = expression::parse(text)?;
-        Ok(Self { text: text.split_whitespace().collect::<Vec<_>>().join(" "), expression })
+        Ok(Self {
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            expression,
+        })
     }
 
     /// Judges an outcome. A gate over a value that does not exist fails: a sweep without a result must not pass for a good one.
     pub(crate) fn judge(&self, outcome: &SweepOutcome) -> GateJudgement {
-        let mut evaluation = Evaluation { outcome, seen: BTreeMap::new() };
+        let mut evaluation = Evaluation {
+            outcome,
+            seen: BTreeMap::new(),
+        };
         let (failed, explanation) = match evaluation.holds(&self.expression) {
             Ok(holds) => {
-                let seen: Vec<String> = evaluation.seen.iter().map(|(name, value)| format!("{name} = {}", number_text(*value))).collect();
-                let because = if seen.is_empty() { String::new() } else { format!(": {}", seen.join(", ")) };
+                let seen: Vec<String> = evaluation
+                    .seen
+                    .iter()
+                    .map(|(name, value)| format!("{name} = {}", number_text(*value)))
+                    .collect();
+                let because = if seen.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", seen.join(", "))
+                };
                 (holds, format!("the condition is {holds}{because}"))
             }
-            Err(missing) => (true, format!("the condition cannot be judged, which counts as failed: {missing}")),
+            Err(missing) => (
+                true,
+                format!("the condition cannot be judged, which counts as failed: {missing}"),
+            ),
         };
-        GateJudgement { text: self.text.clone(), failed, explanation }
+        GateJudgement {
+            text: self.text.clone(),
+            failed,
+            explanation,
+        }
     }
 }
 
@@ -74,7 +95,10 @@ impl Evaluation<'_> {
                     ComparisonOperator::NotEqual => left != right,
                 })
             }
-            Expression::Number(_) | Expression::Name(_) | Expression::Negative(_) | Expression::Arithmetic(..) => {
+            Expression::Number(_)
+            | Expression::Name(_)
+            | Expression::Negative(_)
+            | Expression::Arithmetic(..) => {
                 unreachable!("the parser accepts no number as a condition")
             }
         }
@@ -101,12 +125,19 @@ impl Evaluation<'_> {
                 }
                 value
             }
-            Expression::Not(_) | Expression::And(..) | Expression::Or(..) | Expression::Comparison(..) => {
+            Expression::Not(_)
+            | Expression::And(..)
+            | Expression::Or(..)
+            | Expression::Comparison(..) => {
                 unreachable!("the parser accepts no condition as a number")
             }
         };
         // Each comparison with NaN is false, so that a gate could pass because of it.
-        if value.is_nan() { Err("a quotient like 0 / 0 is not a number".to_owned()) } else { Ok(value) }
+        if value.is_nan() {
+            Err("a quotient like 0 / 0 is not a number".to_owned())
+        } else {
+            Ok(value)
+        }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "no sweep has 2^53 runs")]
@@ -140,8 +171,15 @@ impl Evaluation<'_> {
         if let Some(value) = metrics.get(metric) {
             return Ok(*value);
         }
-        let known: Vec<String> = metrics.keys().map(|known| Name::BestMetric((*known).to_owned()).to_string()).collect();
-        Err(format!("{name} does not exist; run {}, the best, reported {}", best.run, known.join(", ")))
+        let known: Vec<String> = metrics
+            .keys()
+            .map(|known| Name::BestMetric((*known).to_owned()).to_string())
+            .collect();
+        Err(format!(
+            "{name} does not exist; run {}, the best, reported {}",
+            best.run,
+            known.join(", ")
+        ))
     }
 }
 
@@ -202,12 +240,21 @@ mod tests {
         let mut empty = outcome();
         (empty.sweep.best_run, empty.sweep.best_value) = (None, None);
         let on_empty = |text: &str| Gate::parse(text).expect(text).judge(&empty);
-        assert!(on_empty("best.value > 3").failed && on_empty("best.value < 3").failed && on_empty("not best.value < 3").failed);
+        assert!(
+            on_empty("best.value > 3").failed
+                && on_empty("best.value < 3").failed
+                && on_empty("not best.value < 3").failed
+        );
         assert!(on_empty("best.val_loss > 3").failed);
-        assert!(!on_empty("total > 100 and best.value > 3").failed, "what need not be looked at cannot be missing");
+        assert!(
+            !on_empty("total > 100 and best.value > 3").failed,
+            "what need not be looked at cannot be missing"
+        );
         assert_snapshot!(on_empty("best.value > 3").explanation, @"the condition cannot be judged, which counts as failed: best.value does not exist, since no run reported val_loss");
         empty.sweep.metric.clear();
-        let judgement = Gate::parse("best.value > 3").expect("it parses").judge(&empty);
+        let judgement = Gate::parse("best.value > 3")
+            .expect("it parses")
+            .judge(&empty);
         assert_snapshot!(judgement.explanation, @"the condition cannot be judged, which counts as failed: best.value does not exist, since the sweep file names no metric");
         assert_snapshot!(judge("best.val > 3").explanation, @r#"the condition cannot be judged, which counts as failed: best.val does not exist; run 2, the best, reported best."val/accuracy", best.val_loss"#);
     }
@@ -283,7 +330,10 @@ mod tests {
         ] {
             let error = Gate::parse(text).expect_err(text);
             let said = error.to_string();
-            assert!(said.contains(&format!(" column {column}\n")), "{text}: {said}");
+            assert!(
+                said.contains(&format!(" column {column}\n")),
+                "{text}: {said}"
+            );
             assert!(!said.ends_with('\n'), "no remedy: {said}");
         }
     }

@@ -39,7 +39,10 @@ pub(crate) struct Learnt {
 impl Learnt {
     /// Returns the parameters of the newest sweep file.
     pub(super) fn axes(&self) -> Vec<ParameterAxis> {
-        spec::parse(&self.yaml).0.map(|file| spec::axes(&file)).unwrap_or_default()
+        spec::parse(&self.yaml)
+            .0
+            .map(|file| spec::axes(&file))
+            .unwrap_or_default()
     }
 }
 
@@ -63,10 +66,19 @@ pub(super) struct Budget<'a> {
 impl<'a> Budget<'a> {
     pub(super) fn of(outcome: &'a SweepOutcome) -> Self {
         let all = outcome.runs.iter().flat_map(|run| &run.attempts);
-        let ended: Vec<_> = all.filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0).collect();
-        let spent: i64 = ended.iter().map(|attempt| attempt.ended_ms - attempt.started_ms).sum();
+        let ended: Vec<_> = all
+            .filter(|attempt| attempt.started_ms > 0 && attempt.ended_ms > 0)
+            .collect();
+        let spent: i64 = ended
+            .iter()
+            .map(|attempt| attempt.ended_ms - attempt.started_ms)
+            .sum();
         let machines = ended.iter().map(|attempt| attempt.host.as_str()).collect();
-        Self { attempts: ended.len(), spent: Duration::from_millis(u64::try_from(spent).unwrap_or(0)), machines }
+        Self {
+            attempts: ended.len(),
+            spent: Duration::from_millis(u64::try_from(spent).unwrap_or(0)),
+            machines,
+        }
     }
 }
 

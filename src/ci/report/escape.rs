@@ -62,7 +62,12 @@ pub(super) fn printable(text: &str) -> String {
                 let _ = chars.by_ref().skip(1).find(|c| ('@'..='~').contains(c));
             }
             '\n' | '\t' => out.push(c),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => {}
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {}
             c if c.is_control() => {}
             c => out.push(c),
         }
@@ -87,6 +92,9 @@ mod tests {
         end
         `````
         "#);
-        assert_eq!(printable("\u{1b}[1;31mred\u{1b}[0m\u{7}\r plain\u{202e}"), "red plain");
+        assert_eq!(
+            printable("\u{1b}[1;31mred\u{1b}[0m\u{7}\r plain\u{202e}"),
+            "red plain"
+        );
     }
 }

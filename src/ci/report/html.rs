@@ -41,7 +41,9 @@ fn drawn<'a>(markdown: &'a str, pictures: &[Picture]) -> Vec<Event<'a>> {
     let mut picture = None;
     for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
         match event {
-            Event::Start(Tag::Image { dest_url, .. }) if pictures.iter().any(|picture| *picture.name == *dest_url) => {
+            Event::Start(Tag::Image { dest_url, .. })
+                if pictures.iter().any(|picture| *picture.name == *dest_url) =>
+            {
                 picture = pictures.iter().find(|picture| *picture.name == *dest_url);
             }
             Event::End(TagEnd::Image) if picture.is_some() => {
@@ -52,9 +54,13 @@ fn drawn<'a>(markdown: &'a str, pictures: &[Picture]) -> Vec<Event<'a>> {
             }
             // The caption says the same.
             _ if picture.is_some() => {}
-            Event::InlineHtml(tag) if !matches!(&*tag, "<code>" | "</code>") => events.push(Event::Text(tag)),
+            Event::InlineHtml(tag) if !matches!(&*tag, "<code>" | "</code>") => {
+                events.push(Event::Text(tag));
+            }
             Event::Html(line) if line.starts_with("<!--") => {}
-            Event::Html(line) if !line.starts_with("<details><summary>") && !line.starts_with("</details>") => {
+            Event::Html(line)
+                if !line.starts_with("<details><summary>") && !line.starts_with("</details>") =>
+            {
                 events.push(Event::Text(line));
             }
             event => events.push(event),
@@ -69,18 +75,41 @@ mod tests {
 
     #[test]
     fn html_of_others_is_text() {
-        let page =
-            html("<b>", "a <img src=x onerror=alert(1)> <code>b</code>\n\n<script>alert(1)</script>\n\n[x](javascript:alert(1))\n", &[]);
-        assert!(!page.contains("<img") && !page.contains("<script") && page.contains("&lt;img src=x"), "{page}");
-        assert!(page.contains("<code>b</code>") && page.contains("<title>Sweep &lt;b&gt;</title>"), "{page}");
-        assert!(page.contains("default-src 'none'"), "even a link to a script finds none allowed: {page}");
+        let page = html(
+            "<b>",
+            "a <img src=x onerror=alert(1)> <code>b</code>\n\n<script>alert(1)</script>\n\n[x](javascript:alert(1))\n",
+            &[],
+        );
+        assert!(
+            !page.contains("<img") && !page.contains("<script") && page.contains("&lt;img src=x"),
+            "{page}"
+        );
+        assert!(
+            page.contains("<code>b</code>") && page.contains("<title>Sweep &lt;b&gt;</title>"),
+            "{page}"
+        );
+        assert!(
+            page.contains("default-src 'none'"),
+            "even a link to a script finds none allowed: {page}"
+        );
     }
 
     #[test]
     fn pictures_are_in_the_page() {
-        let picture = Picture { name: "history", caption: "a & b".to_owned(), svg: "<svg></svg>".to_owned() };
-        let page = html("x", "![what](<history>)\n\n![other](<gone.svg>)\n", &[picture]);
-        assert!(page.contains("<figure><svg></svg><figcaption>a &amp; b</figcaption></figure>"), "{page}");
+        let picture = Picture {
+            name: "history",
+            caption: "a & b".to_owned(),
+            svg: "<svg></svg>".to_owned(),
+        };
+        let page = html(
+            "x",
+            "![what](<history>)\n\n![other](<gone.svg>)\n",
+            &[picture],
+        );
+        assert!(
+            page.contains("<figure><svg></svg><figcaption>a &amp; b</figcaption></figure>"),
+            "{page}"
+        );
         assert!(page.contains("gone.svg"), "{page}");
     }
 }

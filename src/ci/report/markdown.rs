@@ -6,7 +6,9 @@ use sweep_lifecycle::spec::ParameterAxis;
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges, Run};
 
 use super::super::gate::GateJudgement;
-use super::super::outcome::{CiVerdict, SweepOutcome, duration_text, number_text, param_text, params};
+use super::super::outcome::{
+    CiVerdict, SweepOutcome, duration_text, number_text, param_text, params,
+};
 use super::content::{Budget, Figure, Learnt, Reproduce, grouped};
 use super::escape::{block, code, escape, printable};
 use crate::display::{self, FailureGroup};
@@ -19,7 +21,11 @@ const FAILURE_GROUPS_MAX: usize = 5;
 const TAIL_LINES_MAX: usize = 20;
 
 /// Writes the report. Its first line is a hidden comment by which a bot can find its earlier report on the same sweep.
-pub(crate) fn markdown(outcome: &SweepOutcome, gate: Option<&GateJudgement>, reproduce: &Reproduce) -> String {
+pub(crate) fn markdown(
+    outcome: &SweepOutcome,
+    gate: Option<&GateJudgement>,
+    reproduce: &Reproduce,
+) -> String {
     let parts = [
         marker(outcome.title()),
         title(outcome, gate),
@@ -39,7 +45,11 @@ pub(crate) fn account(outcome: &SweepOutcome, learnt: &Learnt, reproduce: &Repro
     let sweep = &outcome.sweep;
     let parts = [
         marker(outcome.title()),
-        format!("## Sweep {} is {}", code(outcome.title()), escape(&sweep.state)),
+        format!(
+            "## Sweep {} is {}",
+            code(outcome.title()),
+            escape(&sweep.state)
+        ),
         escape(&sweep.reason),
         question(outcome),
         space(learnt),
@@ -51,11 +61,18 @@ pub(crate) fn account(outcome: &SweepOutcome, learnt: &Learnt, reproduce: &Repro
         importance(&learnt.analysis),
         top_runs(outcome),
         failures(outcome),
-        if learnt.analysis.failing.is_empty() { String::new() } else { format!("Where: {}.", escape(&learnt.analysis.failing)) },
+        if learnt.analysis.failing.is_empty() {
+            String::new()
+        } else {
+            format!("Where: {}.", escape(&learnt.analysis.failing))
+        },
         versions(outcome, learnt),
         figures(&learnt.figures),
         reproduction(reproduce),
-        format!("<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>", block("yaml", sweep_code::redacted(&learnt.yaml).trim_end())),
+        format!(
+            "<details><summary>sweep.yaml</summary>\n\n{}\n\n</details>",
+            block("yaml", sweep_code::redacted(&learnt.yaml).trim_end())
+        ),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join("\n\n") + "\n"
@@ -69,63 +86,142 @@ fn question(outcome: &SweepOutcome) -> String {
     format!(
         "Question: with which configuration is {} {}?",
         code(&sweep.metric),
-        if sweep.goal == "maximize" { "highest" } else { "lowest" }
+        if sweep.goal == "maximize" {
+            "highest"
+        } else {
+            "lowest"
+        }
     )
 }
 
 fn space(learnt: &Learnt) -> String {
     let said = |axis: &ParameterAxis| {
         let values = match axis.range {
-            Some((low, high)) => format!("{} to {}{}", number_text(low), number_text(high), if axis.log { ", by factors" } else { "" }),
-            None if axis.values.is_empty() => if axis.log { "any positive number" } else { "any number" }.to_owned(),
-            None => axis.values.iter().map(param_text).collect::<Vec<_>>().join(", "),
+            Some((low, high)) => format!(
+                "{} to {}{}",
+                number_text(low),
+                number_text(high),
+                if axis.log { ", by factors" } else { "" }
+            ),
+            None if axis.values.is_empty() => if axis.log {
+                "any positive number"
+            } else {
+                "any number"
+            }
+            .to_owned(),
+            None => axis
+                .values
+                .iter()
+                .map(param_text)
+                .collect::<Vec<_>>()
+                .join(", "),
         };
-        let when = if axis.conditional { " where it applies" } else { "" };
+        let when = if axis.conditional {
+            " where it applies"
+        } else {
+            ""
+        };
         format!("{} ({}{when})", code(&axis.name), code(&values))
     };
-    let varied: Vec<String> = learnt.axes().iter().filter(|axis| !axis.constant).map(said).collect();
-    if varied.is_empty() { String::new() } else { format!("Searched: {}.", varied.join(", ")) }
+    let varied: Vec<String> = learnt
+        .axes()
+        .iter()
+        .filter(|axis| !axis.constant)
+        .map(said)
+        .collect();
+    if varied.is_empty() {
+        String::new()
+    } else {
+        format!("Searched: {}.", varied.join(", "))
+    }
 }
 
 fn budget(outcome: &SweepOutcome) -> String {
-    let Budget { attempts, spent, machines } = Budget::of(outcome);
+    let Budget {
+        attempts,
+        spent,
+        machines,
+    } = Budget::of(outcome);
     if machines.is_empty() {
         return String::new();
     }
-    let noun = if machines.len() == 1 { "machine" } else { "machines" };
-    format!("Budget: {} of training in {attempts} attempts on {} {noun}.", duration_text(spent), machines.len())
+    let noun = if machines.len() == 1 {
+        "machine"
+    } else {
+        "machines"
+    };
+    format!(
+        "Budget: {} of training in {attempts} attempts on {} {noun}.",
+        duration_text(spent),
+        machines.len()
+    )
 }
 
 fn recommended(outcome: &SweepOutcome, analysis: &AnalyzeSweepResponse) -> String {
-    let Some(run) = analysis.recommendation.as_ref().filter(|run| run.by_model) else { return String::new() };
+    let Some(run) = analysis.recommendation.as_ref().filter(|run| run.by_model) else {
+        return String::new();
+    };
     let (mean, deviation) = (number_text(run.mean), number_text(run.deviation));
-    let reason = if run.reason.is_empty() { String::new() } else { format!(" {}.", escape(&run.reason)) };
-    format!("Recommended run: {}. The model expects {} = {mean} ± {deviation}.{reason}", run.run, code(&outcome.sweep.metric))
+    let reason = if run.reason.is_empty() {
+        String::new()
+    } else {
+        format!(" {}.", escape(&run.reason))
+    };
+    format!(
+        "Recommended run: {}. The model expects {} = {mean} ± {deviation}.{reason}",
+        run.run,
+        code(&outcome.sweep.metric)
+    )
 }
 
 fn comparison(words: &str) -> String {
-    if words.is_empty() { String::new() } else { format!("### Against the baseline\n\n{}", escape(words)) }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!("### Against the baseline\n\n{}", escape(words))
+    }
 }
 
 fn importance(analysis: &AnalyzeSweepResponse) -> String {
     if analysis.effects.is_empty() {
         return String::new();
     }
-    let basis = if analysis.ended == 0 { String::new() } else { format!(" of {}", analysis.ended) };
-    let mut text = format!("### Parameter importance\n\nBased on {}{basis} runs.\n\n", analysis.observations);
+    let basis = if analysis.ended == 0 {
+        String::new()
+    } else {
+        format!(" of {}", analysis.ended)
+    };
+    let mut text = format!(
+        "### Parameter importance\n\nBased on {}{basis} runs.\n\n",
+        analysis.observations
+    );
     text.push_str("| parameter | share of variation | |\n|---|---:|---|\n");
     for effect in &analysis.effects {
         let (share, deviation) = (100.0 * effect.share, 100.0 * effect.share_deviation);
-        let _ = writeln!(text, "| {} | {share:.0} ± {deviation:.0} % | {} |", code(&effect.parameter), escape(&effect.direction));
+        let _ = writeln!(
+            text,
+            "| {} | {share:.0} ± {deviation:.0} % | {} |",
+            code(&effect.parameter),
+            escape(&effect.direction)
+        );
     }
     text.trim_end().to_owned()
 }
 
 fn figures(figures: &[Figure]) -> String {
-    let figure =
-        |figure: &Figure| format!("![{}](<{}>)", escape(&figure.caption), printable(&figure.address).replace(['<', '>', '\n'], ""));
+    let figure = |figure: &Figure| {
+        format!(
+            "![{}](<{}>)",
+            escape(&figure.caption),
+            printable(&figure.address).replace(['<', '>', '\n'], "")
+        )
+    };
     let figures: Vec<String> = figures.iter().map(figure).collect();
-    if figures.is_empty() { String::new() } else { format!("### Figures\n\n{}", figures.join("\n\n")) }
+    if figures.is_empty() {
+        String::new()
+    } else {
+        format!("### Figures\n\n{}", figures.join("\n\n"))
+    }
 }
 
 fn versions(outcome: &SweepOutcome, learnt: &Learnt) -> String {
@@ -138,12 +234,24 @@ fn versions(outcome: &SweepOutcome, learnt: &Learnt) -> String {
     for version in versions {
         let about = version.code.clone().unwrap_or_default();
         let commit = about.commit.get(..8).unwrap_or_default();
-        let own = CodeChanges { files: about.files, lines_added: about.lines_added, lines_removed: about.lines_removed };
-        let uncommitted = if own.files == 0 { String::new() } else { display::code::stat(own) };
+        let own = CodeChanges {
+            files: about.files,
+            lines_added: about.lines_added,
+            lines_removed: about.lines_removed,
+        };
+        let uncommitted = if own.files == 0 {
+            String::new()
+        } else {
+            display::code::stat(own)
+        };
         let changes = version.changes.map(display::code::stat);
         let best = version.best_value.map(number_text).unwrap_or_default();
         let subject = format!("{commit} {}", about.subject);
-        let subject = if subject.trim().is_empty() { String::new() } else { code(subject.trim()) };
+        let subject = if subject.trim().is_empty() {
+            String::new()
+        } else {
+            code(subject.trim())
+        };
         let _ = writeln!(
             text,
             "| {} | {subject} | {uncommitted} | {} | {} | {best} |",
@@ -153,26 +261,55 @@ fn versions(outcome: &SweepOutcome, learnt: &Learnt) -> String {
         );
     }
     for agreement in &learnt.analysis.agreements {
-        let _ = writeln!(text, "\nThe search has learnt: {}.", escape(&display::code::agreement(&outcome.sweep, agreement)));
+        let _ = writeln!(
+            text,
+            "\nThe search has learnt: {}.",
+            escape(&display::code::agreement(&outcome.sweep, agreement))
+        );
     }
-    let _ = write!(text, "\n`sweep code {0}` lists them, `sweep diff {0}@1 {0}@2` compares two.", outcome.sweep.id);
+    let _ = write!(
+        text,
+        "\n`sweep code {0}` lists them, `sweep diff {0}@1 {0}@2` compares two.",
+        outcome.sweep.id
+    );
     text
 }
 
 fn marker(title: &str) -> String {
-    let plain: String = title.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') { c } else { '_' }).collect();
+    let plain: String = title
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     format!("<!-- sweep-report:{plain} -->")
 }
 
 fn title(outcome: &SweepOutcome, gate: Option<&GateJudgement>) -> String {
     let verdict = outcome.verdict(gate.is_some_and(|gate| gate.failed));
-    let sign = if verdict == CiVerdict::Passed { "✅" } else { "❌" };
-    format!("## {sign} Sweep {}: {}", code(outcome.title()), verdict.in_words())
+    let sign = if verdict == CiVerdict::Passed {
+        "✅"
+    } else {
+        "❌"
+    };
+    format!(
+        "## {sign} Sweep {}: {}",
+        code(outcome.title()),
+        verdict.in_words()
+    )
 }
 
 fn gate_line(gate: &GateJudgement) -> String {
     let word = if gate.failed { "failed" } else { "passed" };
-    format!("**Gate {word}** · fails if {} · {}", code(&gate.text), escape(&gate.explanation))
+    format!(
+        "**Gate {word}** · fails if {} · {}",
+        code(&gate.text),
+        escape(&gate.explanation)
+    )
 }
 
 fn progress(outcome: &SweepOutcome) -> String {
@@ -185,14 +322,26 @@ fn progress(outcome: &SweepOutcome) -> String {
         ("running", sweep.running),
         ("queued", sweep.queued),
     ];
-    let states: Vec<String> = states.into_iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}")).collect();
+    let states: Vec<String> = states
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
     let total = match (outcome.total(), sweep.planned) {
         (1, 0 | 1) => "1 run".to_owned(),
         (total, planned) if planned > total => format!("{total} of {planned} runs"),
         (total, _) => format!("{total} runs"),
     };
-    let states = if states.is_empty() { String::new() } else { format!(": {}", states.join(", ")) };
-    format!("{total} by {} search in {}{states}.", escape(&sweep.method), duration_text(outcome.duration))
+    let states = if states.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", states.join(", "))
+    };
+    format!(
+        "{total} by {} search in {}{states}.",
+        escape(&sweep.method),
+        duration_text(outcome.duration)
+    )
 }
 
 fn best(outcome: &SweepOutcome) -> String {
@@ -200,7 +349,11 @@ fn best(outcome: &SweepOutcome) -> String {
         return "No run has a result.".to_owned();
     };
     let metric = code(&outcome.sweep.metric);
-    let mut text = format!("### Best: {metric} = {} (run {})\n\n", value_text(run, value), run.run);
+    let mut text = format!(
+        "### Best: {metric} = {} (run {})\n\n",
+        value_text(run, value),
+        run.run
+    );
     text.push_str("| parameter | value |\n|---|---|\n");
     for (name, value) in params(run) {
         let _ = writeln!(text, "| {} | {} |", code(&name), code(&value));
@@ -209,7 +362,9 @@ fn best(outcome: &SweepOutcome) -> String {
 }
 
 fn value_text(run: &Run, value: f64) -> String {
-    let last = display::last_beside(run).map(|last| format!(", {last}")).unwrap_or_default();
+    let last = display::last_beside(run)
+        .map(|last| format!(", {last}"))
+        .unwrap_or_default();
     format!("{}{last}", number_text(value))
 }
 
@@ -219,12 +374,29 @@ fn top_runs(outcome: &SweepOutcome) -> String {
         return String::new();
     }
     let shown = ranking.len().min(TOP_RUNS);
-    let goal = if outcome.sweep.goal == "maximize" { "highest" } else { "lowest" };
-    let mut text = format!("### Top {shown} ({goal} {})\n\n", code(&outcome.sweep.metric));
+    let goal = if outcome.sweep.goal == "maximize" {
+        "highest"
+    } else {
+        "lowest"
+    };
+    let mut text = format!(
+        "### Top {shown} ({goal} {})\n\n",
+        code(&outcome.sweep.metric)
+    );
     text.push_str("| run | value | state | parameters |\n|---:|---:|---|---|\n");
     for (run, value) in &ranking[..shown] {
-        let params: Vec<String> = params(run).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let _ = writeln!(text, "| {} | {} | {} | {} |", run.run, value_text(run, *value), escape(&run.state), code(&params.join(" ")));
+        let params: Vec<String> = params(run)
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            run.run,
+            value_text(run, *value),
+            escape(&run.state),
+            code(&params.join(" "))
+        );
     }
     text.trim_end().to_owned()
 }
@@ -238,22 +410,41 @@ fn failures(outcome: &SweepOutcome) -> String {
     for group in groups.iter().take(FAILURE_GROUPS_MAX) {
         let _ = write!(text, "\n{}", failure_group(group));
     }
-    if let Some(rest) = groups.get(FAILURE_GROUPS_MAX..).filter(|rest| !rest.is_empty()) {
+    if let Some(rest) = groups
+        .get(FAILURE_GROUPS_MAX..)
+        .filter(|rest| !rest.is_empty())
+    {
         let _ = write!(text, "\nAnd {} further kinds of failure.", rest.len());
     }
     text.trim_end().to_owned()
 }
 
 fn failure_group(group: &FailureGroup) -> String {
-    let FailureGroup { kind, runs, example, tail, .. } = group;
+    let FailureGroup {
+        kind,
+        runs,
+        example,
+        tail,
+        ..
+    } = group;
     let numbers: Vec<String> = runs.iter().take(10).map(u64::to_string).collect();
     let more = if runs.len() > 10 { ", …" } else { "" };
     let noun = if runs.len() == 1 { "run" } else { "runs" };
-    let mut text = format!("- **{}** · {} · {} {noun} ({}{more})\n", escape(kind), escape(example), runs.len(), numbers.join(", "));
+    let mut text = format!(
+        "- **{}** · {} · {} {noun} ({}{more})\n",
+        escape(kind),
+        escape(example),
+        runs.len(),
+        numbers.join(", ")
+    );
     if let (Some(run), false) = (runs.first(), tail.trim().is_empty()) {
         let lines: Vec<&str> = tail.trim_end().lines().collect();
         let tail = lines[lines.len().saturating_sub(TAIL_LINES_MAX)..].join("\n");
-        let _ = write!(text, "\n<details><summary>Last output of run {run}</summary>\n\n{}\n\n</details>\n", block("", &tail));
+        let _ = write!(
+            text,
+            "\n<details><summary>Last output of run {run}</summary>\n\n{}\n\n</details>\n",
+            block("", &tail)
+        );
     }
     text
 }
@@ -266,7 +457,11 @@ fn reproduction(reproduce: &Reproduce) -> String {
     if !reproduce.sweep.is_empty() {
         let _ = writeln!(lines, "# the whole sweep\n{}", reproduce.sweep);
     }
-    if lines.is_empty() { String::new() } else { format!("### Reproduce\n\n{}", block("sh", lines.trim_end())) }
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("### Reproduce\n\n{}", block("sh", lines.trim_end()))
+    }
 }
 
 #[cfg(test)]
@@ -288,7 +483,9 @@ mod tests {
     #[test]
     fn report_of_a_sweep_with_a_failing_gate() {
         let outcome = outcome();
-        let gate = Gate::parse("failed / total > 0.2").expect("it parses").judge(&outcome);
+        let gate = Gate::parse("failed / total > 0.2")
+            .expect("it parses")
+            .judge(&outcome);
         assert_snapshot!(markdown(&outcome, Some(&gate), &reproduce()), @r#"
         <!-- sweep-report:digits -->
 
@@ -369,12 +566,18 @@ mod tests {
         let mut outcome = outcome();
         for number in 5..20 {
             let mut failed = run(number, "failed", "{}", None);
-            failed.reason = format!("reason {}", ["a", "b", "c", "d", "e", "f", "g"][number as usize % 7]);
+            failed.reason = format!(
+                "reason {}",
+                ["a", "b", "c", "d", "e", "f", "g"][number as usize % 7]
+            );
             failed.attempts.clear();
             outcome.runs.push(failed);
         }
         let text = failures(&outcome);
-        assert!(text.starts_with("### Failures\n\n- **unknown** · reason f · 3 runs (5, 12, 19)\n"), "{text}");
+        assert!(
+            text.starts_with("### Failures\n\n- **unknown** · reason f · 3 runs (5, 12, 19)\n"),
+            "{text}"
+        );
         assert!(text.ends_with("And 3 further kinds of failure."), "{text}");
     }
 }

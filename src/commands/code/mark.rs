@@ -18,12 +18,14 @@ use crate::snapshots;
 /// `same-as`: the search takes both versions for one, as after a change of comments. `unusable`: the version's runs stay listed, but the search does not learn
 /// from them, and none of them is the best. `clear` takes it back.
 #[derive(Debug, Args)]
-#[command(after_help = "A version is written @2, 2, or as the beginning of its hash; `sweep code SWEEP` lists them.
+#[command(
+    after_help = "A version is written @2, 2, or as the beginning of its hash; `sweep code SWEEP` lists them.
 
 Examples:
   sweep code mark ab12cd34 @2 same-as @1
   sweep code mark ab12cd34 @3 unusable
-  sweep code mark ab12cd34 @3 clear")]
+  sweep code mark ab12cd34 @3 clear"
+)]
 pub(super) struct MarkArgs {
     /// The sweep: its id, the beginning of its id, or its name
     #[arg(value_name = "SWEEP")]
@@ -47,7 +49,8 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
         ["same-as", other] => Some(*other),
         ["unusable" | "clear"] => None,
         _ => {
-            let failure = CommandError::input(format!("`{}` is not a mark of a version", words.join(" ")));
+            let failure =
+                CommandError::input(format!("`{}` is not a mark of a version", words.join(" ")));
             return Err(failure.hint("`same-as @1`, `unusable` or `clear`").into());
         }
     };
@@ -55,24 +58,51 @@ pub(super) async fn run(args: &MarkArgs) -> Result<ExitCode> {
     let sweep = client.sweep(&args.sweep).await?;
     let versions = snapshots::versions(&client, &sweep).await?;
     let version = snapshots::find(&sweep, &versions, &args.version)?;
-    let other = other.map(|other| snapshots::find(&sweep, &versions, other)).transpose()?;
+    let other = other
+        .map(|other| snapshots::find(&sweep, &versions, other))
+        .transpose()?;
     let mark = match (&other, words.as_slice()) {
         (Some(other), _) => Some(Mark::SameAs(other.clone())),
         (None, ["unusable"]) => Some(Mark::Unusable(true)),
         (None, _) => None,
     };
-    let request = MarkCodeRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, version: version.clone(), mark };
-    client.call(request, async |mut service, request| service.mark_code(request).await).await?;
-    let pinned = versions.iter().any(|known| known.pinned && known.code.as_ref().is_some_and(|code| code.version == version));
+    let request = MarkCodeRequest {
+        sweep_id: sweep.id.clone(),
+        request_id: request_id()?,
+        version: version.clone(),
+        mark,
+    };
+    client
+        .call(request, async |mut service, request| {
+            service.mark_code(request).await
+        })
+        .await?;
+    let pinned = versions.iter().any(|known| {
+        known.pinned
+            && known
+                .code
+                .as_ref()
+                .is_some_and(|code| code.version == version)
+    });
     let version = display::code::short(&version);
     let mut out = out();
     match (other, words.as_slice()) {
-        (Some(other), _) => writeln!(out, "Version {version} counts as {} from now on", display::code::short(&other))?,
-        (None, ["unusable"]) => writeln!(out, "results of version {version} are ignored from now on; its runs stay listed")?,
+        (Some(other), _) => writeln!(
+            out,
+            "Version {version} counts as {} from now on",
+            display::code::short(&other)
+        )?,
+        (None, ["unusable"]) => writeln!(
+            out,
+            "results of version {version} are ignored from now on; its runs stay listed"
+        )?,
         (None, _) => writeln!(out, "Version {version} is a version like any other again")?,
     }
     if pinned && words == ["unusable"] {
-        say!("The sweep is still pinned to it: `sweep code push {}` moves it to other code", sweep.id);
+        say!(
+            "The sweep is still pinned to it: `sweep code push {}` moves it to other code",
+            sweep.id
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -60,9 +60,16 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
     let rerun = which(&args.rerun)?;
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let workdir = args.code.workdir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let workdir = args
+        .code
+        .workdir
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("."));
     // The controller has taken it in, so it is right.
-    let include = spec::parse(&sweep.yaml).0.map(|spec| spec.code.include).unwrap_or_default();
+    let include = spec::parse(&sweep.yaml)
+        .0
+        .map(|spec| spec.code.include)
+        .unwrap_or_default();
     let taken = pinning::take(&workdir, args.code.allow_secrets, &include)?;
     pinning::send(&client, &sweep.id, &taken).await?;
     let request = MoveCodeRequest {
@@ -73,7 +80,11 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
         stop_running: args.stop_running,
         rerun,
     };
-    let answer = client.call(request, async |mut service, request| service.move_code(request).await).await?;
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.move_code(request).await
+        })
+        .await?;
     pinning::tell_notes(&taken.snapshot);
     let mut out = out();
     if args.json {
@@ -83,19 +94,45 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let code = pinning::wire(&taken.snapshot);
-    let (number, version, origin) = (answer.number, display::code::short(&code.version), display::code::origin(&code));
-    let origin = if origin.is_empty() { String::new() } else { format!(", {origin}") };
-    let verb = if answer.moved { "is pinned to" } else { "was at that already:" };
-    writeln!(out, "Sweep {} {verb} version {number} ({version}{origin})", sweep.id)?;
+    let (number, version, origin) = (
+        answer.number,
+        display::code::short(&code.version),
+        display::code::origin(&code),
+    );
+    let origin = if origin.is_empty() {
+        String::new()
+    } else {
+        format!(", {origin}")
+    };
+    let verb = if answer.moved {
+        "is pinned to"
+    } else {
+        "was at that already:"
+    };
+    writeln!(
+        out,
+        "Sweep {} {verb} version {number} ({version}{origin})",
+        sweep.id
+    )?;
     match answer.stopped.len() {
         0 => {}
-        1 => writeln!(out, "Run {} is ended and begins again with it", answer.stopped[0])?,
-        count => writeln!(out, "{count} running runs are ended and begin again with it")?,
+        1 => writeln!(
+            out,
+            "Run {} is ended and begins again with it",
+            answer.stopped[0]
+        )?,
+        count => writeln!(
+            out,
+            "{count} running runs are ended and begin again with it"
+        )?,
     }
     write!(out, "{}", words(&answer.again, &answer.skipped))?;
     let ended = matches!(sweep.state.as_str(), "finished" | "stopped" | "cancelled");
     if ended && answer.again.is_empty() {
-        say!("The sweep is {}: --rerun best N or --rerun all tries points again with it", sweep.state);
+        say!(
+            "The sweep is {}: --rerun best N or --rerun all tries points again with it",
+            sweep.state
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -45,18 +45,40 @@ pub(super) struct RerunArgs {
 
 pub(super) async fn run(args: &RerunArgs) -> Result<ExitCode> {
     let Some(rerun) = which(&args.which)? else {
-        return Err(CommandError::input("`none`: nothing would be tried again").hint("`best N` or `all`").into());
+        return Err(CommandError::input("`none`: nothing would be tried again")
+            .hint("`best N` or `all`")
+            .into());
     };
     let client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let request = RerunPointsRequest { sweep_id: sweep.id.clone(), request_id: request_id()?, rerun: Some(rerun) };
-    let answer = client.call(request, async |mut service, request| service.rerun_points(request).await).await?;
+    let request = RerunPointsRequest {
+        sweep_id: sweep.id.clone(),
+        request_id: request_id()?,
+        rerun: Some(rerun),
+    };
+    let answer = client
+        .call(request, async |mut service, request| {
+            service.rerun_points(request).await
+        })
+        .await?;
     if args.json {
-        writeln!(out(), "{}", json!({"sweep": sweep.id, "again": answer.again, "skipped": answer.skipped}))?;
+        writeln!(
+            out(),
+            "{}",
+            json!({"sweep": sweep.id, "again": answer.again, "skipped": answer.skipped})
+        )?;
         return Ok(ExitCode::SUCCESS);
     }
     let words = words(&answer.again, &answer.skipped);
-    write!(out(), "{}", if words.is_empty() { "Nothing has ended that could be tried again\n" } else { &words })?;
+    write!(
+        out(),
+        "{}",
+        if words.is_empty() {
+            "Nothing has ended that could be tried again\n"
+        } else {
+            &words
+        }
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,14 +88,23 @@ pub(super) fn which(words: &[String]) -> Result<Option<Rerun>> {
     let which = match words.as_slice() {
         ["none"] => return Ok(None),
         ["all"] => Some(Which::All(true)),
-        ["best", count] => count.parse().ok().filter(|count| *count > 0).map(Which::Best),
+        ["best", count] => count
+            .parse()
+            .ok()
+            .filter(|count| *count > 0)
+            .map(Which::Best),
         _ => None,
     };
     match which {
         Some(which) => Ok(Some(Rerun { which: Some(which) })),
         None => {
-            let failure = CommandError::input(format!("`{}` does not name points to rerun", words.join(" ")));
-            Err(failure.hint("`none`, `best 3` or `all`; the sweep is named before it").into())
+            let failure = CommandError::input(format!(
+                "`{}` does not name points to rerun",
+                words.join(" ")
+            ));
+            Err(failure
+                .hint("`none`, `best 3` or `all`; the sweep is named before it")
+                .into())
         }
     }
 }
@@ -84,8 +115,17 @@ pub(super) fn words(again: &[u64], skipped: &[String]) -> String {
     if !again.is_empty() {
         let named: Vec<_> = again.iter().take(NAMED_MAX).map(u64::to_string).collect();
         let more = if again.len() > NAMED_MAX { ", …" } else { "" };
-        let (points, runs) = if again.len() == 1 { ("point is", "run") } else { ("points are", "runs") };
-        let _ = writeln!(text, "{} {points} tried again: {runs} {}{more}", again.len(), named.join(", "));
+        let (points, runs) = if again.len() == 1 {
+            ("point is", "run")
+        } else {
+            ("points are", "runs")
+        };
+        let _ = writeln!(
+            text,
+            "{} {points} tried again: {runs} {}{more}",
+            again.len(),
+            named.join(", ")
+        );
     }
     for reason in skipped.iter().take(NAMED_MAX) {
         let _ = writeln!(text, "Not tried again: {}", printable(reason));
@@ -102,13 +142,33 @@ mod tests {
 
     #[test]
     fn what_is_tried_again_is_said_in_words() {
-        let read = |words: &[&str]| which(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let read =
+            |words: &[&str]| which(&words.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(read(&["none"]).unwrap(), None);
-        assert_eq!(read(&["best", "3"]).unwrap(), Some(Rerun { which: Some(Which::Best(3)) }));
-        assert_eq!(read(&["all"]).unwrap(), Some(Rerun { which: Some(Which::All(true)) }));
-        for wrong in [&["best"][..], &["best", "0"], &["best", "x"], &["all", "ab12cd34"], &["some"]] {
+        assert_eq!(
+            read(&["best", "3"]).unwrap(),
+            Some(Rerun {
+                which: Some(Which::Best(3))
+            })
+        );
+        assert_eq!(
+            read(&["all"]).unwrap(),
+            Some(Rerun {
+                which: Some(Which::All(true))
+            })
+        );
+        for wrong in [
+            &["best"][..],
+            &["best", "0"],
+            &["best", "x"],
+            &["all", "ab12cd34"],
+            &["some"],
+        ] {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
-        assert_eq!(words(&[4, 9], &["it runs".to_owned()]), "2 points are tried again: runs 4, 9\nNot tried again: it runs\n");
+        assert_eq!(
+            words(&[4, 9], &["it runs".to_owned()]),
+            "2 points are tried again: runs 4, 9\nNot tried again: it runs\n"
+        );
     }
 }

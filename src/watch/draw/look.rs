@@ -12,7 +12,11 @@ pub(crate) struct DrawOptions {
 
 impl DrawOptions {
     pub(super) fn color(self, color: Color) -> Style {
-        if self.color { Style::new().fg(color) } else { Style::new() }
+        if self.color {
+            Style::new().fg(color)
+        } else {
+            Style::new()
+        }
     }
 
     /// The colour of a state of a sweep, run or agent.

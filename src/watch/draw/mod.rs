@@ -49,51 +49,112 @@ pub(crate) struct Fit {
 
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, model: &WatchModel, look: DrawOptions) -> Fit {
-    let [top, body, bottom] = Layout::vertical([Constraint::Length(2), Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
-    frame.render_widget(Paragraph::new(header(model, look, usize::from(top.width))), top);
-    let mut fit = Fit { page: usize::from(body.height), last: 0 };
+    let [top, body, bottom] = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Min(1),
+        Constraint::Length(1),
+    ])
+    .areas(frame.area());
+    frame.render_widget(
+        Paragraph::new(header(model, look, usize::from(top.width))),
+        top,
+    );
+    let mut fit = Fit {
+        page: usize::from(body.height),
+        last: 0,
+    };
     let width = usize::from(body.width);
     match model.view {
-        View::Overview => fit.last = scrolled(frame, body, overview::lines(model, look, width), model.scroll),
+        View::Overview => {
+            fit.last = scrolled(
+                frame,
+                body,
+                overview::lines(model, look, width),
+                model.scroll,
+            );
+        }
         View::Run => fit.last = scrolled(frame, body, run::lines(model, look, width), model.scroll),
         View::Runs => {
-            frame.render_widget(Paragraph::new(runs::lines(model, look, width, fit.page)), body);
+            frame.render_widget(
+                Paragraph::new(runs::lines(model, look, width, fit.page)),
+                body,
+            );
             // The first line names the columns.
             fit.page = fit.page.saturating_sub(1);
         }
         View::Log => {
-            frame.render_widget(Paragraph::new(run::output(model, look, width, fit.page)), body);
+            frame.render_widget(
+                Paragraph::new(run::output(model, look, width, fit.page)),
+                body,
+            );
             fit.page = fit.page.saturating_sub(1);
         }
     }
     if model.help {
         help(frame, body);
     }
-    frame.render_widget(Paragraph::new(footer(model, look, usize::from(bottom.width))), bottom);
+    frame.render_widget(
+        Paragraph::new(footer(model, look, usize::from(bottom.width))),
+        bottom,
+    );
     fit
 }
 
 fn scrolled(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'_>>, scroll: usize) -> usize {
     let last = lines.len().saturating_sub(usize::from(area.height));
-    let shown: Vec<_> = lines.into_iter().skip(scroll.min(last)).take(usize::from(area.height)).collect();
+    let shown: Vec<_> = lines
+        .into_iter()
+        .skip(scroll.min(last))
+        .take(usize::from(area.height))
+        .collect();
     frame.render_widget(Paragraph::new(shown), area);
     last
 }
 
 fn header(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static>> {
     let sweep = &model.sweep;
-    let name = if sweep.name.is_empty() { String::new() } else { format!(" {}", printable(&sweep.name)) };
-    let reason = if sweep.reason.is_empty() { String::new() } else { format!(": {}", printable(&sweep.reason)) };
+    let name = if sweep.name.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", printable(&sweep.name))
+    };
+    let reason = if sweep.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", printable(&sweep.reason))
+    };
     // The state has its place however long the name is.
-    let name = cut(&format!("sweep {}{name}", sweep.id), width.saturating_sub(sweep.state.len() + 2));
+    let name = cut(
+        &format!("sweep {}{name}", sweep.id),
+        width.saturating_sub(sweep.state.len() + 2),
+    );
     let room = width.saturating_sub(measure_text_width(&name) + 2);
-    let state = Span::styled(cut(&format!("{}{reason}", sweep.state), room), look.state(&sweep.state));
-    let first = Line::from(vec![Span::styled(name, look.head()), Span::raw("  "), state]);
-    let run = model.chosen.map(|run| format!(" {run}")).unwrap_or_default();
-    let titles = ["1 overview".to_owned(), format!("2 runs ({})", model.filter.word()), format!("3 run{run}"), "4 output".to_owned()];
+    let state = Span::styled(
+        cut(&format!("{}{reason}", sweep.state), room),
+        look.state(&sweep.state),
+    );
+    let first = Line::from(vec![
+        Span::styled(name, look.head()),
+        Span::raw("  "),
+        state,
+    ]);
+    let run = model
+        .chosen
+        .map(|run| format!(" {run}"))
+        .unwrap_or_default();
+    let titles = [
+        "1 overview".to_owned(),
+        format!("2 runs ({})", model.filter.word()),
+        format!("3 run{run}"),
+        "4 output".to_owned(),
+    ];
     let mut tabs = Vec::new();
     for (view, title) in View::ALL.into_iter().zip(titles) {
-        let style = if view == model.view { Style::new().add_modifier(Modifier::REVERSED) } else { Style::new() };
+        let style = if view == model.view {
+            Style::new().add_modifier(Modifier::REVERSED)
+        } else {
+            Style::new()
+        };
         tabs.extend([Span::styled(format!(" {title} "), style), Span::raw(" ")]);
     }
     vec![first, Line::from(tabs)]
@@ -108,10 +169,19 @@ fn footer(model: &WatchModel, look: DrawOptions, width: usize) -> Line<'static> 
         return Line::raw(cut(&format!("/{}_", printable(&model.log.search)), width));
     }
     if let Some(reason) = &model.lost {
-        return Line::styled(cut(&format!("waiting for the controller … ({})", printable(reason)), width), strong);
+        return Line::styled(
+            cut(
+                &format!("waiting for the controller … ({})", printable(reason)),
+                width,
+            ),
+            strong,
+        );
     }
     if !model.said.is_empty() {
-        return Line::styled(cut(&printable(&model.said), width), look.color(Color::Yellow));
+        return Line::styled(
+            cut(&printable(&model.said), width),
+            look.color(Color::Yellow),
+        );
     }
     let keys = match model.view {
         View::Overview => "q leave  ? help  Enter runs  p pause  j/k move",
@@ -125,7 +195,10 @@ fn footer(model: &WatchModel, look: DrawOptions, width: usize) -> Line<'static> 
 fn help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Clear, area);
     let width = usize::from(area.width);
-    let lines: Vec<_> = HELP.iter().map(|line| Line::raw(cut(line, width))).collect();
+    let lines: Vec<_> = HELP
+        .iter()
+        .map(|line| Line::raw(cut(line, width)))
+        .collect();
     frame.render_widget(Paragraph::new(lines), area);
 }
 

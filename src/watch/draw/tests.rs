@@ -32,12 +32,20 @@ fn run(number: u64, state: &str, value: Option<f64>) -> Run {
     Run {
         run: number,
         state: state.to_owned(),
-        reason: if state == "failed" { "exit status 1: ValueError".to_owned() } else { String::new() },
+        reason: if state == "failed" {
+            "exit status 1: ValueError".to_owned()
+        } else {
+            String::new()
+        },
         params_json: format!("{{\"lr\": 0.{number}, \"opt\": \"adam\"}}"),
         value,
         attempts: vec![attempt],
         why: "random".to_owned(),
-        ended_ms: if ended { NOW - 30_000 + i64::try_from(number).unwrap() } else { 0 },
+        ended_ms: if ended {
+            NOW - 30_000 + i64::try_from(number).unwrap()
+        } else {
+            0
+        },
         ..Run::default()
     }
 }
@@ -57,10 +65,20 @@ fn model() -> WatchModel {
         best_value: Some(0.3),
         ..Sweep::default()
     };
-    let ended = vec![run(4, "failed", None), run(3, "finished", Some(0.3)), run(2, "finished", Some(0.5)), run(1, "finished", Some(0.9))];
+    let ended = vec![
+        run(4, "failed", None),
+        run(3, "finished", Some(0.3)),
+        run(2, "finished", Some(0.5)),
+        run(1, "finished", Some(0.9)),
+    ];
     let best = Some(run(3, "finished", Some(0.3)));
     let mut model = WatchModel::default();
-    let view = WatchSweepResponse { sweep: Some(sweep), running: vec![run(5, "running", None)], ended, best };
+    let view = WatchSweepResponse {
+        sweep: Some(sweep),
+        running: vec![run(5, "running", None)],
+        ended,
+        best,
+    };
     model.apply(WatchEvent::Changed(Box::new(view)));
     let agent = |health: &str, reason: &str| Agent {
         host: "box".to_owned(),
@@ -71,7 +89,10 @@ fn model() -> WatchModel {
         reason: reason.to_owned(),
         ..Agent::default()
     };
-    model.apply(WatchEvent::Agents(vec![agent("ok", ""), agent("quarantined", "3 failures in a row")]));
+    model.apply(WatchEvent::Agents(vec![
+        agent("ok", ""),
+        agent("quarantined", "3 failures in a row"),
+    ]));
     model
 }
 
@@ -79,7 +100,14 @@ fn picture(model: &WatchModel, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal
         .draw(|frame| {
-            let _ = draw(frame, model, DrawOptions { color: false, now_ms: NOW });
+            let _ = draw(
+                frame,
+                model,
+                DrawOptions {
+                    color: false,
+                    now_ms: NOW,
+                },
+            );
         })
         .unwrap();
     terminal.backend().to_string()
@@ -92,7 +120,8 @@ fn hostile() -> WatchModel {
     model.sweep.metric = text.to_owned();
     model.sweep.reason = text.to_owned();
     for run in model.runs.values_mut() {
-        run.params_json = serde_json::json!({ text: 0.5, "name": text, "list": [text] }).to_string();
+        run.params_json =
+            serde_json::json!({ text: 0.5, "name": text, "list": [text] }).to_string();
         run.reason = text.to_owned();
         run.why = text.to_owned();
         run.attempts[0].host = text.to_owned();
@@ -113,25 +142,46 @@ fn the_overview_fits_common_and_small_terminals() {
 
 #[test]
 fn the_runs_fit_common_and_small_terminals() {
-    let model = WatchModel { view: View::Runs, ..model() };
+    let model = WatchModel {
+        view: View::Runs,
+        ..model()
+    };
     insta::assert_snapshot!("runs_80x24", picture(&model, 80, 24));
     insta::assert_snapshot!("runs_60x20", picture(&model, 60, 20));
 }
 
 #[test]
 fn a_run_is_shown_beside_the_best_one() {
-    let mut model = WatchModel { view: View::Run, chosen: Some(4), ..model() };
-    let point = |value| MetricPoint { name: "loss".to_owned(), value, ..MetricPoint::default() };
-    model.apply(WatchEvent::Metrics { run: 4, points: [3.0, 2.0, 1.0].map(point).to_vec() });
+    let mut model = WatchModel {
+        view: View::Run,
+        chosen: Some(4),
+        ..model()
+    };
+    let point = |value| MetricPoint {
+        name: "loss".to_owned(),
+        value,
+        ..MetricPoint::default()
+    };
+    model.apply(WatchEvent::Metrics {
+        run: 4,
+        points: [3.0, 2.0, 1.0].map(point).to_vec(),
+    });
     insta::assert_snapshot!("run_80x24", picture(&model, 80, 24));
     insta::assert_snapshot!("run_60x20", picture(&model, 60, 20));
 }
 
 #[test]
 fn output_is_shown_as_inert_text() {
-    let mut model = WatchModel { view: View::Log, chosen: Some(4), ..model() };
+    let mut model = WatchModel {
+        view: View::Log,
+        chosen: Some(4),
+        ..model()
+    };
     model.log.begin(4);
-    model.log.more(4, "epoch 1\n\x1b[2Jgone? \u{202e}desrever\n漢字\n".as_bytes());
+    model.log.more(
+        4,
+        "epoch 1\n\x1b[2Jgone? \u{202e}desrever\n漢字\n".as_bytes(),
+    );
     insta::assert_snapshot!("output_80x24", picture(&model, 80, 24));
 }
 
@@ -153,8 +203,13 @@ fn hostile_text_is_inert_in_each_view_and_size() {
     for view in View::ALL {
         for (width, height) in [(200, 60), (80, 24), (60, 20), (10, 4), (1, 1)] {
             let drawn = picture(&WatchModel { view, ..hostile() }, width, height);
-            let steers = |char: char| char != '\n' && char.is_control() || ('\u{202a}'..='\u{202e}').contains(&char);
-            assert!(!drawn.contains(steers), "{view:?} {width}x{height}: {drawn}");
+            let steers = |char: char| {
+                char != '\n' && char.is_control() || ('\u{202a}'..='\u{202e}').contains(&char)
+            };
+            assert!(
+                !drawn.contains(steers),
+                "{view:?} {width}x{height}: {drawn}"
+            );
         }
     }
 }

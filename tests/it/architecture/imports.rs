@@ -37,13 +37,23 @@ pub(super) fn edges(sources: &[(PathBuf, String)], folder: &Path) -> Edges {
     for (path, code) in sources {
         let module = module_of(path, folder);
         let (code, test_modules) = without_tests(tokenize(code));
-        tests.extend(test_modules.into_iter().map(|name| joined(&module, &[name])));
+        tests.extend(
+            test_modules
+                .into_iter()
+                .map(|name| joined(&module, &[name])),
+        );
         tokens.insert(module, code);
     }
     tokens.retain(|module, _| !(1..=module.len()).any(|length| tests.contains(&module[..length])));
     let modules: BTreeSet<Module> = tokens.keys().cloned().collect();
-    let files: BTreeMap<Module, File> = tokens.iter().map(|(module, tokens)| (module.clone(), read(module, tokens, &modules))).collect();
-    files.iter().map(|(module, file)| (module.clone(), imports(module, file, &files))).collect()
+    let files: BTreeMap<Module, File> = tokens
+        .iter()
+        .map(|(module, tokens)| (module.clone(), read(module, tokens, &modules)))
+        .collect();
+    files
+        .iter()
+        .map(|(module, file)| (module.clone(), imports(module, file, &files)))
+        .collect()
 }
 
 /// Returns the edges between top-level modules.
@@ -51,16 +61,28 @@ pub(super) fn top_level(edges: &Edges) -> BTreeMap<String, BTreeSet<String>> {
     let mut tops: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (from, targets) in edges {
         let Some(from) = from.first() else { continue };
-        let targets = targets.iter().filter_map(|to| to.first()).filter(|to| *to != from);
-        tops.entry(from.clone()).or_default().extend(targets.cloned());
+        let targets = targets
+            .iter()
+            .filter_map(|to| to.first())
+            .filter(|to| *to != from);
+        tops.entry(from.clone())
+            .or_default()
+            .extend(targets.cloned());
     }
     tops
 }
 
 /// Returns the path of the module that a file holds.
 fn module_of(path: &Path, folder: &Path) -> Module {
-    let inner = path.strip_prefix(folder).expect("it is in the folder").with_extension("");
-    let mut parts: Module = inner.iter().filter_map(|part| part.to_str()).map(str::to_owned).collect();
+    let inner = path
+        .strip_prefix(folder)
+        .expect("it is in the folder")
+        .with_extension("");
+    let mut parts: Module = inner
+        .iter()
+        .filter_map(|part| part.to_str())
+        .map(str::to_owned)
+        .collect();
     let is_root = parts.len() == 1 && (parts[0] == "main" || parts[0] == "lib");
     parts.pop_if(|last| last == "mod" || is_root);
     parts
@@ -97,11 +119,19 @@ fn tokenize(code: &str) -> Vec<String> {
 fn without_tests(tokens: Vec<String>) -> (Vec<String>, Vec<String>) {
     let (mut kept, mut modules, mut at) = (Vec::new(), Vec::new(), 0);
     while at < tokens.len() {
-        let starts = |words: &[&str]| tokens[at..].iter().map(String::as_str).take(words.len()).eq(words.iter().copied());
+        let starts = |words: &[&str]| {
+            tokens[at..]
+                .iter()
+                .map(String::as_str)
+                .take(words.len())
+                .eq(words.iter().copied())
+        };
         if starts(&["#", "!", "[", "cfg", "(", "test"]) {
             return (Vec::new(), modules);
         }
-        if !starts(&["#", "[", "cfg", "(", "test"]) && !starts(&["#", "[", "cfg", "(", "all", "(", "test"]) {
+        if !starts(&["#", "[", "cfg", "(", "test"])
+            && !starts(&["#", "[", "cfg", "(", "all", "(", "test"])
+        {
             kept.push(tokens[at].clone());
             at += 1;
             continue;
@@ -177,9 +207,13 @@ fn read(module: &[String], tokens: &[String], modules: &BTreeSet<Module>) -> Fil
                 at += 3;
             }
             "use" if next(1) != "<" => {
-                let end = (at..tokens.len()).find(|place| tokens[*place] == ";").unwrap_or(tokens.len());
+                let end = (at..tokens.len())
+                    .find(|place| tokens[*place] == ";")
+                    .unwrap_or(tokens.len());
                 for (name, path) in leaves(&tokens[at + 1..end], &[]) {
-                    let Some(path) = absolute(&path, module, inline.len(), &file, modules) else { continue };
+                    let Some(path) = absolute(&path, module, inline.len(), &file, modules) else {
+                        continue;
+                    };
                     if matches!(before, "pub" | ")") {
                         file.reexports.insert(name.clone());
                     }
@@ -188,8 +222,12 @@ fn read(module: &[String], tokens: &[String], modules: &BTreeSet<Module>) -> Fil
                 at = end;
             }
             word if is_word(word) && before != "::" && before != "." => {
-                let further = tokens[at + 1..].chunks_exact(2).take_while(|pair| pair[0] == "::" && is_word(&pair[1]));
-                let path: Module = std::iter::once(word.to_owned()).chain(further.map(|pair| pair[1].clone())).collect();
+                let further = tokens[at + 1..]
+                    .chunks_exact(2)
+                    .take_while(|pair| pair[0] == "::" && is_word(&pair[1]));
+                let path: Module = std::iter::once(word.to_owned())
+                    .chain(further.map(|pair| pair[1].clone()))
+                    .collect();
                 at += 2 * path.len() - 1;
                 file.words.insert(path[0].clone());
                 paths.push((inline.len(), path));
@@ -199,13 +237,17 @@ fn read(module: &[String], tokens: &[String], modules: &BTreeSet<Module>) -> Fil
     }
     // Only now all names are known.
     let paths = paths.iter().filter(|(_, path)| path.len() > 1);
-    file.paths = paths.filter_map(|(inline, path)| absolute(path, module, *inline, &file, modules)).collect();
+    file.paths = paths
+        .filter_map(|(inline, path)| absolute(path, module, *inline, &file, modules))
+        .collect();
     file
 }
 
 /// Returns the names that a `use` brings in, with their paths.
 fn leaves(tokens: &[String], prefix: &[String]) -> Vec<(String, Module)> {
-    let Some(first) = tokens.first() else { return Vec::new() };
+    let Some(first) = tokens.first() else {
+        return Vec::new();
+    };
     if first == "{" {
         let mut all = Vec::new();
         let (mut depth, mut start) = (0, 1);
@@ -221,13 +263,26 @@ fn leaves(tokens: &[String], prefix: &[String]) -> Vec<(String, Module)> {
     if tokens.get(1).is_some_and(|token| token == "::") {
         return leaves(&tokens[2..], &joined(prefix, std::slice::from_ref(first)));
     }
-    let path = if first == "self" && !prefix.is_empty() { prefix.to_vec() } else { joined(prefix, std::slice::from_ref(first)) };
-    let alias = tokens.get(1).filter(|token| *token == "as").and_then(|_| tokens.get(2));
+    let path = if first == "self" && !prefix.is_empty() {
+        prefix.to_vec()
+    } else {
+        joined(prefix, std::slice::from_ref(first))
+    };
+    let alias = tokens
+        .get(1)
+        .filter(|token| *token == "as")
+        .and_then(|_| tokens.get(2));
     vec![(alias.or(path.last()).cloned().unwrap_or_default(), path)]
 }
 
 /// Returns a path from the root of the crate; `None` if it leads elsewhere. It is in `inline` modules within the file.
-fn absolute(path: &[String], module: &[String], inline: usize, file: &File, modules: &BTreeSet<Module>) -> Option<Module> {
+fn absolute(
+    path: &[String],
+    module: &[String],
+    inline: usize,
+    file: &File,
+    modules: &BTreeSet<Module>,
+) -> Option<Module> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {
         "crate" => Some(rest.to_vec()),
@@ -235,28 +290,44 @@ fn absolute(path: &[String], module: &[String], inline: usize, file: &File, modu
         "super" => {
             let count = path.iter().take_while(|part| *part == "super").count();
             let up = count.saturating_sub(inline);
-            Some(joined(&module[..module.len().checked_sub(up)?], &path[count..]))
+            Some(joined(
+                &module[..module.len().checked_sub(up)?],
+                &path[count..],
+            ))
         }
         name => match file.scope.get(name) {
             Some(known) => Some(joined(known, rest)),
-            None => Some(joined(module, path)).filter(|_| modules.contains(&joined(module, std::slice::from_ref(first)))),
+            None => Some(joined(module, path))
+                .filter(|_| modules.contains(&joined(module, std::slice::from_ref(first)))),
         },
     }
 }
 
 /// Returns the files that a file imports.
 fn imports(module: &[String], file: &File, files: &BTreeMap<Module, File>) -> BTreeSet<Module> {
-    let used = file.scope.iter().filter(|(name, _)| !file.reexports.contains(*name) || file.words.contains(*name));
+    let used = file
+        .scope
+        .iter()
+        .filter(|(name, _)| !file.reexports.contains(*name) || file.words.contains(*name));
     let paths = used.map(|(_, path)| path).chain(&file.paths);
-    paths.filter_map(|path| owner(path, files, REEXPORTS_MAX)).filter(|owner| owner != module).collect()
+    paths
+        .filter_map(|path| owner(path, files, REEXPORTS_MAX))
+        .filter(|owner| owner != module)
+        .collect()
 }
 
 /// Returns the file that defines what a path names; `None` for a module itself.
 fn owner(path: &[String], files: &BTreeMap<Module, File>, steps: usize) -> Option<Module> {
-    let length = (0..=path.len()).rev().find(|length| files.contains_key(&path[..*length]))?;
+    let length = (0..=path.len())
+        .rev()
+        .find(|length| files.contains_key(&path[..*length]))?;
     let (module, rest) = path.split_at(length);
     let (name, behind) = rest.split_first()?;
-    match files[module].scope.get(name).map(|target| joined(target, behind)) {
+    match files[module]
+        .scope
+        .get(name)
+        .map(|target| joined(target, behind))
+    {
         Some(target) if target != path && steps > 0 => owner(&target, files, steps - 1),
         _ => Some(module.to_vec()),
     }

@@ -18,8 +18,13 @@ pub(super) struct Block {
 /// Returns the arguments of each `sweep …` in a command of a shell.
 pub(super) fn sweep_arguments(command: &str) -> Vec<Vec<String>> {
     let start = Regex::new(r"(?:^|[(;&|]|=\S* |\bexec )\s*sweep ").expect("it compiles");
-    let starts = start.find_iter(command).filter(|found| !command[..found.start()].contains(" #"));
-    starts.map(|found| words(&command[found.end()..])).filter(|words| !words.is_empty()).collect()
+    let starts = start
+        .find_iter(command)
+        .filter(|found| !command[..found.start()].contains(" #"));
+    starts
+        .map(|found| words(&command[found.end()..]))
+        .filter(|words| !words.is_empty())
+        .collect()
 }
 
 /// Splits a simple command at white space outside of quotes, up to the end of the command or a comment.
@@ -51,9 +56,21 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
     let (mut before, mut lines) = (String::new(), text.lines());
     while let Some(line) = lines.next() {
         if let Some(info) = line.strip_prefix("```") {
-            let text = lines.by_ref().take_while(|line| *line != "```").collect::<Vec<_>>().join("\n");
-            let comment = if before.ends_with("-->") { std::mem::take(&mut before) } else { String::new() };
-            blocks.push(Block { info: info.to_owned(), text, comment });
+            let text = lines
+                .by_ref()
+                .take_while(|line| *line != "```")
+                .collect::<Vec<_>>()
+                .join("\n");
+            let comment = if before.ends_with("-->") {
+                std::mem::take(&mut before)
+            } else {
+                String::new()
+            };
+            blocks.push(Block {
+                info: info.to_owned(),
+                text,
+                comment,
+            });
         }
         before = line.to_owned();
     }
@@ -85,10 +102,14 @@ pub(super) fn anchors(text: &str) -> BTreeSet<String> {
             }
             Event::End(TagEnd::Heading(_)) => {
                 let text = heading.take().expect("a heading has begun").to_lowercase();
-                let kept = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+                let kept = text
+                    .chars()
+                    .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
                 let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
                 let same = (1..).map(|number| format!("{anchor}-{number}"));
-                let free = std::iter::once(anchor.clone()).chain(same).find(|anchor| !anchors.contains(anchor));
+                let free = std::iter::once(anchor.clone())
+                    .chain(same)
+                    .find(|anchor| !anchors.contains(anchor));
                 anchors.extend(free);
             }
             _ => {}

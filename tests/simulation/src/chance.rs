@@ -7,7 +7,9 @@ pub(crate) struct Chance(u64);
 impl Chance {
     /// A separate generator for one purpose, whatever others draw.
     pub(crate) fn of(seed: u64, purpose: &str) -> Self {
-        let mixed = purpose.bytes().fold(seed ^ 0x5be3_27a1, |mixed, byte| Self(mixed ^ u64::from(byte)).bits());
+        let mixed = purpose.bytes().fold(seed ^ 0x5be3_27a1, |mixed, byte| {
+            Self(mixed ^ u64::from(byte)).bits()
+        });
         Self(mixed)
     }
 

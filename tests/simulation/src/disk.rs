@@ -16,12 +16,18 @@ impl Store for Disk {
         let fault = self.world.record().disk.pop();
         match fault {
             Some(Fault::Full) => return Err(StoreError::Full),
-            Some(Fault::Failed { written: false }) => return Err(StoreError::Failed("simulated".to_owned())),
+            Some(Fault::Failed { written: false }) => {
+                return Err(StoreError::Failed("simulated".to_owned()));
+            }
             Some(Fault::Failed { written: true }) | None => {}
         }
         self.store.append(batch)?;
         self.world.committed(&batch.events);
-        if fault.is_some() { Err(StoreError::Failed("simulated".to_owned())) } else { Ok(()) }
+        if fault.is_some() {
+            Err(StoreError::Failed("simulated".to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError> {

@@ -22,7 +22,10 @@ impl tower::Layer<Routes> for Front {
     type Service = Guarded;
 
     fn layer(&self, routes: Routes) -> Guarded {
-        Guarded { front: self.clone(), routes }
+        Guarded {
+            front: self.clone(),
+            routes,
+        }
     }
 }
 
@@ -49,7 +52,10 @@ impl tower::Service<Request<Body>> for Guarded {
         Box::pin(async move {
             let identity = front.engine.identity().borrow().clone();
             let Some(answer) = answer else {
-                return Ok(interference.map_or_else(|| Response::new(Body::empty()), |some| some.answer(&identity)));
+                return Ok(interference.map_or_else(
+                    || Response::new(Body::empty()),
+                    |some| some.answer(&identity),
+                ));
             };
             let mut response = answer.await?;
             service::stamp(response.headers_mut(), &identity);

@@ -15,7 +15,9 @@ use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
-use sweep_proto::v1::{CancelRunRequest, CreateSweepRequest, EditSweepRequest, RetryRunsRequest, SetSweepStateRequest};
+use sweep_proto::v1::{
+    CancelRunRequest, CreateSweepRequest, EditSweepRequest, RetryRunsRequest, SetSweepStateRequest,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tonic::transport::{Endpoint, Server};
@@ -37,19 +39,42 @@ const EVENTS_PER_IMAGE: u64 = 40;
 
 /// The controller, until it ends by itself: then it waits to be started again.
 pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Result {
-    let terms = Terms { lease: LEASE, patience: Duration::from_millis(200), ..Terms::default() };
-    let clock = Arc::new(SimulatedClock { started: Instant::now(), world: world.clone() });
+    let terms = Terms {
+        lease: LEASE,
+        patience: Duration::from_millis(200),
+        ..Terms::default()
+    };
+    let clock = Arc::new(SimulatedClock {
+        started: Instant::now(),
+        world: world.clone(),
+    });
     let controller = Some(CONTROLLER.to_owned());
-    let options = EngineOptions { clock, controller, mutation, events_per_image: EVENTS_PER_IMAGE, ..EngineOptions::new(terms) };
+    let options = EngineOptions {
+        clock,
+        controller,
+        mutation,
+        events_per_image: EVENTS_PER_IMAGE,
+        ..EngineOptions::new(terms)
+    };
     let (store, query) = world.storage().open()?;
-    let disk = Disk { store, world: world.clone() };
+    let disk = Disk {
+        store,
+        world: world.clone(),
+    };
     let (engine, mut join, driver) = Engine::open(Box::new(disk), options)?;
     let slowness = world.clone();
     tokio::spawn(driver.run_as_task(move || Duration::from_millis(slowness.record().disk_ms)));
     tokio::spawn(reaper::run(engine.clone()));
     tokio::spawn(planner::run_inline(engine.clone()));
-    let about = About { data_dir: PathBuf::new(), started_ms: 0, lease: LEASE };
-    let front = Front { world: world.clone(), engine: engine.clone() };
+    let about = About {
+        data_dir: PathBuf::new(),
+        started_ms: 0,
+        lease: LEASE,
+    };
+    let front = Front {
+        world: world.clone(),
+        engine: engine.clone(),
+    };
     let services = Services {
         engine,
         reader: Reader::inline(query),
@@ -112,7 +137,10 @@ pub(crate) async fn agent(
             continue;
         };
         let options = AgentOptions {
-            controller: ControllerTarget { endpoint: Endpoint::from_static("http://controller:7433"), trust: Trust::Own },
+            controller: ControllerTarget {
+                endpoint: Endpoint::from_static("http://controller:7433"),
+                trust: Trust::Own,
+            },
             token: TokenSource::default(),
             sweep,
             count: None,
@@ -133,7 +161,13 @@ pub(crate) async fn agent(
         let listener = world.clone();
         tokio::spawn(async move {
             while let Some(notice) = told.recv().await {
-                if let Notice::Ended { run, attempt, state, .. } = notice {
+                if let Notice::Ended {
+                    run,
+                    attempt,
+                    state,
+                    ..
+                } = notice
+                {
                     listener.told(run, attempt, &state);
                 }
             }
@@ -145,13 +179,23 @@ pub(crate) async fn agent(
         let taken_away = tokio::spawn(async move {
             if preempted.changed().await.is_ok() {
                 let preemption = *preempted.borrow_and_update();
-                scheduler.preempt(preemption, &machine, interrupt.clone()).await;
+                scheduler
+                    .preempt(preemption, &machine, interrupt.clone())
+                    .await;
             }
             pending::<()>().await;
         });
         let programs = Arc::new(world.clone());
-        let outcome =
-            simulation::run(&host, programs, world.processes().clone(), network::controller(), options, interrupts, notices).await;
+        let outcome = simulation::run(
+            &host,
+            programs,
+            world.processes().clone(),
+            network::controller(),
+            options,
+            interrupts,
+            notices,
+        )
+        .await;
         taken_away.abort();
         world.record().note(&format!("{host} left: {outcome:?}"));
         sleep(Duration::from_secs(1)).await;
@@ -160,16 +204,32 @@ pub(crate) async fn agent(
 
 impl World {
     /// Signals an agent and, where the scheduler does that too, its programs, in either order.
-    async fn preempt(&self, preemption: Preemption, host: &str, interrupt: mpsc::Sender<Interrupt>) {
-        let Preemption { agent_after, programs, .. } = preemption;
+    async fn preempt(
+        &self,
+        preemption: Preemption,
+        host: &str,
+        interrupt: mpsc::Sender<Interrupt>,
+    ) {
+        let Preemption {
+            agent_after,
+            programs,
+            ..
+        } = preemption;
         let agent = async {
             sleep(agent_after).await;
             let _ = interrupt.send(Interrupt::Preempt).await;
         };
         let signal = async {
-            let Some((after, into_errors)) = programs else { return Vec::new() };
+            let Some((after, into_errors)) = programs else {
+                return Vec::new();
+            };
             sleep(after).await;
-            self.processes().signal(host, turmoil::sim_elapsed().unwrap_or_default(), into_errors, SILENCE_MAX)
+            self.processes().signal(
+                host,
+                turmoil::sim_elapsed().unwrap_or_default(),
+                into_errors,
+                SILENCE_MAX,
+            )
         };
         let ((), signalled) = tokio::join!(agent, signal);
         self.processes().note_preemption(&signalled);
@@ -179,11 +239,18 @@ impl World {
 /// A person who creates the sweep, and later does as wished.
 pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
     let mut client = SweepServiceClient::new(network::controller());
-    let create = CreateSweepRequest { yaml: yaml.clone(), request_id: "create".to_owned(), name: "simulated".to_owned(), code: None };
+    let create = CreateSweepRequest {
+        yaml: yaml.clone(),
+        request_id: "create".to_owned(),
+        name: "simulated".to_owned(),
+        code: None,
+    };
     let sweep = loop {
         match client.create_sweep(create.clone()).await {
             Ok(answer) => break answer.into_inner().sweep_id,
-            Err(status) if status.code() == tonic::Code::InvalidArgument => return Err(status.message().into()),
+            Err(status) if status.code() == tonic::Code::InvalidArgument => {
+                return Err(status.message().into());
+            }
             Err(_) => sleep(Duration::from_millis(200)).await,
         }
     };
@@ -201,26 +268,62 @@ pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
         for _ in 0..20 {
             let sweep_id = sweep.clone();
             let request_id = request_id.clone();
-            let set =
-                |action: Action| SetSweepStateRequest { sweep_id: sweep.clone(), action: action.into(), request_id: request_id.clone() };
+            let set = |action: Action| SetSweepStateRequest {
+                sweep_id: sweep.clone(),
+                action: action.into(),
+                request_id: request_id.clone(),
+            };
             let answer = match wish {
                 UserRequest::Pause => client.set_sweep_state(set(Action::Pause)).await.map(|_| ()),
-                UserRequest::Resume => client.set_sweep_state(set(Action::Resume)).await.map(|_| ()),
-                UserRequest::RetryFailed => {
-                    client.retry_runs(RetryRunsRequest { sweep_id, runs: Vec::new(), request_id }).await.map(|_| ())
-                }
+                UserRequest::Resume => client
+                    .set_sweep_state(set(Action::Resume))
+                    .await
+                    .map(|_| ()),
+                UserRequest::RetryFailed => client
+                    .retry_runs(RetryRunsRequest {
+                        sweep_id,
+                        runs: Vec::new(),
+                        request_id,
+                    })
+                    .await
+                    .map(|_| ()),
                 UserRequest::Edit(how) => {
                     let yaml = edited(&yaml, how);
-                    client.edit_sweep(EditSweepRequest { sweep_id, yaml, request_id, ..EditSweepRequest::default() }).await.map(|_| ())
+                    client
+                        .edit_sweep(EditSweepRequest {
+                            sweep_id,
+                            yaml,
+                            request_id,
+                            ..EditSweepRequest::default()
+                        })
+                        .await
+                        .map(|_| ())
                 }
                 UserRequest::UndoEdit => {
-                    let request = EditSweepRequest { sweep_id, undo: true, request_id, ..EditSweepRequest::default() };
+                    let request = EditSweepRequest {
+                        sweep_id,
+                        undo: true,
+                        request_id,
+                        ..EditSweepRequest::default()
+                    };
                     client.edit_sweep(request).await.map(|_| ())
                 }
-                UserRequest::CancelRun(run) => client.cancel_run(CancelRunRequest { sweep_id, run, request_id }).await.map(|_| ()),
+                UserRequest::CancelRun(run) => client
+                    .cancel_run(CancelRunRequest {
+                        sweep_id,
+                        run,
+                        request_id,
+                    })
+                    .await
+                    .map(|_| ()),
             };
             match answer.map_err(|status| status.code()) {
-                Err(tonic::Code::Cancelled | tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::ResourceExhausted) => {
+                Err(
+                    tonic::Code::Cancelled
+                    | tonic::Code::Unavailable
+                    | tonic::Code::Unknown
+                    | tonic::Code::ResourceExhausted,
+                ) => {
                     sleep(Duration::from_millis(500)).await;
                 }
                 _ => break,
@@ -233,7 +336,9 @@ pub(crate) async fn person(world: World, yaml: String) -> turmoil::Result {
 /// The sweep file with something of it changed: fewer values, one parameter more, another goal; or as it was.
 fn edited(yaml: &str, how: u64) -> String {
     match how {
-        0 => yaml.replace("x: {values: [0, ", "x: {values: [").replace("max: 1.0", "max: 0.6"),
+        0 => yaml
+            .replace("x: {values: [0, ", "x: {values: [")
+            .replace("max: 1.0", "max: 0.6"),
         1 => format!("{yaml}  z: {{values: [0, 1], was: 0}}\n"),
         2 => yaml.replace("goal: minimize", "goal: maximize"),
         _ => yaml.to_owned(),

@@ -8,8 +8,8 @@ use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
 use sweep_proto::v1::{
-    AcquireRequest, Assignment, FinishAttemptRequest, HeartbeatRequest, LiveAttempt, MetricPoint, RegisterAgentRequest,
-    ReportMetricsRequest, StartAttemptRequest,
+    AcquireRequest, Assignment, FinishAttemptRequest, HeartbeatRequest, LiveAttempt, MetricPoint,
+    RegisterAgentRequest, ReportMetricsRequest, StartAttemptRequest,
 };
 use sweep_proto::{CONTROLLER_HEADER, REFUSAL_HEADER};
 use tokio::time::sleep;
@@ -103,7 +103,12 @@ impl Paper {
             process_id: self.agent(),
             ..RegisterAgentRequest::default()
         };
-        while self.client.register_agent(request.clone()).await.is_err_and(|status| is_unknown(&status)) {
+        while self
+            .client
+            .register_agent(request.clone())
+            .await
+            .is_err_and(|status| is_unknown(&status))
+        {
             sleep(Duration::from_millis(300)).await;
         }
     }
@@ -132,7 +137,14 @@ impl Paper {
                 }
             }
             Ok(None) => {}
-            Err(status) if status.metadata().get(REFUSAL_HEADER).is_some_and(|reason| reason == "unknown_agent") => self.register().await,
+            Err(status)
+                if status
+                    .metadata()
+                    .get(REFUSAL_HEADER)
+                    .is_some_and(|reason| reason == "unknown_agent") =>
+            {
+                self.register().await;
+            }
             Err(_) => {}
         }
         self.beat().await;
@@ -146,14 +158,23 @@ impl Paper {
             let twice = self.chance.is(30);
             let mut second = self.client.clone();
             let answer = if twice {
-                let (one, two) = tokio::join!(self.client.acquire(request.clone()), second.acquire(request.clone()));
-                let assigned =
-                    |answer: &Result<tonic::Response<_>, _>| answer.as_ref().ok().and_then(|answer| assignment(answer.get_ref()));
+                let (one, two) = tokio::join!(
+                    self.client.acquire(request.clone()),
+                    second.acquire(request.clone())
+                );
+                let assigned = |answer: &Result<tonic::Response<_>, _>| {
+                    answer
+                        .as_ref()
+                        .ok()
+                        .and_then(|answer| assignment(answer.get_ref()))
+                };
                 if let (Some(one), Some(two)) = (assigned(&one), assigned(&two))
                     && one != two
                     && self.restores == self.world.record().restores
                 {
-                    self.world.record().violated(format!("I4: one request to acquire got {one:?} and {two:?}"));
+                    self.world.record().violated(format!(
+                        "I4: one request to acquire got {one:?} and {two:?}"
+                    ));
                 }
                 // The first of two that wait is told that the other has taken its place.
                 if assigned(&two).is_some() { two } else { one }
@@ -179,9 +200,12 @@ impl Paper {
         let before = self.given.insert(key, request.request_id.clone());
         let is_current = self.restores == self.world.record().restores;
         if before.is_some_and(|before| before != request.request_id) && is_current {
-            self.world.record().violated(format!("I2: attempt {key:?} was given away twice"));
+            self.world
+                .record()
+                .violated(format!("I2: attempt {key:?} was given away twice"));
         }
-        self.old.push(Old::Acquire(request.clone(), Box::new(assignment.clone())));
+        self.old
+            .push(Old::Acquire(request.clone(), Box::new(assignment.clone())));
     }
 
     async fn execute(&mut self, assignment: Assignment) -> Result<(), Status> {
@@ -203,7 +227,12 @@ impl Paper {
         for seq in 0..points {
             sleep(Duration::from_millis(self.chance.between(10, 700))).await;
             let value = self.chance.below(1000) as f64 / 1000.0;
-            let point = MetricPoint { name: "loss".to_owned(), step: Some(seq as i64), wall_ms: 0, value };
+            let point = MetricPoint {
+                name: "loss".to_owned(),
+                step: Some(seq as i64),
+                wall_ms: 0,
+                value,
+            };
             let report = ReportMetricsRequest {
                 agent_id: agent_id.clone(),
                 sweep_id: sweep_id.clone(),
@@ -227,7 +256,9 @@ impl Paper {
             incarnation: String::new(),
             points: 0,
         };
-        let state = until(async || self.client.clone().finish_attempt(finish.clone()).await).await?.run_state;
+        let state = until(async || self.client.clone().finish_attempt(finish.clone()).await)
+            .await?
+            .run_state;
         self.world.told(run, attempt, &state);
         if state == "finished" && self.restores == self.world.record().restores {
             self.world.record().paper.insert((run, attempt), points);
@@ -241,9 +272,17 @@ impl Paper {
             .given
             .keys()
             .filter(|key| !self.refused.contains(key))
-            .map(|(run, attempt)| LiveAttempt { run: *run, attempt: *attempt, ..LiveAttempt::default() })
+            .map(|(run, attempt)| LiveAttempt {
+                run: *run,
+                attempt: *attempt,
+                ..LiveAttempt::default()
+            })
             .collect();
-        let request = HeartbeatRequest { agent_id: self.agent(), sweep_id: self.sweep.clone(), attempts };
+        let request = HeartbeatRequest {
+            agent_id: self.agent(),
+            sweep_id: self.sweep.clone(),
+            attempts,
+        };
         // Only news of life.
         let _ = self.client.heartbeat(request).await;
     }
@@ -261,7 +300,9 @@ impl Paper {
                     && again != *before
                     && self.restores == self.world.record().restores
                 {
-                    self.world.record().violated(format!("I4: a repeated request to acquire got {again:?} after {before:?}"));
+                    self.world.record().violated(format!(
+                        "I4: a repeated request to acquire got {again:?} after {before:?}"
+                    ));
                 }
             }
             Old::Start(request) => drop(self.client.start_attempt(request).await),
@@ -273,7 +314,9 @@ impl Paper {
                     && self.restores == self.world.record().restores
                 {
                     let again = again.into_inner().run_state;
-                    self.world.record().violated(format!("I4: a repeated result was answered {again} after {before}"));
+                    self.world.record().violated(format!(
+                        "I4: a repeated result was answered {again} after {before}"
+                    ));
                 }
             }
         }
@@ -283,13 +326,18 @@ impl Paper {
 fn assignment(answer: &sweep_proto::v1::AcquireResponse) -> Option<Assignment> {
     match &answer.next {
         // What is said of the sweep beside it may have changed since.
-        Some(Next::Assignment(assignment)) => Some(Assignment { early_stop_note: String::new(), ..assignment.clone() }),
+        Some(Next::Assignment(assignment)) => Some(Assignment {
+            early_stop_note: String::new(),
+            ..assignment.clone()
+        }),
         _ => None,
     }
 }
 
 /// Calls until the outcome is known.
-async fn until<T, F: Future<Output = Result<tonic::Response<T>, Status>>>(call: impl Fn() -> F) -> Result<T, Status> {
+async fn until<T, F: Future<Output = Result<tonic::Response<T>, Status>>>(
+    call: impl Fn() -> F,
+) -> Result<T, Status> {
     loop {
         match call().await {
             Ok(answer) => return Ok(answer.into_inner()),
@@ -301,7 +349,12 @@ async fn until<T, F: Future<Output = Result<tonic::Response<T>, Status>>>(call: 
 
 /// Returns whether a call has no answer of the controller: only refusals in the protocol's terms are answers, and only its own.
 fn is_unknown(status: &Status) -> bool {
-    let header = |name| status.metadata().get(name).and_then(|value| value.to_str().ok());
+    let header = |name| {
+        status
+            .metadata()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let is_own = header(CONTROLLER_HEADER).is_none_or(|controller| controller == CONTROLLER);
     !is_own || header(REFUSAL_HEADER).is_none_or(|refusal| refusal == "full")
 }

@@ -54,11 +54,17 @@ pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, 
     simulation::weaken(weakness);
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let mut chance = Chance::of(seed, "scenario");
-    let agents: Vec<String> = (0..chance.between(2, 4)).map(|number| format!("agent{number}")).collect();
+    let agents: Vec<String> = (0..chance.between(2, 4))
+        .map(|number| format!("agent{number}"))
+        .collect();
     let black_hole = chance.is(25).then(|| agents[0].clone());
     let is_quiet = chance.is(20);
     let sqlite = folder.path().join("sweep.db");
-    let storage = if chance.is(5) { Storage::Sqlite(sqlite) } else { Storage::Memory(MemoryStore::new()) };
+    let storage = if chance.is(5) {
+        Storage::Sqlite(sqlite)
+    } else {
+        Storage::Memory(MemoryStore::new())
+    };
     let world = World::new(seed, black_hole.filter(|_| !is_quiet), is_quiet, storage);
     let mut sim = Builder::new()
         .tick_duration(TICK)
@@ -68,7 +74,15 @@ pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, 
         .rng_seed(seed)
         .build();
     let yaml = sweep(&mut chance, is_quiet);
-    let preempt = settle(&mut sim, &world, &agents, folder.path(), &yaml, mutation, &mut chance);
+    let preempt = settle(
+        &mut sim,
+        &world,
+        &agents,
+        folder.path(),
+        &yaml,
+        mutation,
+        &mut chance,
+    );
     let mut trouble = Trouble {
         chance: Chance::of(seed, "trouble"),
         agents,
@@ -94,7 +108,9 @@ pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, 
         if ended.is_none() && is_over(&world) {
             ended = Some(sim.elapsed());
         }
-        if ended.is_some_and(|ended| sim.elapsed() > ended + LEFTOVERS || world.processes().running(sim.elapsed()).is_empty()) {
+        if ended.is_some_and(|ended| {
+            sim.elapsed() > ended + LEFTOVERS || world.processes().running(sim.elapsed()).is_empty()
+        }) {
             break;
         }
     }
@@ -102,16 +118,26 @@ pub fn run(seed: u64, mutation: Mutation, weakness: Weakness) -> Result<Report, 
         check_end(&world, sim.elapsed(), ended);
     }
     let record = world.record();
-    Ok(Report { trace: record.trace, events: record.events, violations: record.violations.clone() })
+    Ok(Report {
+        trace: record.trace,
+        events: record.events,
+        violations: record.violations.clone(),
+    })
 }
 
 /// Has tokio number its tasks as it did for every seed before: in which order the tasks of a crashed machine end depends on their numbers, which count on
 /// through a process, modulo a small power of two.
 fn align_task_ids() -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| error.to_string())?;
     loop {
         let id = runtime.spawn(async {}).id().to_string();
-        if id.parse::<u64>().map_err(|error| format!("tokio's task id `{id}` is not a number: {error}"))?.is_multiple_of(64) {
+        if id
+            .parse::<u64>()
+            .map_err(|error| format!("tokio's task id `{id}` is not a number: {error}"))?
+            .is_multiple_of(64)
+        {
             return Ok(());
         }
     }
@@ -125,15 +151,29 @@ fn sweep(chance: &mut Chance, is_quiet: bool) -> String {
     );
     if chance.is(60) {
         let (width, height) = (chance.between(3, 8), chance.between(2, 5));
-        let values = |count: u64| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
-        let text =
-            format!("method: grid\n{common}parameters:\n  x: {{values: [{}]}}\n  y: {{values: [{}]}}\n", values(width), values(height));
+        let values = |count: u64| {
+            (0..count)
+                .map(|value| value.to_string())
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let text = format!(
+            "method: grid\n{common}parameters:\n  x: {{values: [{}]}}\n  y: {{values: [{}]}}\n",
+            values(width),
+            values(height)
+        );
         return text;
     }
     let method = if chance.is(25) { "bayes" } else { "random" };
-    let stop = if chance.is(30) && !is_quiet { "early_terminate: {type: median}\n" } else { "" };
+    let stop = if chance.is(30) && !is_quiet {
+        "early_terminate: {type: median}\n"
+    } else {
+        ""
+    };
     let cap = chance.between(8, 25);
-    format!("method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n")
+    format!(
+        "method: {method}\n{common}{stop}run_cap: {cap}\nparameters:\n  x: {{min: 0.0, max: 1.0}}\n  y: {{values: [a, b]}}\n"
+    )
 }
 
 /// Puts everybody on their machines; returns how agents are told that theirs is taken away.
@@ -147,20 +187,39 @@ fn settle(
     chance: &mut Chance,
 ) -> watch::Sender<Preemption> {
     let shared = world.clone();
-    sim.host("controller", move || hosts::controller(shared.clone(), mutation));
+    sim.host("controller", move || {
+        hosts::controller(shared.clone(), mutation)
+    });
     let preempt = watch::Sender::new(Preemption::default());
     let is_shared = chance.is(40);
     for host in agents {
         let runs_dir = folder.join(if is_shared { "shared" } else { host });
-        let (shared, name, slots, told) = (world.clone(), host.clone(), chance.between(1, 2) as usize, preempt.subscribe());
+        let (shared, name, slots, told) = (
+            world.clone(),
+            host.clone(),
+            chance.between(1, 2) as usize,
+            preempt.subscribe(),
+        );
         // The folder outlives the machine's crashes.
         let _ = std::fs::create_dir_all(&runs_dir);
-        sim.host(host.as_str(), move || hosts::agent(name.clone(), shared.clone(), runs_dir.clone(), slots, told.clone()));
+        sim.host(host.as_str(), move || {
+            hosts::agent(
+                name.clone(),
+                shared.clone(),
+                runs_dir.clone(),
+                slots,
+                told.clone(),
+            )
+        });
     }
     let (shared, lives) = (world.clone(), Arc::new(AtomicU64::new(0)));
-    sim.host("paper", move || paper(shared.clone(), lives.fetch_add(1, Ordering::Relaxed)));
+    sim.host("paper", move || {
+        paper(shared.clone(), lives.fetch_add(1, Ordering::Relaxed))
+    });
     let (shared, yaml) = (world.clone(), yaml.to_owned());
-    sim.host("person", move || hosts::person(shared.clone(), yaml.clone()));
+    sim.host("person", move || {
+        hosts::person(shared.clone(), yaml.clone())
+    });
     preempt
 }
 
@@ -185,7 +244,9 @@ impl Trouble {
     fn befall(&mut self, sim: &mut Sim<'_>, world: &World) {
         let now = sim.elapsed();
         restart_controller(sim, world);
-        let (up, down) = std::mem::take(&mut self.down).into_iter().partition(|(_, until)| *until <= now);
+        let (up, down) = std::mem::take(&mut self.down)
+            .into_iter()
+            .partition(|(_, until)| *until <= now);
         self.down = down;
         for (host, _) in up {
             sim.bounce(host.as_str());
@@ -209,7 +270,10 @@ impl Trouble {
         }
         let agent = self.agents[self.chance.below(self.agents.len() as u64) as usize].clone();
         let trouble = self.chance.below(16);
-        world.record().note(&format!("{:.2} trouble {trouble} {agent}", now.as_secs_f64()));
+        world.record().note(&format!(
+            "{:.2} trouble {trouble} {agent}",
+            now.as_secs_f64()
+        ));
         match trouble {
             0 => self.crash(sim, "controller", now),
             1 => self.crash(sim, &agent, now),
@@ -219,7 +283,11 @@ impl Trouble {
                 self.heal_at = now + self.a_while();
             }
             4 if self.heal_at.is_zero() => {
-                let (from, to) = if self.chance.is(50) { (agent.as_str(), "controller") } else { ("controller", agent.as_str()) };
+                let (from, to) = if self.chance.is(50) {
+                    (agent.as_str(), "controller")
+                } else {
+                    ("controller", agent.as_str())
+                };
                 sim.partition_oneway(from, to);
                 self.heal_at = now + self.a_while();
             }
@@ -227,7 +295,13 @@ impl Trouble {
                 sim.hold(agent.as_str(), "controller");
                 self.heal_at = now + self.a_while();
             }
-            6 => world.record().disk_ms = if self.chance.is(50) { self.chance.below(400) } else { 0 },
+            6 => {
+                world.record().disk_ms = if self.chance.is(50) {
+                    self.chance.below(400)
+                } else {
+                    0
+                }
+            }
             7 => {
                 let written = self.chance.is(50);
                 world.record().disk.push(Fault::Failed { written });
@@ -242,17 +316,25 @@ impl Trouble {
             }
             10 => {
                 self.preempt.send_modify(|preemption| {
-                    *preemption = Preemption { number: preemption.number + 1, ..Preemption::default() };
+                    *preemption = Preemption {
+                        number: preemption.number + 1,
+                        ..Preemption::default()
+                    };
                 });
             }
             12..=14 => self.disturb(trouble, sim, world),
             15 => {
                 let soon = |chance: &mut Chance| Duration::from_millis(chance.between(0, 400));
-                let (agent_after, programs_after) = (soon(&mut self.chance), soon(&mut self.chance));
+                let (agent_after, programs_after) =
+                    (soon(&mut self.chance), soon(&mut self.chance));
                 let into_errors = self.chance.is(70);
                 self.preempt.send_modify(|preemption| {
                     let number = preemption.number + 1;
-                    *preemption = Preemption { number, agent_after, programs: Some((programs_after, into_errors)) };
+                    *preemption = Preemption {
+                        number,
+                        agent_after,
+                        programs: Some((programs_after, into_errors)),
+                    };
                 });
             }
             _ => {
@@ -278,7 +360,9 @@ impl Trouble {
                 let longest = if world.is_quiet() { 2000 } else { 6000 };
                 self.clear_at = now + Duration::from_millis(self.chance.between(200, longest));
                 let interference = Interference::draw(&mut self.chance);
-                world.record().note(&format!("interference {interference:?}"));
+                world
+                    .record()
+                    .note(&format!("interference {interference:?}"));
                 world.record().interference = Some(interference);
                 self.calm_until = self.clear_at + CALM_AFTER_INTERFERENCE;
             }
@@ -286,20 +370,31 @@ impl Trouble {
                 let number = self.backups.len() as u64;
                 match world.storage().back_up(number) {
                     Ok(backup) => self.backups.push(backup),
-                    Err(error) => world.record().violated(format!("no backup can be made: {error}")),
+                    Err(error) => world
+                        .record()
+                        .violated(format!("no backup can be made: {error}")),
                 }
             }
-            14 if !self.backups.is_empty() && !self.down.iter().any(|(down, _)| down == "controller") => {
+            14 if !self.backups.is_empty()
+                && !self.down.iter().any(|(down, _)| down == "controller") =>
+            {
                 sim.crash("controller");
                 world.record().controller_ended = false;
                 // In peace the newest: what agents begin after an older one may be what a newer one says has ended.
                 let newest = self.backups.len() - 1;
-                let chosen = if world.is_quiet() { newest } else { self.chance.below(newest as u64 + 1) as usize };
+                let chosen = if world.is_quiet() {
+                    newest
+                } else {
+                    self.chance.below(newest as u64 + 1) as usize
+                };
                 let backup = self.backups[chosen].clone();
                 // A copy that the controller is not told of lets it hand out runs at once.
                 world.restore(&backup, world.is_quiet() || self.chance.is(80));
                 self.calm_until = now + CALM_AFTER_RESTORE;
-                self.down.push(("controller".to_owned(), now + Duration::from_millis(self.chance.between(100, 1500))));
+                self.down.push((
+                    "controller".to_owned(),
+                    now + Duration::from_millis(self.chance.between(100, 1500)),
+                ));
             }
             _ => {}
         }
@@ -350,7 +445,9 @@ fn restart_controller(sim: &mut Sim<'_>, world: &World) {
 
 fn is_over(world: &World) -> bool {
     let mut record = world.record();
-    let Some(sweep) = record.state.sweeps.values().next() else { return false };
+    let Some(sweep) = record.state.sweeps.values().next() else {
+        return false;
+    };
     let stalled = sweep.stalled && sweep.state == SweepState::Paused;
     let over = sweep.state.is_terminal() && sweep.live.is_empty() && sweep.queued.is_empty();
     if stalled && record.wishes.is_empty() {
@@ -363,33 +460,56 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
     let running = world.processes().running(now);
     let mut record = world.record();
     for overlap in world.processes().overlaps() {
-        record.violated(format!("I2: two attempts write one checkpoint folder: {overlap}"));
+        record.violated(format!(
+            "I2: two attempts write one checkpoint folder: {overlap}"
+        ));
     }
     let Some(sweep) = record.state.sweeps.values().next().cloned() else {
         return record.violated("I6: the sweep was never created".to_owned());
     };
     if ended.is_none() {
         let open: Vec<_> = sweep.queued.iter().chain(&sweep.live).collect();
-        return record.violated(format!("I6: the sweep is {} ({}) and does not end; open: {open:?}", sweep.state, sweep.reason));
+        return record.violated(format!(
+            "I6: the sweep is {} ({}) and does not end; open: {open:?}",
+            sweep.state, sweep.reason
+        ));
     }
     if !running.is_empty() {
         record.violated(format!("I8: left running: {running:?}"));
     }
     // What was tried beside the newest space stays, and counts no more; an edit may bring points together that were apart.
-    let ended = || sweep.runs.iter().filter(|(_, run)| run.state.is_terminal() && !run.withdrawn);
+    let ended = || {
+        sweep
+            .runs
+            .iter()
+            .filter(|(_, run)| run.state.is_terminal() && !run.withdrawn)
+    };
     if let Some(points) = sweep.grid_size {
-        let tried = ended().filter_map(|(_, run)| sweep.point_of(&run)).collect::<BTreeSet<_>>().len() as u64;
+        let tried = ended()
+            .filter_map(|(_, run)| sweep.point_of(&run))
+            .collect::<BTreeSet<_>>()
+            .len() as u64;
         if tried != points {
-            record.violated(format!("I3: of a grid of {points} points {tried} were tried"));
+            record.violated(format!(
+                "I3: of a grid of {points} points {tried} were tried"
+            ));
         }
     }
-    let distinct = ended().map(|(_, run)| run.point()).collect::<BTreeSet<_>>().len();
+    let distinct = ended()
+        .map(|(_, run)| run.point())
+        .collect::<BTreeSet<_>>()
+        .len();
     if distinct != ended().count() {
-        record.violated(format!("I3: {} runs are of {distinct} points", ended().count()));
+        record.violated(format!(
+            "I3: {} runs are of {distinct} points",
+            ended().count()
+        ));
     }
     if world.is_quiet() && world.processes().signals() > 0 {
         let signals = world.processes().signals();
-        record.violated(format!("I10: {signals} signals ended programs, although the controller wanted none to end"));
+        record.violated(format!(
+            "I10: {signals} signals ended programs, although the controller wanted none to end"
+        ));
     }
     let identity = record.state.identity.clone();
     for (number, run) in sweep.runs.iter() {
@@ -397,19 +517,41 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
             if !matches!(attempt.state, AttemptState::Finished | AttemptState::Failed) {
                 continue;
             }
-            let blames = attempt.failure.as_ref().is_some_and(|failure| failure.blame == Blame::Configuration);
-            if attempt.state == AttemptState::Failed && blames && world.processes().is_taken_away(&identity.incarnation(attempt)) {
-                record.violated(format!("I7: run {number} attempt {index} is blamed for what a scheduler did: {:?}", attempt.failure));
+            let blames = attempt
+                .failure
+                .as_ref()
+                .is_some_and(|failure| failure.blame == Blame::Configuration);
+            if attempt.state == AttemptState::Failed
+                && blames
+                && world
+                    .processes()
+                    .is_taken_away(&identity.incarnation(attempt))
+            {
+                record.violated(format!(
+                    "I7: run {number} attempt {index} is blamed for what a scheduler did: {:?}",
+                    attempt.failure
+                ));
             }
             if let Some(points) = record.paper.get(&(number, index)).copied() {
                 if attempt.points != points {
-                    record.violated(format!("I1: run {number} attempt {index} gave {points} points and {} are on disk", attempt.points));
+                    record.violated(format!(
+                        "I1: run {number} attempt {index} gave {points} points and {} are on disk",
+                        attempt.points
+                    ));
                 }
                 continue;
             }
-            let Some(given) = world.processes().values(&identity.incarnation(attempt), now) else { continue };
+            let Some(given) = world
+                .processes()
+                .values(&identity.incarnation(attempt), now)
+            else {
+                continue;
+            };
             if attempt.points != given.len() as u64 || attempt.series != given {
-                record.violated(format!("I1: run {number} attempt {index} gave {given:?}, and on disk is {:?}", attempt.series));
+                record.violated(format!(
+                    "I1: run {number} attempt {index} gave {given:?}, and on disk is {:?}",
+                    attempt.series
+                ));
             }
         }
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sweep_controller::engine::{draw_controller_id, record_restore};
-use sweep_controller::store::{MemoryStore, Query, SqliteQuery, SqliteStore, Store, StoreError, copy};
+use sweep_controller::store::{
+    MemoryStore, Query, SqliteQuery, SqliteStore, Store, StoreError, copy,
+};
 use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::state::Timestamp;
 
@@ -26,7 +28,10 @@ impl Storage {
     pub(crate) fn open(&self) -> Result<Opened, StoreError> {
         Ok(match self {
             Self::Memory(store) => (Box::new(store.clone()), Arc::new(store.query())),
-            Self::Sqlite(path) => (Box::new(SqliteStore::open(path)?), Arc::new(SqliteQuery::open(path)?)),
+            Self::Sqlite(path) => (
+                Box::new(SqliteStore::open(path)?),
+                Arc::new(SqliteQuery::open(path)?),
+            ),
         })
     }
 
@@ -43,9 +48,15 @@ impl Storage {
     }
 
     /// Puts a backup in its place, and records that unless it was done behind the controller's back. Returns all events.
-    pub(crate) fn restore(&mut self, backup: &Self, is_recorded: bool) -> Result<Vec<Recorded>, StoreError> {
+    pub(crate) fn restore(
+        &mut self,
+        backup: &Self,
+        is_recorded: bool,
+    ) -> Result<Vec<Recorded>, StoreError> {
         match (&*self, backup) {
-            (Self::Sqlite(path), Self::Sqlite(file)) => replace(path, file).map_err(|error| StoreError::Failed(error.to_string()))?,
+            (Self::Sqlite(path), Self::Sqlite(file)) => {
+                replace(path, file).map_err(|error| StoreError::Failed(error.to_string()))?;
+            }
             _ => *self = backup.back_up(0)?,
         }
         let (mut store, _) = self.open()?;

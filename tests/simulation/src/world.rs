@@ -94,10 +94,25 @@ pub(crate) enum UserRequest {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, black_hole: Option<String>, is_quiet: bool, storage: Storage) -> Self {
-        let record = Record { aloud: std::env::var_os("SWEEP_SIM_TRACE").is_some(), ..Record::default() };
+    pub(crate) fn new(
+        seed: u64,
+        black_hole: Option<String>,
+        is_quiet: bool,
+        storage: Storage,
+    ) -> Self {
+        let record = Record {
+            aloud: std::env::var_os("SWEEP_SIM_TRACE").is_some(),
+            ..Record::default()
+        };
         let storage = Mutex::new(storage);
-        Self(Arc::new(Shared { seed, black_hole, is_quiet, storage, processes: Processes::default(), record: Mutex::new(record) }))
+        Self(Arc::new(Shared {
+            seed,
+            black_hole,
+            is_quiet,
+            storage,
+            processes: Processes::default(),
+            record: Mutex::new(record),
+        }))
     }
 
     pub(crate) fn processes(&self) -> &Processes {
@@ -110,7 +125,10 @@ impl World {
 
     /// Where the controller's data is.
     pub(crate) fn storage(&self) -> MutexGuard<'_, Storage> {
-        self.0.storage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .storage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
@@ -124,7 +142,9 @@ impl World {
         match restored {
             Ok(events) => {
                 record.state = State::default();
-                events.iter().for_each(|event| evolve(&mut record.state, event));
+                events
+                    .iter()
+                    .for_each(|event| evolve(&mut record.state, event));
                 record.events = events.len() as u64;
                 record.restores += 1;
                 record.paper.clear();
@@ -160,18 +180,33 @@ impl World {
         if record.restores > 0 {
             return;
         }
-        let known = record.state.sweeps.values().next().and_then(|sweep| sweep.runs.get(run)).map(|run| {
-            let attempt = run.attempt(attempt).map(|attempt| attempt.state);
-            (run.state, attempt, run.withdrawn)
-        });
+        let known = record
+            .state
+            .sweeps
+            .values()
+            .next()
+            .and_then(|sweep| sweep.runs.get(run))
+            .map(|run| {
+                let attempt = run.attempt(attempt).map(|attempt| attempt.state);
+                (run.state, attempt, run.withdrawn)
+            });
         let withdrawn = known.is_some_and(|(.., withdrawn)| withdrawn);
         let known = known.map(|(run, attempt, _)| (run, attempt));
         let holds = match state {
             "finished" => matches!(known, Some((_, Some(AttemptState::Finished)))),
-            "failed" => matches!(known, Some((_, Some(AttemptState::Failed | AttemptState::Lost)))),
+            "failed" => matches!(
+                known,
+                Some((_, Some(AttemptState::Failed | AttemptState::Lost)))
+            ),
             // An edit may have withdrawn what would have been tried again.
             "cancelled" if withdrawn => true,
-            "cancelled" => matches!(known, Some((_, Some(AttemptState::Cancelled | AttemptState::Lost | AttemptState::Preempted)))),
+            "cancelled" => matches!(
+                known,
+                Some((
+                    _,
+                    Some(AttemptState::Cancelled | AttemptState::Lost | AttemptState::Preempted)
+                ))
+            ),
             _ => true,
         };
         if !holds {
@@ -187,8 +222,11 @@ impl Record {
             eprintln!("{:>8.3} {text}", now.as_secs_f64());
         }
         // FNV-1a.
-        self.trace =
-            text.bytes().fold(self.trace ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        self.trace = text
+            .bytes()
+            .fold(self.trace ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+            });
     }
 
     pub(crate) fn violated(&mut self, what: String) {
@@ -205,15 +243,26 @@ impl Programs for World {
 
     fn script(&self, host: &str, run: u64, attempt: u32, params: &str) -> Script {
         if self.0.black_hole.as_deref() == Some(host) {
-            return Script { exit: Some(1), ..Script::default() };
+            return Script {
+                exit: Some(1),
+                ..Script::default()
+            };
         }
         // What a configuration does wrong it does everywhere.
         let mut of_run = Chance::of(self.0.seed, &format!("run {params}"));
         let poisoned = of_run.is(6);
         let mut chance = Chance::of(self.0.seed, &format!("attempt {run}/{attempt}"));
-        let steps =
-            (0..chance.between(1, 6)).map(|_| (Duration::from_millis(chance.between(50, 1500)), chance.below(1000) as f64 / 1000.0));
-        let mut script = Script { steps: steps.collect(), exit: Some(0), deaf: chance.is(10) };
+        let steps = (0..chance.between(1, 6)).map(|_| {
+            (
+                Duration::from_millis(chance.between(50, 1500)),
+                chance.below(1000) as f64 / 1000.0,
+            )
+        });
+        let mut script = Script {
+            steps: steps.collect(),
+            exit: Some(0),
+            deaf: chance.is(10),
+        };
         if self.0.is_quiet {
             script.exit = Some(i32::from(poisoned));
             return script;

@@ -9,7 +9,10 @@ use sweep_simulation::{Mutation, Weakness, run};
 const SEEDS: u64 = 200;
 
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is to be a number, and is `{text}`")))
+    std::env::var(variable).ok().map(|text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is to be a number, and is `{text}`"))
+    })
 }
 
 /// Returns the seeds of `SWEEP_SIM_SEEDS`: `5000..10000`, or as many from 0 on.
@@ -17,7 +20,8 @@ fn range() -> Option<Range<u64>> {
     let text = std::env::var("SWEEP_SIM_SEEDS").ok()?;
     let (first, end) = text.split_once("..").unwrap_or(("0", &text));
     let bounds = first.parse().ok().zip(end.parse().ok());
-    let (first, end) = bounds.unwrap_or_else(|| panic!("SWEEP_SIM_SEEDS is to be a number or a range, and is `{text}`"));
+    let (first, end) = bounds
+        .unwrap_or_else(|| panic!("SWEEP_SIM_SEEDS is to be a number or a range, and is `{text}`"));
     Some(first..end)
 }
 
@@ -33,7 +37,8 @@ fn everything_holds_under_every_seed() {
     };
     let mut broken = 0;
     for seed in seeds {
-        let violations = run(seed, Mutation::None, Weakness::None).map_or_else(|error| vec![error], |report| report.violations);
+        let violations = run(seed, Mutation::None, Weakness::None)
+            .map_or_else(|error| vec![error], |report| report.violations);
         if !violations.is_empty() {
             broken += 1;
             eprintln!("seed {seed}: {violations:#?}; again: {}", replay(seed));
@@ -43,12 +48,19 @@ fn everything_holds_under_every_seed() {
 }
 
 #[test]
-#[cfg_attr(not(tokio_unstable), ignore = "your own RUSTFLAGS hides that of .cargo/config.toml, and tokio draws chance that no seed gives")]
+#[cfg_attr(
+    not(tokio_unstable),
+    ignore = "your own RUSTFLAGS hides that of .cargo/config.toml, and tokio draws chance that no seed gives"
+)]
 fn one_seed_gives_one_trace() {
     for seed in 0..10 {
         let first = run(seed, Mutation::None, Weakness::None).expect("it runs");
         assert!(first.events > 50, "seed {seed}: {first:?}");
-        assert_eq!(run(seed, Mutation::None, Weakness::None).expect("it runs"), first, "seed {seed}");
+        assert_eq!(
+            run(seed, Mutation::None, Weakness::None).expect("it runs"),
+            first,
+            "seed {seed}"
+        );
     }
     let trace = |seed| run(seed, Mutation::None, Weakness::None).map(|report| report.trace);
     assert_ne!(trace(3), trace(4));
@@ -56,11 +68,17 @@ fn one_seed_gives_one_trace() {
 
 fn is_caught(mutation: Mutation, weakness: Weakness) {
     let caught = (0..SEEDS).find_map(|seed| {
-        let report = run(seed, mutation, weakness).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        let report =
+            run(seed, mutation, weakness).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         (!report.violations.is_empty()).then_some((seed, report.violations))
     });
-    let (seed, violations) = caught.unwrap_or_else(|| panic!("{mutation:?}, {weakness:?} is not noticed within {SEEDS} seeds"));
-    eprintln!("{mutation:?}, {weakness:?} is noticed by seed {seed}: {}", violations[0]);
+    let (seed, violations) = caught.unwrap_or_else(|| {
+        panic!("{mutation:?}, {weakness:?} is not noticed within {SEEDS} seeds")
+    });
+    eprintln!(
+        "{mutation:?}, {weakness:?} is noticed by seed {seed}: {}",
+        violations[0]
+    );
 }
 
 #[test]

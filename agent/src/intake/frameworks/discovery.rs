@@ -130,7 +130,9 @@ impl Discovery {
             folders: BTreeSet::new(),
             printed: BTreeSet::new(),
             has_contested: false,
-            since: began.checked_sub(CLOCK_DIFFERENCE).unwrap_or(SystemTime::UNIX_EPOCH),
+            since: began
+                .checked_sub(CLOCK_DIFFERENCE)
+                .unwrap_or(SystemTime::UNIX_EPOCH),
             began: Instant::now(),
             next: Instant::now(),
         }
@@ -160,7 +162,8 @@ impl Discovery {
     /// Notes that the program has printed where a run of W&B's library is kept: one that is short is never seen open. Returns whether that is new.
     pub(crate) fn note_printed(&mut self, folder: &Path) -> bool {
         let folder = self.place.workdir.join(folder);
-        let is_new = self.printed.len() < PROCESSES_MAX && self.printed.insert(folder.canonicalize().unwrap_or(folder));
+        let is_new = self.printed.len() < PROCESSES_MAX
+            && self.printed.insert(folder.canonicalize().unwrap_or(folder));
         if is_new {
             self.next = Instant::now();
         }
@@ -179,8 +182,11 @@ impl Discovery {
         self.registration.look(&self.place.runs_dir);
         for path in open.written.keys().cloned() {
             // A table that a program keeps open may have any name.
-            let kind = FrameworkFileKind::of_known(&path)
-                .or_else(|| path.extension().is_some_and(|end| end == "csv").then_some(FrameworkFileKind::Table));
+            let kind = FrameworkFileKind::of_known(&path).or_else(|| {
+                path.extension()
+                    .is_some_and(|end| end == "csv")
+                    .then_some(FrameworkFileKind::Table)
+            });
             if let Some(kind) = kind {
                 seen.entry(path).or_insert((kind, false));
             }
@@ -189,7 +195,8 @@ impl Discovery {
             walk::files(folder, &[], self.since, |path| {
                 if FrameworkFileKind::of_known(&path) == Some(FrameworkFileKind::Wandb) {
                     self.written.insert(path.clone());
-                    seen.entry(path).or_insert((FrameworkFileKind::Wandb, false));
+                    seen.entry(path)
+                        .or_insert((FrameworkFileKind::Wandb, false));
                 }
             });
         }
@@ -198,21 +205,43 @@ impl Discovery {
             if self.known.contains(&path) {
                 continue;
             }
-            let Ok(about) = path.symlink_metadata() else { continue };
+            let Ok(about) = path.symlink_metadata() else {
+                continue;
+            };
             // A program may have a file of this name, too.
             if kind == FrameworkFileKind::MlflowLog && !path.starts_with(&self.place.folder) {
                 continue;
             }
-            if !about.is_file() || !self.is_changed(&path, &about) || !self.is_of_user(&path, &about) {
+            if !about.is_file()
+                || !self.is_changed(&path, &about)
+                || !self.is_of_user(&path, &about)
+            {
                 continue;
             }
             match self.writer(&path, &about) {
                 FileWriter::ThisAttempt => {
                     self.unclear.remove(&path);
                     self.known.insert(path.clone());
-                    let name = path.parent().filter(|_| kind == FrameworkFileKind::Wandb).and_then(Path::file_name).map(OsStr::to_owned);
-                    let rank = if kind == FrameworkFileKind::Wandb { self.rank(&path, &open) } else { None };
-                    found.push((name, Stamp::of(&about).modified_ns, FoundFile { path, kind, is_named, rank }));
+                    let name = path
+                        .parent()
+                        .filter(|_| kind == FrameworkFileKind::Wandb)
+                        .and_then(Path::file_name)
+                        .map(OsStr::to_owned);
+                    let rank = if kind == FrameworkFileKind::Wandb {
+                        self.rank(&path, &open)
+                    } else {
+                        None
+                    };
+                    found.push((
+                        name,
+                        Stamp::of(&about).modified_ns,
+                        FoundFile {
+                            path,
+                            kind,
+                            is_named,
+                            rank,
+                        },
+                    ));
                 }
                 FileWriter::OtherAttempt => drop(self.unclear.remove(&path)),
                 FileWriter::Unclear => drop(self.unclear.entry(path).or_insert(began)),
@@ -220,29 +249,62 @@ impl Discovery {
         }
         // The folders of W&B's runs are named by the time at which they began.
         found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let pause = if self.began.elapsed() < EARLY { EARLY_PAUSE } else { PAUSE };
+        let pause = if self.began.elapsed() < EARLY {
+            EARLY_PAUSE
+        } else {
+            PAUSE
+        };
         self.next = Instant::now() + pause.max(began.elapsed() * PAUSE_FACTOR);
         found.into_iter().map(|(_, _, file)| file).collect()
     }
 
     /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more will be known.
     pub(crate) fn unclear(&self, last: bool) -> Option<&Path> {
-        self.unclear.iter().find(|(_, since)| last || since.elapsed() >= PATIENCE).map(|(path, _)| path.as_path())
+        self.unclear
+            .iter()
+            .find(|(_, since)| last || since.elapsed() >= PATIENCE)
+            .map(|(path, _)| path.as_path())
     }
 
     fn look_at_processes(&mut self, tree: &Tree) -> OpenFiles {
         let living = tree.living();
         let open = OpenFiles::of(&living);
         self.has_contested |= !open.contested.is_empty();
-        let new: Vec<_> = living.into_iter().chain([tree.main]).filter(|pid| !self.pids.contains(pid)).collect();
-        self.registration.claim(new.iter().map(|pid| process_folder(*pid)));
-        self.ranks.extend(new.iter().take(PROCESSES_MAX.saturating_sub(self.ranks.len())).filter_map(|pid| Some((*pid, rank::of(*pid)?))));
-        self.pids.extend(new.into_iter().take(PROCESSES_MAX.saturating_sub(self.pids.len())));
-        let is_inside = |path: &PathBuf| path.starts_with(&self.place.workdir) && *path != self.place.workdir;
-        let parents = open.written.keys().filter_map(|path| path.parent()).map(Path::to_owned);
-        let written: Vec<_> = parents.chain(open.written.keys().cloned()).filter(is_inside).collect();
-        let folders: Vec<_> = open.folders.iter().filter(|path| is_inside(path)).cloned().collect();
-        self.registration.claim(written.iter().chain(&folders).cloned());
+        let new: Vec<_> = living
+            .into_iter()
+            .chain([tree.main])
+            .filter(|pid| !self.pids.contains(pid))
+            .collect();
+        self.registration
+            .claim(new.iter().map(|pid| process_folder(*pid)));
+        self.ranks.extend(
+            new.iter()
+                .take(PROCESSES_MAX.saturating_sub(self.ranks.len()))
+                .filter_map(|pid| Some((*pid, rank::of(*pid)?))),
+        );
+        self.pids.extend(
+            new.into_iter()
+                .take(PROCESSES_MAX.saturating_sub(self.pids.len())),
+        );
+        let is_inside =
+            |path: &PathBuf| path.starts_with(&self.place.workdir) && *path != self.place.workdir;
+        let parents = open
+            .written
+            .keys()
+            .filter_map(|path| path.parent())
+            .map(Path::to_owned);
+        let written: Vec<_> = parents
+            .chain(open.written.keys().cloned())
+            .filter(is_inside)
+            .collect();
+        let folders: Vec<_> = open
+            .folders
+            .iter()
+            .filter(|path| is_inside(path))
+            .cloned()
+            .collect();
+        self.registration
+            .claim(written.iter().chain(&folders).cloned());
         self.written.extend(written);
         self.folders.extend(folders);
         open
@@ -259,7 +321,11 @@ impl Discovery {
         let mut look = |root: &Path, left_out: &[PathBuf]| {
             let is_complete = walk::files(root, left_out, self.since, |path| {
                 let is_named = self.named.globs.is_match(&path);
-                if let Some(kind) = if is_named { Some(FrameworkFileKind::of_named(&path)) } else { FrameworkFileKind::of_known(&path) } {
+                if let Some(kind) = if is_named {
+                    Some(FrameworkFileKind::of_named(&path))
+                } else {
+                    FrameworkFileKind::of_known(&path)
+                } {
                     visit(path, kind, is_named);
                 }
             });
@@ -269,9 +335,20 @@ impl Discovery {
         };
         look(&self.place.folder, &[]);
         look(&self.place.checkpoints, &[]);
-        let is_own = |root: &Path| self.place.folder.starts_with(root) || self.place.checkpoints.starts_with(root);
-        look(&self.place.workdir, std::slice::from_ref(&self.place.runs_dir));
-        for root in self.named.roots.iter().chain(&self.place.mlflow_store).filter(|root| !is_own(root)) {
+        let is_own = |root: &Path| {
+            self.place.folder.starts_with(root) || self.place.checkpoints.starts_with(root)
+        };
+        look(
+            &self.place.workdir,
+            std::slice::from_ref(&self.place.runs_dir),
+        );
+        for root in self
+            .named
+            .roots
+            .iter()
+            .chain(&self.place.mlflow_store)
+            .filter(|root| !is_own(root))
+        {
             look(root, std::slice::from_ref(&self.place.runs_dir));
         }
     }
@@ -279,20 +356,24 @@ impl Discovery {
     /// Returns whether a file is not as it was before the attempt began.
     fn is_changed(&self, path: &Path, about: &Metadata) -> bool {
         // Runs of W&B's library from before the attempt are not looked at.
-        if FrameworkFileKind::of_known(path) == Some(FrameworkFileKind::Wandb) && about.modified().is_ok_and(|changed| changed < self.since)
+        if FrameworkFileKind::of_known(path) == Some(FrameworkFileKind::Wandb)
+            && about.modified().is_ok_and(|changed| changed < self.since)
         {
             return false;
         }
         let stamp = Stamp::of(about);
-        self.baseline
-            .get(path)
-            .is_none_or(|before| (before.bytes, before.modified_ns, before.inode) != (stamp.bytes, stamp.modified_ns, stamp.inode))
+        self.baseline.get(path).is_none_or(|before| {
+            (before.bytes, before.modified_ns, before.inode)
+                != (stamp.bytes, stamp.modified_ns, stamp.inode)
+        })
     }
 
     /// Returns whether a file belongs to the agent's user, or to the user that the file system makes the owner of every file.
     fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
         let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
-        about.uid() == geteuid().as_raw() || self.written.contains(path) || owner_of(&self.place.folder) == Some(about.uid())
+        about.uid() == geteuid().as_raw()
+            || self.written.contains(path)
+            || owner_of(&self.place.folder) == Some(about.uid())
     }
 
     /// Returns whether a process is another attempt's, or at least runs and is not one of this attempt.
@@ -306,7 +387,10 @@ impl Discovery {
         if path.starts_with(&place.folder) || path.starts_with(&place.checkpoints) {
             return FileWriter::ThisAttempt;
         }
-        match named_run(path.strip_prefix(&place.workdir).unwrap_or(path), &place.sweep) {
+        match named_run(
+            path.strip_prefix(&place.workdir).unwrap_or(path),
+            &place.sweep,
+        ) {
             Some(run) if run == place.run => return FileWriter::ThisAttempt,
             Some(_) => return FileWriter::OtherAttempt,
             None => {}
@@ -317,29 +401,50 @@ impl Discovery {
         }
         // What changes once all others have ended is this attempt's, also a file that one of them had: names that hold the second come again.
         if let Ok(modified) = about.modified()
-            && others.iter().all(|(_, ended)| ended.is_some_and(|ended| ended < modified))
+            && others
+                .iter()
+                .all(|(_, ended)| ended.is_some_and(|ended| ended < modified))
         {
             return FileWriter::ThisAttempt;
         }
-        let is_rivalled = path.ancestors().any(|part| self.registration.is_claimed_by_others(part));
+        let is_rivalled = path
+            .ancestors()
+            .any(|part| self.registration.is_claimed_by_others(part));
         if self.written.contains(path) {
-            return if self.registration.is_claimed_by_others(path) { FileWriter::Unclear } else { FileWriter::ThisAttempt };
+            return if self.registration.is_claimed_by_others(path) {
+                FileWriter::Unclear
+            } else {
+                FileWriter::ThisAttempt
+            };
         }
         match writing_process(path) {
             Some(pid) if self.pids.contains(&pid) => return FileWriter::ThisAttempt,
             Some(pid) if self.is_of_others(pid) => return FileWriter::OtherAttempt,
             Some(_) => {}
             // Others have been looked at meanwhile, and would have been seen in the folder.
-            None if self.unclear.get(path).is_some_and(|since| since.elapsed() >= FOLDER_PATIENCE) && !self.registration.has_foreign() => {
-                let is_in_folder = path.parent().is_some_and(|folder| self.written.contains(folder));
-                if (is_in_folder || path.ancestors().any(|part| self.folders.contains(part))) && !is_rivalled {
+            None if self
+                .unclear
+                .get(path)
+                .is_some_and(|since| since.elapsed() >= FOLDER_PATIENCE)
+                && !self.registration.has_foreign() =>
+            {
+                let is_in_folder = path
+                    .parent()
+                    .is_some_and(|folder| self.written.contains(folder));
+                if (is_in_folder || path.ancestors().any(|part| self.folders.contains(part)))
+                    && !is_rivalled
+                {
                     return FileWriter::ThisAttempt;
                 }
             }
             None => {}
         }
         if is_rivalled {
-            return if path.ancestors().any(|part| self.written.contains(part)) { FileWriter::Unclear } else { FileWriter::OtherAttempt };
+            return if path.ancestors().any(|part| self.written.contains(part)) {
+                FileWriter::Unclear
+            } else {
+                FileWriter::OtherAttempt
+            };
         }
         // Its creator writes it.
         match about.created() {
@@ -347,7 +452,11 @@ impl Discovery {
                 let was_there = |(began, ended): &(SystemTime, Option<SystemTime>)| {
                     *began <= created + FILE_CLOCK && ended.is_none_or(|ended| created <= ended)
                 };
-                if others.iter().any(was_there) { FileWriter::Unclear } else { FileWriter::ThisAttempt }
+                if others.iter().any(was_there) {
+                    FileWriter::Unclear
+                } else {
+                    FileWriter::ThisAttempt
+                }
             }
             _ => FileWriter::Unclear,
         }
@@ -362,20 +471,40 @@ impl NamedFiles {
         for glob in &place.metric_files {
             for folder in [&place.workdir, &place.folder] {
                 let escaped = globset::escape(&folder.to_string_lossy());
-                let whole = if Path::new(glob).is_absolute() { glob.clone() } else { format!("{escaped}/{glob}") };
+                let whole = if Path::new(glob).is_absolute() {
+                    glob.clone()
+                } else {
+                    format!("{escaped}/{glob}")
+                };
                 // What the controller has checked is a glob.
-                globs.add(match globset::GlobBuilder::new(&whole).literal_separator(true).build() {
-                    Ok(glob) => glob,
-                    Err(_) => continue,
+                globs.add(
+                    match globset::GlobBuilder::new(&whole)
+                        .literal_separator(true)
+                        .build()
+                    {
+                        Ok(glob) => glob,
+                        Err(_) => continue,
+                    },
+                );
+                let literal = Path::new(glob).components().take_while(|part| {
+                    !part
+                        .as_os_str()
+                        .to_string_lossy()
+                        .contains(['*', '?', '[', '{'])
                 });
-                let literal =
-                    Path::new(glob).components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']));
                 let root = folder.join(literal.collect::<PathBuf>());
-                roots.insert(if root.is_dir() || whole != glob.as_str() { root } else { root.parent().unwrap_or(&root).to_owned() });
+                roots.insert(if root.is_dir() || whole != glob.as_str() {
+                    root
+                } else {
+                    root.parent().unwrap_or(&root).to_owned()
+                });
             }
         }
         roots.retain(|root| *root != place.workdir && root.is_absolute());
-        Self { globs: globs.build().unwrap_or_default(), roots }
+        Self {
+            globs: globs.build().unwrap_or_default(),
+            roots,
+        }
     }
 }
 
@@ -389,7 +518,9 @@ fn writing_process(path: &Path) -> Option<i32> {
     let rest = rest.strip_suffix(".v2").unwrap_or(rest);
     let parts: Vec<&str> = rest.split('.').collect();
     // A time, a host that may have dots, and two numbers.
-    let [.., pid, count] = &parts[..] else { return None };
+    let [.., pid, count] = &parts[..] else {
+        return None;
+    };
     (parts.len() >= 4 && count.chars().next()?.is_ascii_digit()).then(|| pid.parse().ok())?
 }
 
@@ -398,8 +529,15 @@ fn named_run(path: &Path, sweep: &str) -> Option<u64> {
     let text = path.to_string_lossy();
     text.match_indices(sweep).find_map(|(start, _)| {
         let rest = text[start + sweep.len()..].strip_prefix(['-', '/', '_'])?;
-        let (number, rest) = rest.split_at(rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len()));
-        if rest.starts_with(|next: char| next.is_ascii_alphabetic()) { None } else { number.parse().ok() }
+        let (number, rest) = rest.split_at(
+            rest.find(|next: char| !next.is_ascii_digit())
+                .unwrap_or(rest.len()),
+        );
+        if rest.starts_with(|next: char| next.is_ascii_alphabetic()) {
+            None
+        } else {
+            number.parse().ok()
+        }
     })
 }
 

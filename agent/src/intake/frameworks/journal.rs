@@ -137,7 +137,15 @@ impl Journal {
             Ok((file, replaced)) => (Some(file), Ok(replaced)),
             Err(error) => (None, Err(error)),
         };
-        (Self { file, end: 0, numbers: BTreeMap::new(), series: Vec::new() }, replaced)
+        (
+            Self {
+                file,
+                end: 0,
+                numbers: BTreeMap::new(),
+                series: Vec::new(),
+            },
+            replaced,
+        )
     }
 
     /// Returns the next record that was written before; `None`: there is no further one, and new ones can be added.
@@ -169,7 +177,10 @@ impl Journal {
     /// # Errors
     /// It cannot be written: the next agent does not see it.
     pub(crate) fn add(&mut self, entry: &JournalEntry) -> io::Result<()> {
-        let file = self.file.as_ref().ok_or_else(|| io::Error::other("it could not be opened"))?;
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| io::Error::other("it could not be opened"))?;
         let content = entry.encode_to_vec();
         let mut bytes = Vec::with_capacity(HEAD + content.len());
         bytes.extend((content.len() as u32).to_le_bytes());
@@ -184,8 +195,17 @@ impl Journal {
     }
 
     /// Returns the record of points that were read from a file.
-    pub(crate) fn progress(&mut self, file: u32, position: Position, points: &[(NamedSeries, Option<i64>, f64)]) -> Progress {
-        let mut progress = Progress { file, position: Some(position), ..Progress::default() };
+    pub(crate) fn progress(
+        &mut self,
+        file: u32,
+        position: Position,
+        points: &[(NamedSeries, Option<i64>, f64)],
+    ) -> Progress {
+        let mut progress = Progress {
+            file,
+            position: Some(position),
+            ..Progress::default()
+        };
         for (series, step, value) in points {
             let known = self.series.len();
             let number = self.number(series.clone());
@@ -201,13 +221,24 @@ impl Journal {
 
     /// Returns the points of a record.
     pub(crate) fn points(&self, progress: &Progress) -> Vec<(NamedSeries, Reading)> {
-        let points = progress.numbers.iter().zip(&progress.steps).zip(&progress.values);
+        let points = progress
+            .numbers
+            .iter()
+            .zip(&progress.steps)
+            .zip(&progress.values);
         let series = |number: u32| self.series.get(number as usize);
         points
             .filter_map(|((number, step), value)| {
                 let series = series(*number)?;
                 let step = Some(*step).filter(|step| *step != NO_STEP);
-                Some((series.clone(), Reading { name: series.name.clone(), step, value: *value }))
+                Some((
+                    series.clone(),
+                    Reading {
+                        name: series.name.clone(),
+                        step,
+                        value: *value,
+                    },
+                ))
             })
             .collect()
     }
@@ -237,7 +268,10 @@ fn read(file: &File, at: u64) -> Option<(JournalEntry, u64)> {
     if crc32fast::hash(&content) != u32::from_le_bytes(checksum) {
         return None;
     }
-    Some((JournalEntry::decode(&content[..]).ok()?, at + (HEAD + length) as u64))
+    Some((
+        JournalEntry::decode(&content[..]).ok()?,
+        at + (HEAD + length) as u64,
+    ))
 }
 
 /// Returns the digest of a content that is at most so long.
@@ -255,7 +289,12 @@ mod tests {
     use super::*;
 
     fn series(tag: &str) -> NamedSeries {
-        NamedSeries { tag: tag.to_owned(), name: format!("x/{tag}"), file: 1, ..NamedSeries::default() }
+        NamedSeries {
+            tag: tag.to_owned(),
+            name: format!("x/{tag}"),
+            file: 1,
+            ..NamedSeries::default()
+        }
     }
 
     #[test]
@@ -264,12 +303,30 @@ mod tests {
         let (mut journal, _) = Journal::open(folder.path());
         assert_eq!(journal.next(), None);
         let write = |journal: &mut Journal, points: &[(NamedSeries, Option<i64>, f64)]| {
-            let progress = journal.progress(1, Position { offset: 7, ..Position::default() }, points);
-            journal.add(&JournalEntry { progress: Some(progress), ..JournalEntry::default() }).unwrap();
+            let progress = journal.progress(
+                1,
+                Position {
+                    offset: 7,
+                    ..Position::default()
+                },
+                points,
+            );
+            journal
+                .add(&JournalEntry {
+                    progress: Some(progress),
+                    ..JournalEntry::default()
+                })
+                .unwrap();
         };
-        write(&mut journal, &[(series("a"), Some(1), 0.5), (series("b"), None, f64::NAN)]);
+        write(
+            &mut journal,
+            &[(series("a"), Some(1), 0.5), (series("b"), None, f64::NAN)],
+        );
         write(&mut journal, &[(series("a"), Some(2), 0.25)]);
-        let torn = std::fs::OpenOptions::new().append(true).open(folder.path().join(FILE)).unwrap();
+        let torn = std::fs::OpenOptions::new()
+            .append(true)
+            .open(folder.path().join(FILE))
+            .unwrap();
         io::Write::write_all(&mut { torn }, &[9, 0, 0, 0, 1]).unwrap();
 
         let (mut journal, _) = Journal::open(folder.path());
@@ -277,11 +334,25 @@ mod tests {
         while let Some(entry) = journal.next() {
             found.extend(journal.points(&entry.progress.unwrap()));
         }
-        let found: Vec<_> = found.into_iter().map(|(series, reading)| (series.tag, reading.name, reading.step)).collect();
-        let expected = [("a", "x/a", Some(1)), ("b", "x/b", None), ("a", "x/a", Some(2))];
-        assert_eq!(found, expected.map(|(tag, name, step)| (tag.to_owned(), name.to_owned(), step)));
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|(series, reading)| (series.tag, reading.name, reading.step))
+            .collect();
+        let expected = [
+            ("a", "x/a", Some(1)),
+            ("b", "x/b", None),
+            ("a", "x/a", Some(2)),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(tag, name, step)| (tag.to_owned(), name.to_owned(), step))
+        );
         write(&mut journal, &[(series("b"), Some(3), 1.0)]);
         let (mut journal, _) = Journal::open(folder.path());
-        assert_eq!(std::iter::from_fn(|| journal.next()).count(), 3, "what was torn is gone");
+        assert_eq!(
+            std::iter::from_fn(|| journal.next()).count(),
+            3,
+            "what was torn is gone"
+        );
     }
 }

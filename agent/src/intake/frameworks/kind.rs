@@ -85,7 +85,12 @@ impl FrameworkFileKind {
     pub(crate) fn of_named(path: &Path) -> Self {
         match Self::of_known(path) {
             Some(kind) => kind,
-            None if path.extension().is_some_and(|end| end == "csv" || end == "tsv") => Self::Table,
+            None if path
+                .extension()
+                .is_some_and(|end| end == "csv" || end == "tsv") =>
+            {
+                Self::Table
+            }
             None => Self::Lines,
         }
     }
@@ -96,10 +101,18 @@ pub(crate) fn series_folder(kind: FrameworkFileKind, path: &Path) -> PathBuf {
     let parent = path.parent().unwrap_or(path);
     match kind {
         FrameworkFileKind::TrainerState => {
-            let is_checkpoint = parent.file_name().is_some_and(|name| name.to_string_lossy().starts_with("checkpoint-"));
-            if is_checkpoint { parent.parent().unwrap_or(parent).to_owned() } else { parent.to_owned() }
+            let is_checkpoint = parent
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("checkpoint-"));
+            if is_checkpoint {
+                parent.parent().unwrap_or(parent).to_owned()
+            } else {
+                parent.to_owned()
+            }
         }
-        FrameworkFileKind::MlflowMetric => mlflow_run(path).map_or_else(|| parent.to_owned(), |(run, _)| run),
+        FrameworkFileKind::MlflowMetric => {
+            mlflow_run(path).map_or_else(|| parent.to_owned(), |(run, _)| run)
+        }
         _ => parent.to_owned(),
     }
 }
@@ -107,10 +120,18 @@ pub(crate) fn series_folder(kind: FrameworkFileKind, path: &Path) -> PathBuf {
 /// Returns the folder of the run and the name of the metric that a file of MLflow's file store holds: `<experiment>/<run>/metrics/<name>`.
 pub(crate) fn mlflow_run(path: &Path) -> Option<(PathBuf, String)> {
     let metrics = path.ancestors().skip(1).find(|folder| {
-        let is_run = |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-        folder.ends_with("metrics") && folder.parent().and_then(|run| run.file_name()?.to_str()).is_some_and(is_run)
+        let is_run =
+            |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+        folder.ends_with("metrics")
+            && folder
+                .parent()
+                .and_then(|run| run.file_name()?.to_str())
+                .is_some_and(is_run)
     })?;
-    Some((metrics.parent()?.to_owned(), path.strip_prefix(metrics).ok()?.to_str()?.to_owned()))
+    Some((
+        metrics.parent()?.to_owned(),
+        path.strip_prefix(metrics).ok()?.to_str()?.to_owned(),
+    ))
 }
 
 #[cfg(test)]
@@ -120,17 +141,40 @@ mod tests {
     #[test]
     fn files_of_frameworks_are_known_by_their_names() {
         let kind = |path: &str| FrameworkFileKind::of_known(Path::new(path));
-        assert_eq!(kind("/w/runs/x/events.out.tfevents.1700000000.box.7.0"), Some(FrameworkFileKind::Events));
-        assert_eq!(kind("/w/logs/lightning_logs/version_0/metrics.csv"), Some(FrameworkFileKind::Table));
-        assert_eq!(kind("/w/out/checkpoint-8/trainer_state.json"), Some(FrameworkFileKind::TrainerState));
+        assert_eq!(
+            kind("/w/runs/x/events.out.tfevents.1700000000.box.7.0"),
+            Some(FrameworkFileKind::Events)
+        );
+        assert_eq!(
+            kind("/w/logs/lightning_logs/version_0/metrics.csv"),
+            Some(FrameworkFileKind::Table)
+        );
+        assert_eq!(
+            kind("/w/out/checkpoint-8/trainer_state.json"),
+            Some(FrameworkFileKind::TrainerState)
+        );
         let run = "/w/mlruns/0/0123456789abcdef0123456789abcdef";
-        assert_eq!(kind(&format!("{run}/metrics/val/loss")), Some(FrameworkFileKind::MlflowMetric));
-        assert_eq!(mlflow_run(Path::new(&format!("{run}/metrics/val/loss"))), Some((run.into(), "val/loss".to_owned())));
-        for other in ["/w/data.csv", "/w/metrics/loss", "/w/mlruns/0/meta.yaml", "/w/state.json"] {
+        assert_eq!(
+            kind(&format!("{run}/metrics/val/loss")),
+            Some(FrameworkFileKind::MlflowMetric)
+        );
+        assert_eq!(
+            mlflow_run(Path::new(&format!("{run}/metrics/val/loss"))),
+            Some((run.into(), "val/loss".to_owned()))
+        );
+        for other in [
+            "/w/data.csv",
+            "/w/metrics/loss",
+            "/w/mlruns/0/meta.yaml",
+            "/w/state.json",
+        ] {
             assert_eq!(kind(other), None, "{other}");
         }
         assert_eq!(
-            series_folder(FrameworkFileKind::TrainerState, Path::new("/w/out/checkpoint-8/trainer_state.json")),
+            series_folder(
+                FrameworkFileKind::TrainerState,
+                Path::new("/w/out/checkpoint-8/trainer_state.json")
+            ),
             Path::new("/w/out")
         );
     }
@@ -138,7 +182,10 @@ mod tests {
     #[test]
     fn kinds_keep_their_numbers() {
         for number in 1..=8 {
-            assert_eq!(FrameworkFileKind::of_number(number).map(FrameworkFileKind::number), Some(number));
+            assert_eq!(
+                FrameworkFileKind::of_number(number).map(FrameworkFileKind::number),
+                Some(number)
+            );
         }
     }
 }

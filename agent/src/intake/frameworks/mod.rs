@@ -73,11 +73,20 @@ pub(crate) struct FrameworkUpdate {
 
 impl FrameworkFiles {
     /// Looks at what is there before a program is started, or, with `again`, at what an agent before this one has read. `asked` is the objective.
-    pub(crate) async fn open(place: Workplace, asked: &str, began: SystemTime, again: bool) -> Self {
+    pub(crate) async fn open(
+        place: Workplace,
+        asked: &str,
+        began: SystemTime,
+        again: bool,
+    ) -> Self {
         let asked = asked.to_owned();
-        let open = tokio::task::spawn_blocking(move || Box::new(Files::open(place, asked, began, again)));
+        let open =
+            tokio::task::spawn_blocking(move || Box::new(Files::open(place, asked, began, again)));
         // A thread that panics is a mistake of this program; then the attempt goes on without these files.
-        Self { files: open.await.ok(), next: Instant::now() }
+        Self {
+            files: open.await.ok(),
+            next: Instant::now(),
+        }
     }
 
     /// Takes in a line that the program has printed: W&B's library says where it keeps its run.
@@ -95,13 +104,17 @@ impl FrameworkFiles {
         if !last && Instant::now() < self.next {
             return FrameworkUpdate::default();
         }
-        let Some(mut files) = self.files.take() else { return FrameworkUpdate::default() };
+        let Some(mut files) = self.files.take() else {
+            return FrameworkUpdate::default();
+        };
         let tree = tree.clone();
         let look = tokio::task::spawn_blocking(move || {
             let seen = files.look(&tree, last);
             (files, seen)
         });
-        let Ok((files, seen)) = look.await else { return FrameworkUpdate::default() };
+        let Ok((files, seen)) = look.await else {
+            return FrameworkUpdate::default();
+        };
         self.files = Some(files);
         self.next = Instant::now() + if seen.more { Duration::ZERO } else { PAUSE };
         seen
@@ -149,7 +162,9 @@ impl Files {
             is_over: false,
         };
         match replaced {
-            Ok(Some(replaced)) => files.complaints.push(format!("{replaced}; it was moved aside")),
+            Ok(Some(replaced)) => files
+                .complaints
+                .push(format!("{replaced}; it was moved aside")),
             Ok(None) => {}
             Err(error) => files.complain_of_journal(&error),
         }
@@ -164,21 +179,44 @@ impl Files {
     fn begin(&mut self) {
         let mut left = DIGESTS_BYTES_MAX;
         let mut baseline = Vec::new();
-        for (path, kind, Stamp { bytes, modified_ns, inode }) in self.discovery.look_before() {
-            let has_digest = kind == FrameworkFileKind::Table && bytes <= DIGEST_BYTES_MAX.min(left);
+        for (
+            path,
+            kind,
+            Stamp {
+                bytes,
+                modified_ns,
+                inode,
+            },
+        ) in self.discovery.look_before()
+        {
+            let has_digest =
+                kind == FrameworkFileKind::Table && bytes <= DIGEST_BYTES_MAX.min(left);
             let digest = has_digest.then(|| {
                 left -= bytes;
                 journal::digest_of(&mut private::open_of_program(&path).ok()?, bytes).ok()
             });
-            let file = BaselineFile { path: path.as_os_str().as_bytes().to_vec(), bytes, modified_ns, inode, digest: digest.flatten() };
+            let file = BaselineFile {
+                path: path.as_os_str().as_bytes().to_vec(),
+                bytes,
+                modified_ns,
+                inode,
+                digest: digest.flatten(),
+            };
             self.discovery.baseline.insert(path, file.clone());
             baseline.push(file);
         }
-        self.write(&JournalEntry { baseline, begun: true, ..JournalEntry::default() });
+        self.write(&JournalEntry {
+            baseline,
+            begun: true,
+            ..JournalEntry::default()
+        });
     }
 
     fn look(&mut self, tree: &Tree, last: bool) -> FrameworkUpdate {
-        let mut seen = FrameworkUpdate { complaints: std::mem::take(&mut self.complaints), ..FrameworkUpdate::default() };
+        let mut seen = FrameworkUpdate {
+            complaints: std::mem::take(&mut self.complaints),
+            ..FrameworkUpdate::default()
+        };
         if self.is_replaying {
             self.replay(&mut seen);
             seen.more = true;
@@ -204,7 +242,12 @@ impl Files {
             seen.complaints.extend(look.complaint);
             for (group, sample) in source.chunk.iter().flat_map(|chunk| &chunk.samples) {
                 if !source.repeats_results() {
-                    self.series.see(source.kind, &source.folder.join(group), &sample.tag, self.began.elapsed());
+                    self.series.see(
+                        source.kind,
+                        &source.folder.join(group),
+                        &sample.tag,
+                        self.began.elapsed(),
+                    );
                 }
             }
         }
@@ -230,32 +273,52 @@ impl Files {
             for file in entry.baseline {
                 self.discovery.baseline.insert(path_of(&file.path), file);
             }
-            if let Some(OpenedFile { id, path, kind, is_named, rank, is_left_out }) = entry.opened
+            if let Some(OpenedFile {
+                id,
+                path,
+                kind,
+                is_named,
+                rank,
+                is_left_out,
+            }) = entry.opened
                 && let Some(kind) = FrameworkFileKind::of_number(kind)
             {
                 let path = path_of(&path);
                 self.discovery.know(path.clone());
                 match kind {
-                    FrameworkFileKind::Wandb if is_left_out => self.ranks.restore(&path, rank, Choice::LeftOut),
+                    FrameworkFileKind::Wandb if is_left_out => {
+                        self.ranks.restore(&path, rank, Choice::LeftOut);
+                    }
                     FrameworkFileKind::Wandb => {
                         self.ranks.restore(&path, rank, Choice::Read);
                         seen.wandb_files.push(path);
                     }
-                    _ => self.sources.push(SeriesFile::new(id, path, kind, !is_named, Position::default())),
+                    _ => self.sources.push(SeriesFile::new(
+                        id,
+                        path,
+                        kind,
+                        !is_named,
+                        Position::default(),
+                    )),
                 }
             }
             if let Some(progress) = entry.progress {
-                let source = self.sources.iter_mut().find(|source| source.id == progress.file);
+                let source = self
+                    .sources
+                    .iter_mut()
+                    .find(|source| source.id == progress.file);
                 if let Some((source, position)) = source.zip(progress.position) {
                     source.go_to(position);
                     for (series, reading) in self.journal.points(&progress) {
                         let folder = source.folder.join(&series.group);
                         if source.kind == FrameworkFileKind::TrainerState {
-                            self.emitted.insert(fingerprint(&folder, &series.tag, reading.step));
+                            self.emitted
+                                .insert(fingerprint(&folder, &series.tag, reading.step));
                         }
                         // What was added under the name that the sweep file asks for has no tag.
                         if !series.tag.is_empty() {
-                            self.series.restore(source.kind, &folder, &series.tag, &series.name);
+                            self.series
+                                .restore(source.kind, &folder, &series.tag, &series.name);
                             self.given.insert(series.name);
                         }
                         seen.readings.push(reading);
@@ -271,15 +334,26 @@ impl Files {
             match self.ranks.choose(&file) {
                 Choice::Read => self.read_wandb(file.path, file.rank, seen),
                 Choice::LeftOut => {
-                    self.write(&JournalEntry { opened: Some(wandb_file(&file.path, file.rank, true)), ..JournalEntry::default() });
+                    self.write(&JournalEntry {
+                        opened: Some(wandb_file(&file.path, file.rank, true)),
+                        ..JournalEntry::default()
+                    });
                 }
             }
             return;
         }
-        let FoundFile { path, kind, is_named, .. } = file;
+        let FoundFile {
+            path,
+            kind,
+            is_named,
+            ..
+        } = file;
         if self.sources.len() >= SOURCES_MAX {
             if self.has_complained.insert("sources") {
-                let text = format!("more than {SOURCES_MAX} files with metrics; {} and further ones are not read", path.display());
+                let text = format!(
+                    "more than {SOURCES_MAX} files with metrics; {} and further ones are not read",
+                    path.display()
+                );
                 self.complaints.push(text);
             }
             return;
@@ -291,20 +365,41 @@ impl Files {
             ));
             return;
         }
-        let position = self.discovery.baseline.get(&path).map(|before| position_after(before, &path, kind)).unwrap_or_default();
+        let position = self
+            .discovery
+            .baseline
+            .get(&path)
+            .map(|before| position_after(before, &path, kind))
+            .unwrap_or_default();
         let id = self.sources.last().map_or(1, |source| source.id + 1);
-        let opened = OpenedFile { id, path: path.as_os_str().as_bytes().to_vec(), kind: kind.number(), is_named, ..OpenedFile::default() };
-        self.write(&JournalEntry { opened: Some(opened), ..JournalEntry::default() });
+        let opened = OpenedFile {
+            id,
+            path: path.as_os_str().as_bytes().to_vec(),
+            kind: kind.number(),
+            is_named,
+            ..OpenedFile::default()
+        };
+        self.write(&JournalEntry {
+            opened: Some(opened),
+            ..JournalEntry::default()
+        });
         if position != Position::default() {
             let progress = self.journal.progress(id, position, &[]);
-            self.write(&JournalEntry { progress: Some(progress), ..JournalEntry::default() });
+            self.write(&JournalEntry {
+                progress: Some(progress),
+                ..JournalEntry::default()
+            });
         }
-        self.sources.push(SeriesFile::new(id, path, kind, !is_named, position));
+        self.sources
+            .push(SeriesFile::new(id, path, kind, !is_named, position));
     }
 
     /// Has a file of W&B's library read from now on.
     fn read_wandb(&mut self, path: PathBuf, rank: Option<u32>, seen: &mut FrameworkUpdate) {
-        self.write(&JournalEntry { opened: Some(wandb_file(&path, rank, false)), ..JournalEntry::default() });
+        self.write(&JournalEntry {
+            opened: Some(wandb_file(&path, rank, false)),
+            ..JournalEntry::default()
+        });
         seen.wandb_files.push(path);
         seen.more = true;
     }
@@ -317,17 +412,32 @@ impl Files {
         let mut names = BTreeMap::new();
         let mut aliases = BTreeSet::new();
         for (group, sample) in &chunk.samples {
-            let btree_map::Entry::Vacant(unnamed) = names.entry((group.as_str(), sample.tag.as_str())) else { continue };
+            let btree_map::Entry::Vacant(unnamed) =
+                names.entry((group.as_str(), sample.tag.as_str()))
+            else {
+                continue;
+            };
             let folder = source.folder.join(group);
-            let name = match self.series.name(kind, &folder, &sample.tag, repeats, now, last) {
+            let name = match self
+                .series
+                .name(kind, &folder, &sample.tag, repeats, now, last)
+            {
                 Naming::Wait => return,
                 Naming::Named(name) => Some(name),
                 Naming::Repeated => None,
             };
-            let name =
-                name.filter(|_| kind != FrameworkFileKind::Events || sample.tag == self.asked || !series::is_of_hparams(&sample.tag));
-            if name.as_ref().is_some_and(|name| *name != self.asked) && !self.given.contains(&self.asked) {
-                match self.series.is_alias(&self.asked, &folder, &sample.tag, now, last) {
+            let name = name.filter(|_| {
+                kind != FrameworkFileKind::Events
+                    || sample.tag == self.asked
+                    || !series::is_of_hparams(&sample.tag)
+            });
+            if name.as_ref().is_some_and(|name| *name != self.asked)
+                && !self.given.contains(&self.asked)
+            {
+                match self
+                    .series
+                    .is_alias(&self.asked, &folder, &sample.tag, now, last)
+                {
                     None => return,
                     Some(true) => drop(aliases.insert((group.clone(), sample.tag.clone()))),
                     Some(false) => {}
@@ -338,27 +448,54 @@ impl Files {
         let mut points = Vec::new();
         for (group, sample) in &chunk.samples {
             let folder = source.folder.join(group);
-            let Some(Some(name)) = names.get(&(group.as_str(), sample.tag.as_str())) else { continue };
+            let Some(Some(name)) = names.get(&(group.as_str(), sample.tag.as_str())) else {
+                continue;
+            };
             if kind == FrameworkFileKind::TrainerState
                 && self.emitted.len() < EMITTED_MAX
-                && !self.emitted.insert(fingerprint(&folder, &sample.tag, sample.step))
+                && !self
+                    .emitted
+                    .insert(fingerprint(&folder, &sample.tag, sample.step))
             {
                 continue;
             }
-            let series = NamedSeries { tag: sample.tag.clone(), name: name.clone(), group: group.clone(), file: source.id };
+            let series = NamedSeries {
+                tag: sample.tag.clone(),
+                name: name.clone(),
+                group: group.clone(),
+                file: source.id,
+            };
             self.given.insert(name.clone());
             points.push((series.clone(), sample.step, sample.value));
             if aliases.contains(&(group.clone(), sample.tag.clone())) {
-                points.push((NamedSeries { name: self.asked.clone(), tag: String::new(), ..series }, sample.step, sample.value));
+                points.push((
+                    NamedSeries {
+                        name: self.asked.clone(),
+                        tag: String::new(),
+                        ..series
+                    },
+                    sample.step,
+                    sample.value,
+                ));
             }
         }
         let position = chunk.position;
         source.chunk = None;
         if !points.is_empty() {
-            let progress = self.journal.progress(self.sources[index].id, position, &points);
-            self.write(&JournalEntry { progress: Some(progress), ..JournalEntry::default() });
+            let progress = self
+                .journal
+                .progress(self.sources[index].id, position, &points);
+            self.write(&JournalEntry {
+                progress: Some(progress),
+                ..JournalEntry::default()
+            });
         }
-        seen.readings.extend(points.into_iter().map(|(series, step, value)| Reading { name: series.name, step, value }));
+        seen.readings
+            .extend(points.into_iter().map(|(series, step, value)| Reading {
+                name: series.name,
+                step,
+                value,
+            }));
         self.complain_of_rivals();
     }
 
@@ -380,7 +517,13 @@ impl Files {
     }
 
     fn find_unclear(&mut self, last: bool, seen: &mut FrameworkUpdate) {
-        let Some(path) = self.discovery.unclear(last).filter(|_| !self.has_complained.contains("unclear")) else { return };
+        let Some(path) = self
+            .discovery
+            .unclear(last)
+            .filter(|_| !self.has_complained.contains("unclear"))
+        else {
+            return;
+        };
         let text = format!(
             "{} is not read: another attempt runs in the same working folder, and either of them can have written it; let the program write below \
              $SWEEP_RUN_DIR, or into a folder named by `${{sweep_id}}-${{run}}`, or give the agent one slot",
@@ -408,7 +551,13 @@ impl Files {
 
 fn wandb_file(path: &Path, rank: Option<u32>, is_left_out: bool) -> OpenedFile {
     let path = path.as_os_str().as_bytes().to_vec();
-    OpenedFile { path, kind: FrameworkFileKind::Wandb.number(), rank, is_left_out, ..OpenedFile::default() }
+    OpenedFile {
+        path,
+        kind: FrameworkFileKind::Wandb.number(),
+        rank,
+        is_left_out,
+        ..OpenedFile::default()
+    }
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {
@@ -423,7 +572,9 @@ fn position_after(before: &BaselineFile, path: &Path, kind: FrameworkFileKind) -
             return Some(false);
         }
         match (kind, before.digest) {
-            (FrameworkFileKind::Table, Some(digest)) => Some(journal::digest_of(&mut file, before.bytes).ok()? == digest),
+            (FrameworkFileKind::Table, Some(digest)) => {
+                Some(journal::digest_of(&mut file, before.bytes).ok()? == digest)
+            }
             (FrameworkFileKind::Table | FrameworkFileKind::TrainerState, _) => Some(false),
             _ => Some(Stamp::of(&file.metadata().ok()?).inode == before.inode),
         }

@@ -52,12 +52,26 @@ struct NeighbourWorkplace {
 impl Registration {
     /// Enters an attempt by its folder.
     pub(crate) fn new(folder: &Path, workdir: &Path, began: SystemTime) -> Self {
-        let attempt = NeighbourAttempt { workdir: workdir.to_owned(), began, ended: None, claims: BTreeSet::new() };
+        let attempt = NeighbourAttempt {
+            workdir: workdir.to_owned(),
+            began,
+            ended: None,
+            claims: BTreeSet::new(),
+        };
         let mut attempts = attempts();
         attempts.insert(folder.to_owned(), attempt);
-        let oldest = attempts.values().filter(|attempt| attempt.ended.is_none()).map(|attempt| attempt.began).min();
+        let oldest = attempts
+            .values()
+            .filter(|attempt| attempt.ended.is_none())
+            .map(|attempt| attempt.began)
+            .min();
         attempts.retain(|_, attempt| attempt.ended.is_none() || attempt.ended >= oldest);
-        Self { folder: folder.to_owned(), workdir: workdir.to_owned(), began, foreign: BTreeMap::new() }
+        Self {
+            folder: folder.to_owned(),
+            workdir: workdir.to_owned(),
+            began,
+            foreign: BTreeMap::new(),
+        }
     }
 
     /// Records what the attempt's processes were seen to write.
@@ -69,20 +83,40 @@ impl Registration {
 
     /// Returns whether another attempt was seen to write a file, or in a folder.
     pub(crate) fn is_claimed_by_others(&self, path: &Path) -> bool {
-        attempts().iter().any(|(folder, attempt)| *folder != self.folder && attempt.claims.contains(path))
+        attempts()
+            .iter()
+            .any(|(folder, attempt)| *folder != self.folder && attempt.claims.contains(path))
     }
 
     /// Looks for attempts of other agents whose lists are in a folder for runs.
     pub(crate) fn look(&mut self, runs_dir: &Path) {
         let now = SystemTime::now();
         let mut living = BTreeSet::new();
-        let lists = fs::read_dir(runs_dir.join("agents")).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-        for list in lists.filter(|path| path.extension().is_some_and(|end| end == "json")).take(LISTS_MAX) {
-            let Some(list) = read::<List>(&list) else { continue };
+        let lists = fs::read_dir(runs_dir.join("agents"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+            .map(|entry| entry.path());
+        for list in lists
+            .filter(|path| path.extension().is_some_and(|end| end == "json"))
+            .take(LISTS_MAX)
+        {
+            let Some(list) = read::<List>(&list) else {
+                continue;
+            };
             let is_own = |folder: &Path| attempts().contains_key(folder);
-            for other in list.attempts.into_iter().filter(|other| !is_own(&other.folder)) {
-                let is_here = read::<NeighbourWorkplace>(&other.folder.join("job.json")).is_some_and(|job| self.shares(&job.workdir));
-                let holds = || fence::holding_attempt(other.folder.parent()?).ok()?.filter(|attempt| *attempt == other.attempt);
+            for other in list
+                .attempts
+                .into_iter()
+                .filter(|other| !is_own(&other.folder))
+            {
+                let is_here = read::<NeighbourWorkplace>(&other.folder.join("job.json"))
+                    .is_some_and(|job| self.shares(&job.workdir));
+                let holds = || {
+                    fence::holding_attempt(other.folder.parent()?)
+                        .ok()?
+                        .filter(|attempt| *attempt == other.attempt)
+                };
                 if is_here && holds().is_some() {
                     living.insert(other.folder);
                 }
@@ -94,8 +128,17 @@ impl Registration {
             }
         }
         for folder in living {
-            let began = || folder.join("job.json").symlink_metadata().and_then(|job| job.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            self.foreign.entry(folder.clone()).or_insert_with(|| (began(), None)).1 = None;
+            let began = || {
+                folder
+                    .join("job.json")
+                    .symlink_metadata()
+                    .and_then(|job| job.modified())
+                    .unwrap_or(SystemTime::UNIX_EPOCH)
+            };
+            self.foreign
+                .entry(folder.clone())
+                .or_insert_with(|| (began(), None))
+                .1 = None;
         }
     }
 
@@ -106,13 +149,20 @@ impl Registration {
             .filter(|(folder, attempt)| **folder != self.folder && self.shares(&attempt.workdir))
             .map(|(_, attempt)| (attempt.began, attempt.ended))
             .collect::<Vec<_>>();
-        let overlaps = |(_, ended): &(SystemTime, Option<SystemTime>)| ended.is_none_or(|ended| ended >= self.began);
-        own.into_iter().chain(self.foreign.values().copied()).filter(overlaps).collect()
+        let overlaps = |(_, ended): &(SystemTime, Option<SystemTime>)| {
+            ended.is_none_or(|ended| ended >= self.began)
+        };
+        own.into_iter()
+            .chain(self.foreign.values().copied())
+            .filter(overlaps)
+            .collect()
     }
 
     /// Returns whether attempts of other agents are there, whose output files are unknown.
     pub(crate) fn has_foreign(&self) -> bool {
-        self.foreign.values().any(|(_, until)| until.is_none_or(|until| until >= self.began))
+        self.foreign
+            .values()
+            .any(|(_, until)| until.is_none_or(|until| until >= self.began))
     }
 
     fn shares(&self, workdir: &Path) -> bool {
@@ -143,16 +193,32 @@ mod tests {
     #[test]
     fn attempts_of_one_folder_see_each_other() {
         let began = SystemTime::now();
-        let one = Registration::new(Path::new("/runs/neighbours/1"), Path::new("/project/neighbours"), began);
+        let one = Registration::new(
+            Path::new("/runs/neighbours/1"),
+            Path::new("/project/neighbours"),
+            began,
+        );
         assert_eq!(one.others(), []);
-        let other = Registration::new(Path::new("/runs/neighbours/2"), Path::new("/project/neighbours/below"), began);
-        let _elsewhere = Registration::new(Path::new("/runs/neighbours/3"), Path::new("/project/elsewhere"), began);
+        let other = Registration::new(
+            Path::new("/runs/neighbours/2"),
+            Path::new("/project/neighbours/below"),
+            began,
+        );
+        let _elsewhere = Registration::new(
+            Path::new("/runs/neighbours/3"),
+            Path::new("/project/elsewhere"),
+            began,
+        );
         assert_eq!(one.others(), [(began, None)]);
         other.claim([PathBuf::from("/project/neighbours/x")]);
         assert!(
-            one.is_claimed_by_others(Path::new("/project/neighbours/x")) && !other.is_claimed_by_others(Path::new("/project/neighbours/x"))
+            one.is_claimed_by_others(Path::new("/project/neighbours/x"))
+                && !other.is_claimed_by_others(Path::new("/project/neighbours/x"))
         );
         drop(other);
-        assert!(matches!(one.others()[..], [(_, Some(_))]), "what it has written is still there");
+        assert!(
+            matches!(one.others()[..], [(_, Some(_))]),
+            "what it has written is still there"
+        );
     }
 }

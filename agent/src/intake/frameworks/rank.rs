@@ -27,14 +27,27 @@ pub(crate) fn of(pid: i32) -> Option<u32> {
     }
     let mut environment = Vec::new();
     let file = std::fs::File::open(format!("/proc/{pid}/environ")).ok()?;
-    file.take(ENVIRONMENT_BYTES_MAX).read_to_end(&mut environment).ok()?;
+    file.take(ENVIRONMENT_BYTES_MAX)
+        .read_to_end(&mut environment)
+        .ok()?;
     rank_in(&environment, |name| std::env::var(name).ok())
 }
 
 fn rank_in(environment: &[u8], own: impl Fn(&str) -> Option<String>) -> Option<u32> {
-    let variables = || environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='));
-    let mut given = VARIABLES.iter().filter_map(|name| variables().find(|(found, _)| found == name));
-    given.find_map(|(name, value)| value.parse().ok().filter(|_| own(name).is_none_or(|own| own != value)))
+    let variables = || {
+        environment
+            .split(|byte| *byte == 0)
+            .filter_map(|entry| std::str::from_utf8(entry).ok()?.split_once('='))
+    };
+    let mut given = VARIABLES
+        .iter()
+        .filter_map(|name| variables().find(|(found, _)| found == name));
+    given.find_map(|(name, value)| {
+        value
+            .parse()
+            .ok()
+            .filter(|_| own(name).is_none_or(|own| own != value))
+    })
 }
 
 /// Returns the process that a closed file of W&B's library is from, by the log beside it.
@@ -47,8 +60,12 @@ pub(crate) fn process_of_log(path: &Path) -> Option<i32> {
 
 /// `2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init triggers`
 fn process_in(log: &str) -> Option<i32> {
-    let threads = log.lines().filter_map(|line| line.split_once(" [")?.0.rsplit_once(':'));
-    threads.into_iter().find_map(|(_, process)| process.parse().ok())
+    let threads = log
+        .lines()
+        .filter_map(|line| line.split_once(" [")?.0.rsplit_once(':'));
+    threads
+        .into_iter()
+        .find_map(|(_, process)| process.parse().ok())
 }
 
 /// Chooses the files of one rank.
@@ -106,19 +123,32 @@ impl Ranks {
     }
 
     fn leave_out(&mut self, path: PathBuf, rank: u32) {
-        self.others.push(Other { path, rank, since: Instant::now() });
+        self.others.push(Other {
+            path,
+            rank,
+            since: Instant::now(),
+        });
     }
 
     /// Returns the files of the lowest rank, where that is not 0 and the others have had time to begin runs. With `last`, none will.
     pub(crate) fn late(&mut self, last: bool) -> Vec<(PathBuf, u32)> {
-        let is_settled = last || self.others.first().is_some_and(|first| first.since.elapsed() >= PATIENCE);
+        let is_settled = last
+            || self
+                .others
+                .first()
+                .is_some_and(|first| first.since.elapsed() >= PATIENCE);
         if self.chosen.is_some() || self.has_unranked || !is_settled {
             return Vec::new();
         }
         self.chosen = self.others.iter().map(|other| other.rank).min();
-        let (chosen, others) = std::mem::take(&mut self.others).into_iter().partition(|other| Some(other.rank) == self.chosen);
+        let (chosen, others) = std::mem::take(&mut self.others)
+            .into_iter()
+            .partition(|other| Some(other.rank) == self.chosen);
         self.others = others;
-        chosen.into_iter().map(|other: Other| (other.path, other.rank)).collect()
+        chosen
+            .into_iter()
+            .map(|other: Other| (other.path, other.rank))
+            .collect()
     }
 
     /// Returns what the user should know.
@@ -127,7 +157,9 @@ impl Ranks {
             return None;
         }
         let rank = self.chosen.unwrap_or_default();
-        Some(format!("every rank of the program calls wandb.init: the run of rank {rank} is read, those of other ranks are not"))
+        Some(format!(
+            "every rank of the program calls wandb.init: the run of rank {rank} is read, those of other ranks are not"
+        ))
     }
 }
 
@@ -137,18 +169,29 @@ mod tests {
     use super::*;
 
     fn file(name: &str, rank: Option<u32>) -> FoundFile {
-        FoundFile { path: name.into(), kind: FrameworkFileKind::Wandb, is_named: false, rank }
+        FoundFile {
+            path: name.into(),
+            kind: FrameworkFileKind::Wandb,
+            is_named: false,
+            rank,
+        }
     }
 
     #[test]
     fn the_rank_is_what_a_launcher_gives_its_processes() {
         let rank = |environment: &str, own: &str| {
-            rank_in(environment.replace(' ', "\0").as_bytes(), |name| own.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+            rank_in(environment.replace(' ', "\0").as_bytes(), |name| {
+                own.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+            })
         };
         assert_eq!(rank("HOME=/ LOCAL_RANK=1 RANK=5", ""), Some(5));
         assert_eq!(rank("LOCAL_RANK=1 SLURM_PROCID=0", ""), Some(1));
         assert_eq!(rank("RANK=x SLURM_PROCID=2", ""), Some(2));
-        assert_eq!(rank("SLURM_PROCID=3", "SLURM_PROCID=3"), None, "the agent's own launcher gave it");
+        assert_eq!(
+            rank("SLURM_PROCID=3", "SLURM_PROCID=3"),
+            None,
+            "the agent's own launcher gave it"
+        );
         assert_eq!(rank("SLURM_PROCID=2", "SLURM_PROCID=3"), Some(2));
         assert_eq!(rank("MY_RANK=2", ""), None);
     }
@@ -165,12 +208,24 @@ mod tests {
     fn rank_0_is_read_whichever_begins_first() {
         let mut ranks = Ranks::default();
         assert_eq!(ranks.choose(&file("b", Some(1))), Choice::LeftOut);
-        assert_eq!((ranks.late(false), ranks.remark()), (vec![], None), "it may still begin");
+        assert_eq!(
+            (ranks.late(false), ranks.remark()),
+            (vec![], None),
+            "it may still begin"
+        );
         assert_eq!(ranks.choose(&file("a", Some(0))), Choice::Read);
         assert_eq!(ranks.choose(&file("c", Some(2))), Choice::LeftOut);
-        assert_eq!(ranks.choose(&file("d", Some(0))), Choice::Read, "its second run");
+        assert_eq!(
+            ranks.choose(&file("d", Some(0))),
+            Choice::Read,
+            "its second run"
+        );
         assert_eq!(ranks.late(true), []);
-        assert!(ranks.remark().is_some_and(|remark| remark.contains("rank 0 is read")));
+        assert!(
+            ranks
+                .remark()
+                .is_some_and(|remark| remark.contains("rank 0 is read"))
+        );
     }
 
     #[test]
@@ -186,7 +241,11 @@ mod tests {
         for mut ranks in [ranks, again] {
             assert_eq!(ranks.late(true), []);
             assert_eq!(ranks.choose(&file("d", Some(3))), Choice::Read);
-            assert!(ranks.remark().is_some_and(|remark| remark.contains("rank 3 is read")));
+            assert!(
+                ranks
+                    .remark()
+                    .is_some_and(|remark| remark.contains("rank 3 is read"))
+            );
         }
     }
 

@@ -104,14 +104,27 @@ pub(crate) struct SourceUpdate {
 
 impl Stamp {
     pub(crate) fn of(about: &Metadata) -> Self {
-        let modified_ns = about.mtime().saturating_mul(1_000_000_000).saturating_add(about.mtime_nsec());
-        Self { bytes: about.len(), modified_ns, inode: about.ino() }
+        let modified_ns = about
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(about.mtime_nsec());
+        Self {
+            bytes: about.len(),
+            modified_ns,
+            inode: about.ino(),
+        }
     }
 }
 
 impl SeriesFile {
     /// A file of which everything before a position was read.
-    pub(crate) fn new(id: u32, path: PathBuf, kind: FrameworkFileKind, needs_step: bool, position: Position) -> Self {
+    pub(crate) fn new(
+        id: u32,
+        path: PathBuf,
+        kind: FrameworkFileKind,
+        needs_step: bool,
+        position: Position,
+    ) -> Self {
         let folder = kind::series_folder(kind, &path);
         let mut source = Self {
             id,
@@ -132,14 +145,25 @@ impl SeriesFile {
     /// Goes on behind a position.
     pub(crate) fn go_to(&mut self, position: Position) {
         self.reader = match self.kind {
-            FrameworkFileKind::Events => FormatReader::Events(EventFile::starting_at(position.offset), position.offset),
-            FrameworkFileKind::Table => {
-                FormatReader::Table(Table { position: RowPosition { rows: position.rows, digest: position.digest }, ..Table::default() })
+            FrameworkFileKind::Events => {
+                FormatReader::Events(EventFile::starting_at(position.offset), position.offset)
             }
-            FrameworkFileKind::TrainerState | FrameworkFileKind::MlflowDatabase | FrameworkFileKind::Wandb => FormatReader::Whole,
-            FrameworkFileKind::MlflowMetric | FrameworkFileKind::MlflowLog | FrameworkFileKind::Lines => {
-                FormatReader::Lines(LineFile { offset: position.offset, ..LineFile::default() })
-            }
+            FrameworkFileKind::Table => FormatReader::Table(Table {
+                position: RowPosition {
+                    rows: position.rows,
+                    digest: position.digest,
+                },
+                ..Table::default()
+            }),
+            FrameworkFileKind::TrainerState
+            | FrameworkFileKind::MlflowDatabase
+            | FrameworkFileKind::Wandb => FormatReader::Whole,
+            FrameworkFileKind::MlflowMetric
+            | FrameworkFileKind::MlflowLog
+            | FrameworkFileKind::Lines => FormatReader::Lines(LineFile {
+                offset: position.offset,
+                ..LineFile::default()
+            }),
         };
     }
 
@@ -153,7 +177,9 @@ impl SeriesFile {
         let mut look = SourceUpdate::default();
         let is_short = |chunk: &Chunk| chunk.samples.len() < SAMPLES_MAX;
         // At the end, what follows in a file of events may settle the names of what waits.
-        let reads_on = last && matches!(self.reader, FormatReader::Events(..)) && self.chunk.as_ref().is_some_and(is_short);
+        let reads_on = last
+            && matches!(self.reader, FormatReader::Events(..))
+            && self.chunk.as_ref().is_some_and(is_short);
         let waiting = if reads_on { self.chunk.take() } else { None };
         if self.chunk.is_some() {
             // What was written behind it is still to be read, and nobody looks again.
@@ -172,16 +198,21 @@ impl SeriesFile {
             Ok(()) => {}
             // It was deleted; what was read of it counts.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.has_more = false,
-            Err(error) => look.complaint = Some(format!("{} cannot be read: {error}", self.path.display())),
+            Err(error) => {
+                look.complaint = Some(format!("{} cannot be read: {error}", self.path.display()));
+            }
         }
-        look.complaint = look.complaint.filter(|_| !std::mem::replace(&mut self.has_complained, true));
+        look.complaint = look
+            .complaint
+            .filter(|_| !std::mem::replace(&mut self.has_complained, true));
         look.more = self.has_more;
         look
     }
 
     fn read(&mut self, last: bool, look: &mut SourceUpdate) -> io::Result<()> {
         let stamp = Stamp::of(&self.path.symlink_metadata()?);
-        let is_unsettled = matches!(&self.reader, FormatReader::Table(table) if table.changed.is_some());
+        let is_unsettled =
+            matches!(&self.reader, FormatReader::Table(table) if table.changed.is_some());
         if self.stamp == Some(stamp) && !self.has_more && !is_unsettled && !last {
             return Ok(());
         }
@@ -197,7 +228,10 @@ impl SeriesFile {
             FormatReader::Whole => (0, WHOLE_BYTES_MAX),
         };
         if offset >= bytes_max && bytes >= offset {
-            look.complaint = Some(format!("{path} is longer than {} GB; what follows is not read", bytes_max >> 30));
+            look.complaint = Some(format!(
+                "{path} is longer than {} GB; what follows is not read",
+                bytes_max >> 30
+            ));
             return Ok(());
         }
         match &mut self.reader {
@@ -209,22 +243,35 @@ impl SeriesFile {
                 *offset += piece.len() as u64;
                 self.has_more = piece.len() as u64 == PIECE_BYTES;
                 let samples = events.push(&piece);
-                let position = Position { offset: events.position(), ..Position::default() };
+                let position = Position {
+                    offset: events.position(),
+                    ..Position::default()
+                };
                 keep(&mut self.chunk, samples, position);
                 let is_torn = last && !self.has_more && events.is_incomplete();
                 if events.is_damaged() || is_torn {
-                    let what = if events.is_damaged() { "is damaged" } else { "ends within a record" };
+                    let what = if events.is_damaged() {
+                        "is damaged"
+                    } else {
+                        "ends within a record"
+                    };
                     look.complaint = Some(format!("{path} {what}; its intact records are read"));
                 }
             }
             FormatReader::Table(table) => {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
                 self.has_more = more;
-                let position = Position { offset: table.offset, rows: table.position.rows, digest: table.position.digest };
+                let position = Position {
+                    offset: table.offset,
+                    rows: table.position.rows,
+                    digest: table.position.digest,
+                };
                 keep(&mut self.chunk, samples, position);
                 if bytes > WHOLE_BYTES_MAX && table.changed.is_some() {
-                    look.complaint =
-                        Some(format!("{path} is written again and again and longer than {} MB; it is not read", WHOLE_BYTES_MAX >> 20));
+                    look.complaint = Some(format!(
+                        "{path} is written again and again and longer than {} MB; it is not read",
+                        WHOLE_BYTES_MAX >> 20
+                    ));
                 }
             }
             FormatReader::Whole => {
@@ -232,8 +279,9 @@ impl SeriesFile {
                 match trainer_state::read(&content) {
                     Some(samples) => keep(&mut self.chunk, samples, Position::default()),
                     None if last => {
-                        look.complaint =
-                            Some(format!("{path} is not complete, or not in the form of Hugging Face's Trainer; it is not read"));
+                        look.complaint = Some(format!(
+                            "{path} is not complete, or not in the form of Hugging Face's Trainer; it is not read"
+                        ));
                     }
                     // It is being written.
                     None => self.stamp = None,
@@ -242,8 +290,12 @@ impl SeriesFile {
             FormatReader::Lines(lines) => {
                 let (samples, more) = lines.read(self.kind, &self.path, &mut file, bytes, last)?;
                 self.has_more = more;
-                let position = Position { offset: lines.offset, ..Position::default() };
-                self.chunk = Some(Chunk { samples, position }).filter(|chunk| !chunk.samples.is_empty());
+                let position = Position {
+                    offset: lines.offset,
+                    ..Position::default()
+                };
+                self.chunk =
+                    Some(Chunk { samples, position }).filter(|chunk| !chunk.samples.is_empty());
             }
         }
         Ok(())
@@ -252,7 +304,13 @@ impl SeriesFile {
 
 fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
     if !samples.is_empty() {
-        *chunk = Some(Chunk { samples: samples.into_iter().map(|sample| (String::new(), sample)).collect(), position });
+        *chunk = Some(Chunk {
+            samples: samples
+                .into_iter()
+                .map(|sample| (String::new(), sample))
+                .collect(),
+            position,
+        });
     }
 }
 
@@ -280,7 +338,11 @@ impl LineFile {
         let complete: Vec<u8> = self.waiting.drain(..taken).collect();
         self.offset += taken as u64;
         self.end = end(&self.end, &complete);
-        samples.retain(|(_, sample)| !self.repeats.is_repeated(&(&sample.tag, sample.step, sample.value.to_bits())));
+        samples.retain(|(_, sample)| {
+            !self
+                .repeats
+                .is_repeated(&(&sample.tag, sample.step, sample.value.to_bits()))
+        });
         Ok((samples, more))
     }
 
@@ -299,7 +361,14 @@ impl LineFile {
 
 impl Table {
     /// Returns samples of new rows, and whether there may be more.
-    fn read(&mut self, file: &mut File, bytes: u64, stamp: Stamp, last: bool, needs_step: bool) -> io::Result<(Vec<Sample>, bool)> {
+    fn read(
+        &mut self,
+        file: &mut File,
+        bytes: u64,
+        stamp: Stamp,
+        last: bool,
+        needs_step: bool,
+    ) -> io::Result<(Vec<Sample>, bool)> {
         let is_same = self.header.is_some() && self.continues(file, bytes)?;
         if let Some((_, header)) = self.header.as_ref().filter(|_| is_same) {
             self.changed = None;
@@ -321,7 +390,9 @@ impl Table {
         // Of a file that is new the header is enough; the rows follow in pieces.
         let is_new = self.position.rows == 0;
         let content = piece(file, 0, if is_new { PIECE_BYTES } else { WHOLE_BYTES_MAX })?;
-        let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else { return Ok((Vec::new(), false)) };
+        let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else {
+            return Ok((Vec::new(), false));
+        };
         let line = content[..=line_end].to_vec();
         let header = Header::read(&line);
         if is_new {
@@ -329,12 +400,17 @@ impl Table {
             self.header = Some((line, header));
             return Ok((Vec::new(), true));
         }
-        let is_settled = last || self.changed.is_some_and(|(before, since)| before == stamp && since.elapsed() >= SETTLED);
+        let is_settled = last
+            || self
+                .changed
+                .is_some_and(|(before, since)| before == stamp && since.elapsed() >= SETTLED);
         if self.changed.is_none_or(|(before, _)| before != stamp) {
             self.changed = Some((stamp, Instant::now()));
         }
         let rows = complete(&content[line.len()..], last);
-        let Some(samples) = self.position.take_again(&header, rows, is_settled) else { return Ok((Vec::new(), false)) };
+        let Some(samples) = self.position.take_again(&header, rows, is_settled) else {
+            return Ok((Vec::new(), false));
+        };
         let taken = line.len() + rows.len();
         (self.offset, self.end, self.changed) = (taken as u64, end(&[], &content[..taken]), None);
         self.header = Some((line, header));
@@ -343,7 +419,9 @@ impl Table {
 
     /// Returns whether the file still begins with what was read of it.
     fn continues(&self, file: &File, bytes: u64) -> io::Result<bool> {
-        let Some((line, _)) = &self.header else { return Ok(false) };
+        let Some((line, _)) = &self.header else {
+            return Ok(false);
+        };
         if bytes < self.offset {
             return Ok(false);
         }
@@ -357,12 +435,19 @@ impl Table {
 
 /// Returns the lines that have an end; all bytes where nothing follows.
 fn complete(bytes: &[u8], is_last: bool) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let end = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
     if is_last { bytes } else { &bytes[..end] }
 }
 
 fn end(before: &[u8], bytes: &[u8]) -> Vec<u8> {
-    let all = [before, &bytes[bytes.len().saturating_sub(END_BYTES as usize)..]].concat();
+    let all = [
+        before,
+        &bytes[bytes.len().saturating_sub(END_BYTES as usize)..],
+    ]
+    .concat();
     all[all.len().saturating_sub(END_BYTES as usize)..].to_vec()
 }
 
@@ -377,14 +462,30 @@ fn piece(file: &mut File, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It cannot be read.
-pub(crate) fn position_behind(path: &Path, kind: FrameworkFileKind, bytes: u64) -> io::Result<Position> {
+pub(crate) fn position_behind(
+    path: &Path,
+    kind: FrameworkFileKind,
+    bytes: u64,
+) -> io::Result<Position> {
     if kind != FrameworkFileKind::Table {
-        return Ok(Position { offset: bytes, ..Position::default() });
+        return Ok(Position {
+            offset: bytes,
+            ..Position::default()
+        });
     }
     let mut file = private::open_of_program(path)?;
     let content = piece(&mut file, 0, bytes.min(WHOLE_BYTES_MAX))?;
-    let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else { return Ok(Position::default()) };
+    let Some(line_end) = content.iter().position(|byte| *byte == b'\n') else {
+        return Ok(Position::default());
+    };
     let mut position = RowPosition::default();
-    position.take(&Header::read(&content[..=line_end]), &content[line_end + 1..]);
-    Ok(Position { offset: bytes, rows: position.rows, digest: position.digest })
+    position.take(
+        &Header::read(&content[..=line_end]),
+        &content[line_end + 1..],
+    );
+    Ok(Position {
+        offset: bytes,
+        rows: position.rows,
+        digest: position.digest,
+    })
 }

@@ -5,7 +5,15 @@ use super::series::Sample;
 use crate::intake::record;
 
 /// Columns that count the program's progress, the finest first.
-const STEPS: [&str; 7] = ["step", "global_step", "iteration", "iter", "trial", "batch", "epoch"];
+const STEPS: [&str; 7] = [
+    "step",
+    "global_step",
+    "iteration",
+    "iter",
+    "trial",
+    "batch",
+    "epoch",
+];
 /// A longer row is no row of metrics.
 const ROW_BYTES_MAX: usize = 1 << 20;
 
@@ -31,11 +39,24 @@ impl Header {
     pub(crate) fn read(line: &[u8]) -> Self {
         let text = String::from_utf8_lossy(line);
         let count = |separator: char| text.matches(separator).count();
-        let separator = [',', ';', '\t'].into_iter().max_by_key(|separator| (count(*separator), *separator == ',')).unwrap_or(',');
-        let columns: Vec<String> =
-            cells(line, separator as u8).into_iter().map(|cell| cell.trim().trim_start_matches('\u{feff}').to_owned()).collect();
-        let step = STEPS.iter().find_map(|name| columns.iter().position(|column| column.eq_ignore_ascii_case(name)));
-        Self { columns, step, separator: separator as u8 }
+        let separator = [',', ';', '\t']
+            .into_iter()
+            .max_by_key(|separator| (count(*separator), *separator == ','))
+            .unwrap_or(',');
+        let columns: Vec<String> = cells(line, separator as u8)
+            .into_iter()
+            .map(|cell| cell.trim().trim_start_matches('\u{feff}').to_owned())
+            .collect();
+        let step = STEPS.iter().find_map(|name| {
+            columns
+                .iter()
+                .position(|column| column.eq_ignore_ascii_case(name))
+        });
+        Self {
+            columns,
+            step,
+            separator: separator as u8,
+        }
     }
 
     /// Returns whether the file looks as frameworks write it: other tables of numbers have no column that counts steps.
@@ -48,15 +69,31 @@ impl Header {
         let cells = cells(line, self.separator);
         let filled = || {
             let named = self.columns.iter().zip(&cells).enumerate();
-            named.map(|(index, (name, cell))| (index, name, cell.trim())).filter(|(_, name, cell)| !name.is_empty() && !cell.is_empty())
+            named
+                .map(|(index, (name, cell))| (index, name, cell.trim()))
+                .filter(|(_, name, cell)| !name.is_empty() && !cell.is_empty())
         };
-        let digest = filled().fold(0u64, |sum, (_, name, cell)| sum.wrapping_add(digest(name, cell)));
-        let step = self.step.and_then(|step| cells.get(step)).and_then(|cell| cell.trim().parse::<f64>().ok());
-        let step = step.filter(|step| step.fract() == 0.0 && step.abs() < 9e15).map(|step| step as i64);
-        let is_metric = |index: usize, name: &str| Some(index) != self.step && record::is_name(name);
+        let digest = filled().fold(0u64, |sum, (_, name, cell)| {
+            sum.wrapping_add(digest(name, cell))
+        });
+        let step = self
+            .step
+            .and_then(|step| cells.get(step))
+            .and_then(|cell| cell.trim().parse::<f64>().ok());
+        let step = step
+            .filter(|step| step.fract() == 0.0 && step.abs() < 9e15)
+            .map(|step| step as i64);
+        let is_metric =
+            |index: usize, name: &str| Some(index) != self.step && record::is_name(name);
         let samples = filled()
             .filter(|(index, name, _)| is_metric(*index, name))
-            .filter_map(|(_, name, cell)| Some(Sample { tag: name.clone(), step, value: cell.parse().ok()? }))
+            .filter_map(|(_, name, cell)| {
+                Some(Sample {
+                    tag: name.clone(),
+                    step,
+                    value: cell.parse().ok()?,
+                })
+            })
             .collect();
         (samples, digest)
     }
@@ -77,7 +114,12 @@ impl RowPosition {
 
     /// Takes all lines of a file that was written again: returns the samples of the rows behind this position, or of all rows where the rows before
     /// it are others. `None`: the file has fewer rows, and may not be complete yet.
-    pub(crate) fn take_again(&mut self, header: &Header, lines: &[u8], is_complete: bool) -> Option<Vec<Sample>> {
+    pub(crate) fn take_again(
+        &mut self,
+        header: &Header,
+        lines: &[u8],
+        is_complete: bool,
+    ) -> Option<Vec<Sample>> {
         let (mut again, mut is_same, mut behind) = (Self::default(), self.rows == 0, lines);
         for line in rows(lines) {
             if is_same || again.rows == self.rows {
@@ -100,14 +142,23 @@ impl RowPosition {
 
 /// Returns the lines that are not empty.
 fn rows(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
-    lines.split(|byte| *byte == b'\n').filter(|line| line.len() <= ROW_BYTES_MAX && !line.trim_ascii().is_empty())
+    lines
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.len() <= ROW_BYTES_MAX && !line.trim_ascii().is_empty())
 }
 
 fn cells(line: &[u8], separator: u8) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator).from_reader(line);
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(separator)
+        .from_reader(line);
     let mut record = csv::ByteRecord::new();
     match reader.read_byte_record(&mut record) {
-        Ok(true) => record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect(),
+        Ok(true) => record
+            .iter()
+            .map(|cell| String::from_utf8_lossy(cell).into_owned())
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -115,7 +166,9 @@ fn cells(line: &[u8], separator: u8) -> Vec<String> {
 /// FNV-1a: the same in every version of this program.
 pub(crate) fn digest(name: &str, cell: &str) -> u64 {
     let bytes = name.bytes().chain([0]).chain(cell.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -128,7 +181,10 @@ mod tests {
     }
 
     fn values(samples: Vec<Sample>) -> Vec<(String, Option<i64>, f64)> {
-        samples.into_iter().map(|sample| (sample.tag, sample.step, sample.value)).collect()
+        samples
+            .into_iter()
+            .map(|sample| (sample.tag, sample.step, sample.value))
+            .collect()
     }
 
     fn point(name: &str, step: i64, value: f64) -> (String, Option<i64>, f64) {
@@ -138,20 +194,43 @@ mod tests {
     #[test]
     fn rows_of_lightning_have_empty_cells() {
         let found = all("epoch,step,train/loss,val/loss\n0,3,0.5,\n0,3,,0.4\n");
-        assert_eq!(found, [point("epoch", 3, 0.0), point("train/loss", 3, 0.5), point("epoch", 3, 0.0), point("val/loss", 3, 0.4)]);
+        assert_eq!(
+            found,
+            [
+                point("epoch", 3, 0.0),
+                point("train/loss", 3, 0.5),
+                point("epoch", 3, 0.0),
+                point("val/loss", 3, 0.4)
+            ]
+        );
     }
 
     #[test]
     fn names_of_ultralytics_are_padded() {
-        let found = all("                  epoch,         train/box_loss,      metrics/mAP50(B)\n   0,   1.5,  0.25\n");
-        assert_eq!(found, [point("train/box_loss", 0, 1.5), point("metrics/mAP50(B)", 0, 0.25)]);
+        let found = all(
+            "                  epoch,         train/box_loss,      metrics/mAP50(B)\n   0,   1.5,  0.25\n",
+        );
+        assert_eq!(
+            found,
+            [
+                point("train/box_loss", 0, 1.5),
+                point("metrics/mAP50(B)", 0, 0.25)
+            ]
+        );
     }
 
     #[test]
     fn keras_writes_na_and_other_separators() {
-        assert_eq!(all("epoch;accuracy;val_loss\n0;0.5;NA\n"), [point("accuracy", 0, 0.5)]);
+        assert_eq!(
+            all("epoch;accuracy;val_loss\n0;0.5;NA\n"),
+            [point("accuracy", 0, 0.5)]
+        );
         assert!(all("epoch,loss\n0,nan\n")[0].2.is_nan());
-        assert!(!Header::read(b"fold,acc").has_step() && !Header::read(b"epoch").has_step() && Header::read(b"Epoch,acc").has_step());
+        assert!(
+            !Header::read(b"fold,acc").has_step()
+                && !Header::read(b"epoch").has_step()
+                && Header::read(b"Epoch,acc").has_step()
+        );
     }
 
     #[test]
@@ -160,8 +239,15 @@ mod tests {
         position.take(&Header::read(b"step,a"), b"1,0.5\n2,0.4\n");
         let header = Header::read(b"a,b,step");
         let again = b"0.5,,1\n0.4,,2\n,7,3\n";
-        assert_eq!(position.clone().take_again(&header, &again[..8], false), None, "it is being written");
-        assert_eq!(values(position.take_again(&header, again, false).unwrap()), [point("b", 3, 7.0)]);
+        assert_eq!(
+            position.clone().take_again(&header, &again[..8], false),
+            None,
+            "it is being written"
+        );
+        assert_eq!(
+            values(position.take_again(&header, again, false).unwrap()),
+            [point("b", 3, 7.0)]
+        );
         assert_eq!(position.rows, 3);
         assert_eq!(position.take_again(&header, again, false), Some(vec![]));
     }
@@ -172,7 +258,10 @@ mod tests {
         let header = Header::read(b"epoch,loss");
         position.take(&header, b"0,0.5\n1,0.4\n");
         assert_eq!(position.take_again(&header, b"0,0.9\n", false), None);
-        assert_eq!(values(position.take_again(&header, b"0,0.9\n", true).unwrap()), [point("loss", 0, 0.9)]);
+        assert_eq!(
+            values(position.take_again(&header, b"0,0.9\n", true).unwrap()),
+            [point("loss", 0, 0.9)]
+        );
         assert_eq!(position.rows, 1);
     }
 }

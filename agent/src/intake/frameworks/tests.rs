@@ -14,7 +14,10 @@ impl World {
         for folder in ["runs/abcd1234/1/1", "runs/abcd1234/1/checkpoint", "work"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        Self { root, asked: asked.to_owned() }
+        Self {
+            root,
+            asked: asked.to_owned(),
+        }
     }
 
     fn open(&self, again: bool) -> Files {
@@ -44,11 +47,18 @@ type Point = (String, Option<i64>, f64);
 
 /// Returns all that can be read now, and what the user is told.
 fn read(files: &mut Files, last: bool) -> (Vec<Point>, Vec<String>) {
-    let tree = Tree { marker: "nobody's".to_owned(), ..Tree::default() };
+    let tree = Tree {
+        marker: "nobody's".to_owned(),
+        ..Tree::default()
+    };
     let (mut readings, mut complaints) = (Vec::new(), Vec::new());
     loop {
         let seen = files.look(&tree, last);
-        readings.extend(seen.readings.into_iter().map(|reading| (reading.name, reading.step, reading.value)));
+        readings.extend(
+            seen.readings
+                .into_iter()
+                .map(|reading| (reading.name, reading.step, reading.value)),
+        );
         complaints.extend(seen.complaints);
         if !seen.more {
             return (readings, complaints);
@@ -57,7 +67,10 @@ fn read(files: &mut Files, last: bool) -> (Vec<Point>, Vec<String>) {
 }
 
 fn points(points: &[(&str, i64, f64)]) -> Vec<Point> {
-    points.iter().map(|(name, step, value)| ((*name).to_owned(), Some(*step), *value)).collect()
+    points
+        .iter()
+        .map(|(name, step, value)| ((*name).to_owned(), Some(*step), *value))
+        .collect()
 }
 
 #[test]
@@ -72,13 +85,37 @@ fn each_point_counts_once_over_kills_of_the_agent() {
 
     let mut files = world.open(true);
     world.write("runs/x/events.out.tfevents.1.box", &events.concat());
-    world.write("logs/metrics.csv", b"acc,epoch,step,b\n0.25,0,1,\n0.5,1,2,7\n");
+    world.write(
+        "logs/metrics.csv",
+        b"acc,epoch,step,b\n0.25,0,1,\n0.5,1,2,7\n",
+    );
     let (found, complaints) = read(&mut files, true);
-    let before = points(&[("loss", 0, 0.5), ("loss", 1, 0.5), ("epoch", 1, 0.0), ("acc", 1, 0.25)]);
-    assert_eq!(found[..4].iter().filter(|point| before.contains(point)).count(), 4, "{found:?}");
+    let before = points(&[
+        ("loss", 0, 0.5),
+        ("loss", 1, 0.5),
+        ("epoch", 1, 0.0),
+        ("acc", 1, 0.25),
+    ]);
+    assert_eq!(
+        found[..4]
+            .iter()
+            .filter(|point| before.contains(point))
+            .count(),
+        4,
+        "{found:?}"
+    );
     let mut rest = found[4..].to_vec();
     rest.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-    assert_eq!(rest, points(&[("acc", 2, 0.5), ("b", 2, 7.0), ("epoch", 2, 1.0), ("loss", 2, 0.5), ("loss", 3, 0.5)]));
+    assert_eq!(
+        rest,
+        points(&[
+            ("acc", 2, 0.5),
+            ("b", 2, 7.0),
+            ("epoch", 2, 1.0),
+            ("loss", 2, 0.5),
+            ("loss", 3, 0.5)
+        ])
+    );
     assert_eq!(complaints, [""; 0]);
     drop(files);
     assert_eq!(read(&mut world.open(true), true).0, found, "the same again");
@@ -89,27 +126,50 @@ fn a_file_of_objects_may_be_written_again_each_time() {
     let world = World::new("loss");
     let mut files = world.open(false);
     for (step, loss) in [(0, 0.9), (1, 0.8), (2, 0.7)] {
-        world.write("curves.jsonl", format!("{{\"loss\": {loss}, \"step\": {step}}}").as_bytes());
-        assert_eq!(read(&mut files, false).0, points(&[("loss", step, loss)]), "another object of the same length");
+        world.write(
+            "curves.jsonl",
+            format!("{{\"loss\": {loss}, \"step\": {step}}}").as_bytes(),
+        );
+        assert_eq!(
+            read(&mut files, false).0,
+            points(&[("loss", step, loss)]),
+            "another object of the same length"
+        );
     }
     world.write("curves.jsonl", b"{\n  \"loss\": 0.6,\n  \"step\": 3\n}\n");
     assert_eq!(read(&mut files, false).0, points(&[("loss", 3, 0.6)]));
     world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 4}\n");
     assert_eq!(read(&mut files, false).0, points(&[("loss", 4, 0.5)]));
-    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 4}\n{\"loss\": 0.4, \"step\": 5}\n");
-    assert_eq!(read(&mut files, true).0, points(&[("loss", 5, 0.4)]), "all of it each time");
+    world.write(
+        "curves.jsonl",
+        b"{\"loss\": 0.5, \"step\": 4}\n{\"loss\": 0.4, \"step\": 5}\n",
+    );
+    assert_eq!(
+        read(&mut files, true).0,
+        points(&[("loss", 5, 0.4)]),
+        "all of it each time"
+    );
 }
 
 #[test]
 fn what_was_read_outlives_its_file() {
     let world = World::new("loss");
     let mut files = world.open(false);
-    world.write("out/checkpoint-2/trainer_state.json", br#"{"log_history": [{"loss": 0.5, "step": 2}]}"#);
+    world.write(
+        "out/checkpoint-2/trainer_state.json",
+        br#"{"log_history": [{"loss": 0.5, "step": 2}]}"#,
+    );
     assert_eq!(read(&mut files, true).0, points(&[("loss", 2, 0.5)]));
     drop(files);
     fs::remove_dir_all(world.root.path().join("work/out/checkpoint-2")).unwrap();
-    world.write("out/checkpoint-4/trainer_state.json", br#"{"log_history": [{"loss": 0.5, "step": 2}, {"loss": 0.25, "step": 4}]}"#);
-    assert_eq!(read(&mut world.open(true), true).0, points(&[("loss", 2, 0.5), ("loss", 4, 0.25)]));
+    world.write(
+        "out/checkpoint-4/trainer_state.json",
+        br#"{"log_history": [{"loss": 0.5, "step": 2}, {"loss": 0.25, "step": 4}]}"#,
+    );
+    assert_eq!(
+        read(&mut world.open(true), true).0,
+        points(&[("loss", 2, 0.5), ("loss", 4, 0.25)])
+    );
 }
 
 #[test]
@@ -121,26 +181,53 @@ fn rows_that_were_there_before_the_attempt_are_not_its_own() {
     world.write("log.csv", b"epoch,loss\n0,0.5\n1,0.25\n");
     assert_eq!(read(&mut files, true).0, points(&[("loss", 1, 0.25)]));
     drop(files);
-    assert_eq!(read(&mut world.open(true), true).0, points(&[("loss", 1, 0.25)]));
+    assert_eq!(
+        read(&mut world.open(true), true).0,
+        points(&[("loss", 1, 0.25)])
+    );
     let mut files = world.open(false);
     world.write("log.csv", b"epoch,loss\n0,0.75\n1,0.25\n");
-    assert_eq!(read(&mut files, true).0, points(&[("loss", 0, 0.75), ("loss", 1, 0.25)]), "it was restarted");
+    assert_eq!(
+        read(&mut files, true).0,
+        points(&[("loss", 0, 0.75), ("loss", 1, 0.25)]),
+        "it was restarted"
+    );
 }
 
 #[test]
 fn objectives_of_keras_are_read_by_their_own_names() {
     let world = World::new("val_loss");
     let mut files = world.open(false);
-    world.write("logs/train/events.out.tfevents.1.box.v2", &scalar("epoch_loss", 0, 0.5));
-    world.write("logs/validation/events.out.tfevents.1.box.v2", &scalar("epoch_loss", 0, 0.25));
+    world.write(
+        "logs/train/events.out.tfevents.1.box.v2",
+        &scalar("epoch_loss", 0, 0.5),
+    );
+    world.write(
+        "logs/validation/events.out.tfevents.1.box.v2",
+        &scalar("epoch_loss", 0, 0.25),
+    );
     let (mut found, complaints) = read(&mut files, true);
     found.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(found, points(&[("train/epoch_loss", 0, 0.5), ("val_loss", 0, 0.25), ("validation/epoch_loss", 0, 0.25)]));
+    assert_eq!(
+        found,
+        points(&[
+            ("train/epoch_loss", 0, 0.5),
+            ("val_loss", 0, 0.25),
+            ("validation/epoch_loss", 0, 0.25)
+        ])
+    );
     assert_eq!(complaints, [""; 0]);
     drop(files);
-    assert_eq!(read(&mut world.open(true), true).0.len(), 3, "its names are the same again");
+    assert_eq!(
+        read(&mut world.open(true), true).0.len(),
+        3,
+        "its names are the same again"
+    );
 
-    let world = World { asked: "epoch_loss".to_owned(), ..world };
+    let world = World {
+        asked: "epoch_loss".to_owned(),
+        ..world
+    };
     let (_, complaints) = read(&mut world.open(false), true);
     assert_eq!(complaints, [""; 0], "they were there before");
 }
@@ -149,14 +236,27 @@ fn objectives_of_keras_are_read_by_their_own_names() {
 fn a_tag_that_only_sounds_like_the_objective_is_not_it_where_the_objective_is_there() {
     let world = World::new("val_loss");
     let mut files = world.open(false);
-    world.write("logs/train/events.out.tfevents.1.box", &scalar("loss", 0, 0.5));
+    world.write(
+        "logs/train/events.out.tfevents.1.box",
+        &scalar("loss", 0, 0.5),
+    );
     let file = "logs/val/events.out.tfevents.1.box";
     let events = [scalar("loss", 0, 3.9), scalar("val_loss", 9, 0.25)];
     world.write(file, &events[0]);
-    assert!(read(&mut files, false).0.iter().all(|(name, ..)| name != "val_loss"), "it may still come");
+    assert!(
+        read(&mut files, false)
+            .0
+            .iter()
+            .all(|(name, ..)| name != "val_loss"),
+        "it may still come"
+    );
     world.write(file, &events.concat());
     let found = read(&mut files, true).0;
-    let asked: Vec<_> = found.iter().filter(|(name, ..)| name == "val_loss").map(|(_, step, value)| (*step, *value)).collect();
+    let asked: Vec<_> = found
+        .iter()
+        .filter(|(name, ..)| name == "val_loss")
+        .map(|(_, step, value)| (*step, *value))
+        .collect();
     assert_eq!(asked, [(Some(9), 0.25)]);
 }
 
@@ -167,11 +267,24 @@ fn what_is_written_while_a_name_is_open_is_read_at_the_end() {
     let file = "logs/validation/events.out.tfevents.1.box.v2";
     let events: Vec<_> = (0..3).map(|step| scalar("epoch_loss", step, 0.5)).collect();
     world.write(file, &events[..2].concat());
-    assert_eq!(read(&mut files, false).0, [], "another folder may have the same tag");
+    assert_eq!(
+        read(&mut files, false).0,
+        [],
+        "another folder may have the same tag"
+    );
     world.write(file, &events.concat());
     let found = read(&mut files, true).0;
-    let steps = |name: &str| found.iter().filter(|point| point.0 == name).filter_map(|point| point.1).collect::<Vec<_>>();
-    assert_eq!((steps("val_loss"), steps("epoch_loss")), (vec![0, 1, 2], vec![0, 1, 2]));
+    let steps = |name: &str| {
+        found
+            .iter()
+            .filter(|point| point.0 == name)
+            .filter_map(|point| point.1)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (steps("val_loss"), steps("epoch_loss")),
+        (vec![0, 1, 2], vec![0, 1, 2])
+    );
 }
 
 #[test]
@@ -181,8 +294,17 @@ fn an_objective_that_two_folders_have_is_not_guessed() {
     world.write("logs/a/events.out.tfevents.1.box", &scalar("loss", 0, 0.5));
     world.write("logs/b/events.out.tfevents.1.box", &scalar("loss", 0, 0.25));
     let (found, complaints) = read(&mut files, true);
-    assert!(found.iter().all(|(name, ..)| name == "a/loss" || name == "b/loss"), "{found:?}");
-    assert!(complaints[0].contains("the objective `loss` is logged in") && complaints[0].ends_with("as `b/loss`"), "{complaints:?}");
+    assert!(
+        found
+            .iter()
+            .all(|(name, ..)| name == "a/loss" || name == "b/loss"),
+        "{found:?}"
+    );
+    assert!(
+        complaints[0].contains("the objective `loss` is logged in")
+            && complaints[0].ends_with("as `b/loss`"),
+        "{complaints:?}"
+    );
 }
 
 #[test]
@@ -190,15 +312,32 @@ fn results_beside_hyperparameters_are_not_read_twice() {
     let world = World::new("loss");
     let mut files = world.open(false);
     world.write("runs/x/events.out.tfevents.1.box", &scalar("loss", 0, 0.5));
-    world.write("runs/x/1764.5/events.out.tfevents.2.box", &[hparams(), scalar("loss", 0, 0.5), scalar("hparam/loss", 0, 0.5)].concat());
+    world.write(
+        "runs/x/1764.5/events.out.tfevents.2.box",
+        &[
+            hparams(),
+            scalar("loss", 0, 0.5),
+            scalar("hparam/loss", 0, 0.5),
+        ]
+        .concat(),
+    );
     assert_eq!(read(&mut files, true).0, points(&[("loss", 0, 0.5)]));
     let world = World::new("hparam/loss");
     let mut files = world.open(false);
     world.write(
         "runs/x/1764.5/events.out.tfevents.2.box",
-        &[hparams(), scalar("hparam/loss", 0, 0.5), scalar("hp_metric", 0, -1.0)].concat(),
+        &[
+            hparams(),
+            scalar("hparam/loss", 0, 0.5),
+            scalar("hp_metric", 0, -1.0),
+        ]
+        .concat(),
     );
-    assert_eq!(read(&mut files, true).0, points(&[("hparam/loss", 0, 0.5)]), "unless the sweep file asks for it");
+    assert_eq!(
+        read(&mut files, true).0,
+        points(&[("hparam/loss", 0, 0.5)]),
+        "unless the sweep file asks for it"
+    );
 }
 
 #[test]
@@ -214,7 +353,8 @@ fn damaged_and_foreign_files_are_named() {
     complaints.sort();
     assert_eq!(found, points(&[("loss", 1, 0.25)]));
     assert!(
-        complaints[0].contains("trainer_state.json is not complete") && complaints[1].contains("events.out.tfevents.1.box is damaged"),
+        complaints[0].contains("trainer_state.json is not complete")
+            && complaints[1].contains("events.out.tfevents.1.box is damaged"),
         "{complaints:?}"
     );
 }
@@ -225,12 +365,19 @@ fn files_that_the_sweep_file_names_are_read() {
     let mut files = world.open(false);
     world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 1}\n{\"lo");
     assert_eq!(read(&mut files, false).0, points(&[("loss", 1, 0.5)]));
-    world.write("curves.jsonl", b"{\"loss\": 0.5, \"step\": 1}\n{\"loss\": 0.25, \"step\": 2}");
+    world.write(
+        "curves.jsonl",
+        b"{\"loss\": 0.5, \"step\": 1}\n{\"loss\": 0.25, \"step\": 2}",
+    );
     assert_eq!(read(&mut files, true).0, points(&[("loss", 2, 0.25)]));
 
     let mut files = world.open(false);
     world.write("plain.csv", b"fold,acc\n1,0.5\n");
-    assert_eq!(read(&mut files, true).0.len(), 2, "a table that is named needs no column of steps");
+    assert_eq!(
+        read(&mut files, true).0.len(),
+        2,
+        "a table that is named needs no column of steps"
+    );
     drop(files);
     world.write("plain.csv", b"fold,acc\n1,0.5\n2,0.75\n");
     assert_eq!(read(&mut world.open(true), true).0.len(), 4);

@@ -59,15 +59,23 @@ impl Frames {
             return Ok(Some(skipped).filter(|skipped| *skipped > 0));
         }
         if at == 0 {
-            let Some(header) = rest.first_chunk() else { return Ok(None) };
-            return if *header == HEADER { Ok(Some(HEADER.len())) } else { Err(Foreign) };
+            let Some(header) = rest.first_chunk() else {
+                return Ok(None);
+            };
+            return if *header == HEADER {
+                Ok(Some(HEADER.len()))
+            } else {
+                Err(Foreign)
+            };
         }
         let left = BLOCK - at % BLOCK;
         if left < HEAD {
             // Too little for a fragment: nothing stands there.
             return Ok(Some(left).filter(|left| rest.len() >= *left));
         }
-        let Some(&[a, b, c, d, low, high, kind]) = rest.first_chunk::<HEAD>() else { return Ok(None) };
+        let Some(&[a, b, c, d, low, high, kind]) = rest.first_chunk::<HEAD>() else {
+            return Ok(None);
+        };
         let length = HEAD + usize::from(u16::from_le_bytes([low, high]));
         let fits = length <= left && (WHOLE..=LAST).contains(&kind);
         if fits && rest.len() < length {
@@ -87,7 +95,11 @@ impl Frames {
             FIRST => self.record = Some(content.to_vec()),
             _ => {
                 // Without its beginning a record says nothing.
-                if let Some(mut record) = self.record.take().filter(|record| record.len() + content.len() <= RECORD_BYTES_MAX) {
+                if let Some(mut record) = self
+                    .record
+                    .take()
+                    .filter(|record| record.len() + content.len() <= RECORD_BYTES_MAX)
+                {
                     record.extend_from_slice(content);
                     if kind == MIDDLE {
                         self.record = Some(record);
@@ -142,8 +154,18 @@ mod tests {
 
     fn records() -> Vec<Vec<u8>> {
         // The second one ends 3 bytes before the end of a block, the third goes over three blocks.
-        let lengths = [10, BLOCK - HEADER.len() - HEAD - 10 - HEAD - 3, 2 * BLOCK, 0, 5];
-        lengths.iter().enumerate().map(|(index, length)| vec![index as u8 + 1; *length]).collect()
+        let lengths = [
+            10,
+            BLOCK - HEADER.len() - HEAD - 10 - HEAD - 3,
+            2 * BLOCK,
+            0,
+            5,
+        ];
+        lengths
+            .iter()
+            .enumerate()
+            .map(|(index, length)| vec![index as u8 + 1; *length])
+            .collect()
     }
 
     #[test]
@@ -171,7 +193,11 @@ mod tests {
 
     #[test]
     fn another_file_is_refused() {
-        assert_eq!(Frames::default().push(b":W&B"), Ok(Vec::new()), "the rest may come");
+        assert_eq!(
+            Frames::default().push(b":W&B"),
+            Ok(Vec::new()),
+            "the rest may come"
+        );
         assert_eq!(Frames::default().push(b":W&B\xe1\xbe\x01"), Err(Foreign));
         assert_eq!(Frames::default().push(b"{\"loss\": 1}"), Err(Foreign));
     }

@@ -76,7 +76,11 @@ pub(super) struct ExitRecord {
 impl Item {
     /// Returns the keys that lead to the value.
     pub(super) fn path(&self) -> &[String] {
-        if self.nested_key.is_empty() { std::slice::from_ref(&self.key) } else { &self.nested_key }
+        if self.nested_key.is_empty() {
+            std::slice::from_ref(&self.key)
+        } else {
+            &self.nested_key
+        }
     }
 
     /// Returns the number that it holds, unless it is the library's own.
@@ -88,14 +92,20 @@ impl Item {
 impl HistoryRecord {
     /// Returns the count of the program, or of the library.
     pub(super) fn step(&self) -> Option<i64> {
-        let own = self.item.iter().find(|item| item.path() == ["_step"]).and_then(|item| record::value(&item.value_json));
-        own.map(|step| step as i64).or(self.step.as_ref().map(|step| step.num))
+        let own = self
+            .item
+            .iter()
+            .find(|item| item.path() == ["_step"])
+            .and_then(|item| record::value(&item.value_json));
+        own.map(|step| step as i64)
+            .or(self.step.as_ref().map(|step| step.num))
     }
 }
 
 /// Returns whether the library has added the value by itself.
 pub(super) fn is_own(path: &[String]) -> bool {
-    path.first().is_some_and(|first| OWN.contains(&first.as_str()))
+    path.first()
+        .is_some_and(|first| OWN.contains(&first.as_str()))
 }
 
 /// Returns the name of a value as W&B shows it: nested ones with dots. `None`: it is no metric.

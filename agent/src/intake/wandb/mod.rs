@@ -40,13 +40,20 @@ pub(crate) fn folder_in(line: &str) -> Option<String> {
         return None;
     }
     let line = console::strip_ansi_codes(line);
-    Some(line.trim().strip_prefix("wandb: Run data is saved locally in ")?.to_owned())
+    Some(
+        line.trim()
+            .strip_prefix("wandb: Run data is saved locally in ")?
+            .to_owned(),
+    )
 }
 
 impl WandbRuns {
     /// Reads files for a sweep with this objective.
     pub(crate) fn new(objective: &str) -> Self {
-        Self { objective: objective.to_owned(), ..Self::default() }
+        Self {
+            objective: objective.to_owned(),
+            ..Self::default()
+        }
     }
 
     /// Reads the file of a further run, once those before it have ended.
@@ -62,18 +69,24 @@ impl WandbRuns {
     pub(crate) async fn read(&mut self, last: bool) -> WandbUpdate {
         let mut seen = WandbUpdate::default();
         if let Err(error) = self.follow(last, &mut seen).await {
-            seen.complaint = Some(format!("what W&B's library writes cannot be read, so its metrics are not seen: {error}"));
+            seen.complaint = Some(format!(
+                "what W&B's library writes cannot be read, so its metrics are not seen: {error}"
+            ));
         }
         seen
     }
 
     async fn follow(&mut self, last: bool, seen: &mut WandbUpdate) -> io::Result<()> {
-        let Some(run) = &mut self.run else { return Ok(()) };
+        let Some(run) = &mut self.run else {
+            return Ok(());
+        };
         let mut samples = run.read(seen).await?;
         if !seen.more && last {
             samples.extend(run.end());
         }
-        let readings = samples.into_iter().map(|sample| self.inits.reading(run.head.as_ref(), sample));
+        let readings = samples
+            .into_iter()
+            .map(|sample| self.inits.reading(run.head.as_ref(), sample));
         seen.readings.extend(readings);
         let begins_next = !seen.more && run.ended && self.current + 1 < self.files.len();
         if begins_next {
@@ -128,18 +141,34 @@ impl Inits {
     /// Goes on with another file, behind that of a run.
     fn begin_file(&mut self, head: Option<RunHead>) {
         if let (Some(init), Some(head)) = (self.current.take(), head) {
-            self.earlier.insert(head.id, Init { offset: None, ..init });
+            self.earlier.insert(
+                head.id,
+                Init {
+                    offset: None,
+                    ..init
+                },
+            );
         }
     }
 
     /// Returns a metric under the name that it has among those of all runs.
     fn reading(&mut self, head: Option<&RunHead>, sample: WandbSample) -> Reading {
-        let Reading { mut name, step, value } = sample.reading;
+        let Reading {
+            mut name,
+            step,
+            value,
+        } = sample.reading;
         let init = match &mut self.current {
             Some(init) => init,
             None => {
-                let resumed = head.filter(|head| head.resumes || head.is_resumed).and_then(|head| self.earlier.get(&head.id));
-                let init = resumed.copied().unwrap_or(Init { number: self.count + 1, last_step: None, offset: None });
+                let resumed = head
+                    .filter(|head| head.resumes || head.is_resumed)
+                    .and_then(|head| self.earlier.get(&head.id));
+                let init = resumed.copied().unwrap_or(Init {
+                    number: self.count + 1,
+                    last_step: None,
+                    offset: None,
+                });
                 self.count = self.count.max(init.number);
                 self.current.insert(init)
             }
@@ -152,7 +181,13 @@ impl Inits {
                 owner.number != number
             }
             None => {
-                self.owners.insert(name.clone(), Owner { number, has_others: false });
+                self.owners.insert(
+                    name.clone(),
+                    Owner {
+                        number,
+                        has_others: false,
+                    },
+                );
                 false
             }
         };
@@ -174,7 +209,9 @@ impl Init {
     /// Returns the step of the run. Offline, the library counts from 0 again where a run is resumed.
     fn place(&mut self, step: i64) -> i64 {
         let begins_again = self.last_step.filter(|_| step == 0);
-        let offset = *self.offset.get_or_insert(begins_again.map_or(0, |last| last.saturating_add(1)));
+        let offset = *self
+            .offset
+            .get_or_insert(begins_again.map_or(0, |last| last.saturating_add(1)));
         let step = step.saturating_add(offset);
         self.last_step = self.last_step.max(Some(step));
         step
@@ -184,7 +221,10 @@ impl Init {
 /// Returns the name that a metric has in its run: without the number of the run, and without what says that it is of the summary.
 pub(crate) fn name_in_run(name: &str) -> &str {
     let name = name.strip_suffix(OVERRIDE).unwrap_or(name);
-    match name.strip_prefix(INIT).and_then(|rest| rest.split_once('/')) {
+    match name
+        .strip_prefix(INIT)
+        .and_then(|rest| rest.split_once('/'))
+    {
         Some((number, rest)) if number.parse::<u32>().is_ok() => rest,
         _ => name,
     }

@@ -76,30 +76,46 @@ impl WandbRun {
             self.frames = Frames::default();
         }
         if let Some(obstacle) = gain.obstacle {
-            seen.complaint = Some(format!("what W&B's library writes is not read while {obstacle}"));
+            seen.complaint = Some(format!(
+                "what W&B's library writes is not read while {obstacle}"
+            ));
         }
         seen.more = !gain.bytes.is_empty();
         match self.frames.push(&gain.bytes) {
-            Ok(records) => records.iter().for_each(|record| self.take(record, &mut samples)),
+            Ok(records) => records
+                .iter()
+                .for_each(|record| self.take(record, &mut samples)),
             Err(Foreign) => {
                 self.ended = true;
-                seen.complaint = Some(format!("{} is not in a known format of W&B's library; its metrics are not seen", self.name()));
+                seen.complaint = Some(format!(
+                    "{} is not in a known format of W&B's library; its metrics are not seen",
+                    self.name()
+                ));
             }
         }
         if self.frames.damaged && !self.complained {
             self.complained = true;
-            seen.complaint = Some(format!("{} is damaged; some of its metrics are not seen", self.name()));
+            seen.complaint = Some(format!(
+                "{} is damaged; some of its metrics are not seen",
+                self.name()
+            ));
         }
         Ok(samples)
     }
 
     fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn take(&mut self, bytes: &[u8], samples: &mut Vec<WandbSample>) {
         // What is not understood is no history.
-        let Ok(record) = WandbRecord::decode(bytes) else { return };
+        let Ok(record) = WandbRecord::decode(bytes) else {
+            return;
+        };
         // The name and the tags of a run can change; what it resumes cannot.
         if let Some(head) = record.run.filter(|_| self.head.is_none()) {
             self.head = Some(head);
@@ -108,13 +124,20 @@ impl WandbRun {
             let step = history.step();
             self.media.see(&history.item);
             for item in &history.item {
-                let Some(value) = item.number().filter(|_| !self.media.hold(item.path())) else { continue };
-                let Some(name) = name_of(item.path()) else { continue };
+                let Some(value) = item.number().filter(|_| !self.media.hold(item.path())) else {
+                    continue;
+                };
+                let Some(name) = name_of(item.path()) else {
+                    continue;
+                };
                 match self.logged.get_mut(&name) {
                     Some(last) => *last = value,
                     None => drop(self.logged.insert(name.clone(), value)),
                 }
-                samples.push(WandbSample { reading: Reading { name, step, value }, is_override: false });
+                samples.push(WandbSample {
+                    reading: Reading { name, step, value },
+                    is_override: false,
+                });
             }
         }
         if let Some(change) = record.summary {
@@ -130,12 +153,22 @@ impl WandbRun {
         if std::mem::replace(&mut self.ended, true) {
             return Vec::new();
         }
-        let numbers = std::mem::take(&mut self.summary).numbers(&self.media).into_iter();
+        let numbers = std::mem::take(&mut self.summary)
+            .numbers(&self.media)
+            .into_iter();
         let samples = numbers.filter_map(|(name, Number { value, is_set })| {
             let last = self.logged.get(&name);
-            let is_same = last.is_some_and(|last| *last == value || (last.is_nan() && value.is_nan()));
+            let is_same =
+                last.is_some_and(|last| *last == value || (last.is_nan() && value.is_nan()));
             let is_override = last.is_some();
-            (!is_same && (is_set || !is_override)).then_some(WandbSample { reading: Reading { name, step: None, value }, is_override })
+            (!is_same && (is_set || !is_override)).then_some(WandbSample {
+                reading: Reading {
+                    name,
+                    step: None,
+                    value,
+                },
+                is_override,
+            })
         });
         samples.collect()
     }

@@ -38,7 +38,8 @@ impl WandbSummary {
             match record::value(&item.value_json) {
                 // The usual case: the same number as before, or another one.
                 Some(value) if self.values.contains_key(item.path()) => {
-                    self.values.insert(item.path().to_vec(), Number { value, is_set });
+                    self.values
+                        .insert(item.path().to_vec(), Number { value, is_set });
                 }
                 number => {
                     self.remove(item.path());
@@ -47,23 +48,37 @@ impl WandbSummary {
                         self.values.remove(&item.path()[..length]);
                     }
                     if let Some(value) = number {
-                        self.values.insert(item.path().to_vec(), Number { value, is_set });
-                    } else if let Ok(value @ Value::Object(_)) = serde_json::from_str(&item.value_json) {
+                        self.values
+                            .insert(item.path().to_vec(), Number { value, is_set });
+                    } else if let Ok(value @ Value::Object(_)) =
+                        serde_json::from_str(&item.value_json)
+                    {
                         self.insert(&mut item.path().to_vec(), &value, is_set, media);
                     }
                 }
             }
         }
-        change.remove.iter().for_each(|item| self.remove(item.path()));
+        change
+            .remove
+            .iter()
+            .for_each(|item| self.remove(item.path()));
     }
 
     /// Returns the numbers with their names.
     pub(super) fn numbers(&self, media: &MediaKeys) -> Vec<(String, Number)> {
         let values = self.values.iter().filter(|(path, _)| !media.hold(path));
-        values.filter_map(|(path, number)| Some((name_of(path)?, *number))).collect()
+        values
+            .filter_map(|(path, number)| Some((name_of(path)?, *number)))
+            .collect()
     }
 
-    fn insert(&mut self, path: &mut Vec<String>, value: &Value, is_set: bool, media: &mut MediaKeys) {
+    fn insert(
+        &mut self,
+        path: &mut Vec<String>,
+        value: &Value,
+        is_set: bool,
+        media: &mut MediaKeys,
+    ) {
         if let Value::Object(map) = value {
             if map.contains_key(MEDIA) {
                 media.keys.insert(path.clone());
@@ -81,7 +96,11 @@ impl WandbSummary {
 
     /// Removes a value and what is nested in it.
     fn remove(&mut self, path: &[String]) {
-        let within = self.values.range(path.to_vec()..).map(|(known, _)| known).take_while(|known| known.starts_with(path));
+        let within = self
+            .values
+            .range(path.to_vec()..)
+            .map(|(known, _)| known)
+            .take_while(|known| known.starts_with(path));
         for known in within.cloned().collect::<Vec<_>>() {
             self.values.remove(&known);
         }

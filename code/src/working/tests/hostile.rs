@@ -23,7 +23,14 @@ const HOOKS: [&str; 10] = [
 fn program(place: &WorkingFixture) -> String {
     let path = place.folder.path().join("evil.sh");
     let executed = place.folder.path().join("executed");
-    fs::write(&path, format!("#!/bin/sh\necho \"$0 $*\" >>'{}'\ncat\n", executed.display())).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "#!/bin/sh\necho \"$0 $*\" >>'{}'\ncat\n",
+            executed.display()
+        ),
+    )
+    .unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     path.display().to_string()
 }
@@ -70,9 +77,17 @@ fn arm(folder: &Path, program: &str) {
     ] {
         git_in(folder, &["config", key, value]);
     }
-    fs::write(folder.join(".gitattributes"), "*.txt filter=evil diff=evil merge=evil\n*.dat filter=process\n").unwrap();
+    fs::write(
+        folder.join(".gitattributes"),
+        "*.txt filter=evil diff=evil merge=evil\n*.dat filter=process\n",
+    )
+    .unwrap();
     fs::create_dir_all(git_dir.join("info")).unwrap();
-    fs::write(git_dir.join("info/attributes"), "*.csv filter=evil diff=evil\n").unwrap();
+    fs::write(
+        git_dir.join("info/attributes"),
+        "*.csv filter=evil diff=evil\n",
+    )
+    .unwrap();
 }
 
 fn fill(folder: &Path, text: &str) {
@@ -93,10 +108,23 @@ fn nothing_that_a_repository_names_is_executed() {
     fill(&other, "1\n");
     git_in(&other, &["add", "--all"]);
     git_in(&other, &["commit", "--quiet", "--message", "Other"]);
-    place.git(&["submodule", "--quiet", "add", other.to_str().unwrap(), "module"]);
+    place.git(&[
+        "submodule",
+        "--quiet",
+        "add",
+        other.to_str().unwrap(),
+        "module",
+    ]);
     place.git(&["clone", "--quiet", other.to_str().unwrap(), "data"]);
     fill(&place.root(), "1\n");
-    place.git(&["add", "tracked.txt", "tracked.dat", "tracked.csv", ".gitmodules", "module"]);
+    place.git(&[
+        "add",
+        "tracked.txt",
+        "tracked.dat",
+        "tracked.csv",
+        ".gitmodules",
+        "module",
+    ]);
     place.git(&["commit", "--quiet", "--message", "All"]);
     place.git(&["config", "submodule.module.update", &format!("!{program}")]);
     for folder in ["", "module", "data"] {
@@ -113,31 +141,54 @@ fn nothing_that_a_repository_names_is_executed() {
     fill(&place.root(), "4\n");
     let second = code.snapshot().unwrap();
     assert_ne!(second.version, first.version);
-    assert!(second.patch.contains("tracked.txt") && second.patch.contains("data/tracked.csv"), "{}", second.patch);
+    assert!(
+        second.patch.contains("tracked.txt") && second.patch.contains("data/tracked.csv"),
+        "{}",
+        second.patch
+    );
     assert_eq!(second.remote, "ext::[hidden]");
     assert_eq!(second.subject, "All");
     let source = code.source();
     let bundle = place.folder.path().join("bundle");
     source.bundle(&second.version, &[], &bundle).unwrap();
     source.suspects(&second.version).unwrap();
-    source.turn(&first.version, &second.version, Duration::ZERO).unwrap();
+    source
+        .turn(&first.version, &second.version, Duration::ZERO)
+        .unwrap();
     let store = CodeStore::open(&place.folder.path().join("store.git")).unwrap();
     store.receive(&second.version, &bundle).unwrap();
     let written = place.folder.path().join("written");
     store.check_out(&second.version, &written).unwrap();
-    assert_eq!(fs::read_to_string(written.join("module/untracked.txt")).unwrap(), "3\n");
-    assert_eq!(fs::read_to_string(written.join("data/tracked.csv")).unwrap(), "4\n");
+    assert_eq!(
+        fs::read_to_string(written.join("module/untracked.txt")).unwrap(),
+        "3\n"
+    );
+    assert_eq!(
+        fs::read_to_string(written.join("data/tracked.csv")).unwrap(),
+        "4\n"
+    );
     assert_eq!(executed(), "");
 
     // What git itself does with them.
-    let _ = Command::new("git").current_dir(place.root()).args(["add", "--all"]).output().unwrap();
+    let _ = Command::new("git")
+        .current_dir(place.root())
+        .args(["add", "--all"])
+        .output()
+        .unwrap();
     assert!(executed().contains("evil.sh"), "the repository is armed");
 }
 
 #[test]
 fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
     let place = WorkingFixture::repository();
-    let key = format!("hf_{}", "aB3dE5gH7jK9".repeat(3).chars().take(34).collect::<String>());
+    let key = format!(
+        "hf_{}",
+        "aB3dE5gH7jK9"
+            .repeat(3)
+            .chars()
+            .take(34)
+            .collect::<String>()
+    );
     place.write("config.py", "rate = 0.1\n");
     place.write("deploy/.streamlit/secrets.toml", "password = 1\n");
     place.write("tests/known.py", &format!("key = '{key}'\n"));
@@ -150,10 +201,19 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
     let snapshot = code.snapshot().unwrap();
     let listed = |version: &str| {
         let mut git = crate::git::git();
-        let out = crate::git::output(git.env("GIT_DIR", code_dir(&place)).args(["ls-tree", "-r", "--name-only", version])).unwrap();
+        let out = crate::git::output(git.env("GIT_DIR", code_dir(&place)).args([
+            "ls-tree",
+            "-r",
+            "--name-only",
+            version,
+        ]))
+        .unwrap();
         String::from_utf8(out).unwrap()
     };
-    assert_eq!(listed(&snapshot.version), ".sweepignore\ndeploy/kept.pem\ntests/known.py\ntrain.py\n");
+    assert_eq!(
+        listed(&snapshot.version),
+        ".sweepignore\ndeploy/kept.pem\ntests/known.py\ntrain.py\n"
+    );
     assert_eq!(
         snapshot.notes,
         [
@@ -174,7 +234,13 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
     place.write("config.py", &format!("rate = 0.1\nHF_TOKEN = '{key}'\n"));
     let mut code = place.code().taking_secrets();
     let taken = code.snapshot().unwrap();
-    let suspects: Vec<_> = code.source().suspects(&taken.version).unwrap().iter().map(ToString::to_string).collect();
+    let suspects: Vec<_> = code
+        .source()
+        .suspects(&taken.version)
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         suspects,
         [
@@ -187,15 +253,25 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
 
 /// The repository in which the code of a place is kept.
 fn code_dir(place: &WorkingFixture) -> PathBuf {
-    fs::read_dir(place.folder.path().join("runs/code")).unwrap().flatten().next().unwrap().path()
+    fs::read_dir(place.folder.path().join("runs/code"))
+        .unwrap()
+        .flatten()
+        .next()
+        .unwrap()
+        .path()
 }
 
 #[test]
 fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
     let place = WorkingFixture::repository();
-    place.write(".gitattributes", "secret.txt filter=git-crypt diff=git-crypt\n*.bin filter=lfs diff=lfs merge=lfs -text\n");
+    place.write(
+        ".gitattributes",
+        "secret.txt filter=git-crypt diff=git-crypt\n*.bin filter=lfs diff=lfs merge=lfs -text\n",
+    );
     place.write("secret.txt", "\u{1}encrypted\n");
-    let pointer = |oid: &str, size: usize| format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n");
+    let pointer = |oid: &str, size: usize| {
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n")
+    };
     place.write("weights.bin", &pointer("00", 1));
     place.commit("Two");
     let committed = place.git(&["rev-parse", "HEAD:secret.txt"]);
@@ -206,13 +282,30 @@ fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
     assert_eq!(code.snapshot().unwrap(), snapshot);
     let show = |path: &str| {
         let mut git = crate::git::git();
-        git.env("GIT_DIR", code_dir(&place)).args(["cat-file", "blob", &format!("{}:{path}", snapshot.version)]);
+        git.env("GIT_DIR", code_dir(&place)).args([
+            "cat-file",
+            "blob",
+            &format!("{}:{path}", snapshot.version),
+        ]);
         String::from_utf8(crate::git::output(&mut git).unwrap()).unwrap()
     };
-    assert_eq!(show("secret.txt"), place.git(&["cat-file", "blob", &committed]) + "\n");
+    assert_eq!(
+        show("secret.txt"),
+        place.git(&["cat-file", "blob", &committed]) + "\n"
+    );
     // What `sha256sum` says of it.
-    assert_eq!(show("weights.bin"), pointer("1b465fa6b6bcbc06a3199e3d2d8aec35d37494a712f888b6d5536684dd89d0f0", 8));
-    assert!(snapshot.notes[0].starts_with("secret.txt: part of the code version only as committed"), "{:?}", snapshot.notes);
+    assert_eq!(
+        show("weights.bin"),
+        pointer(
+            "1b465fa6b6bcbc06a3199e3d2d8aec35d37494a712f888b6d5536684dd89d0f0",
+            8
+        )
+    );
+    assert!(
+        snapshot.notes[0].starts_with("secret.txt: part of the code version only as committed"),
+        "{:?}",
+        snapshot.notes
+    );
     place.write("weights.bin", "others\n");
     assert_ne!(code.snapshot().unwrap().version, snapshot.version);
 }
@@ -226,11 +319,18 @@ fn a_repository_inside_cannot_say_that_its_files_are_elsewhere() {
     place.write("data/a.csv", "1\n");
     let data = place.root().join("data");
     git_in(&data, &["init", "--quiet"]);
-    git_in(&data, &["config", "core.worktree", private.to_str().unwrap()]);
+    git_in(
+        &data,
+        &["config", "core.worktree", private.to_str().unwrap()],
+    );
     let version = place.snapshot().version;
     let mut list = crate::git::git();
-    list.env("GIT_DIR", code_dir(&place)).args(["ls-tree", "-r", "--name-only", &version]);
-    assert_eq!(String::from_utf8(crate::git::output(&mut list).unwrap()).unwrap(), "data/a.csv\ntrain.py\n");
+    list.env("GIT_DIR", code_dir(&place))
+        .args(["ls-tree", "-r", "--name-only", &version]);
+    assert_eq!(
+        String::from_utf8(crate::git::output(&mut list).unwrap()).unwrap(),
+        "data/a.csv\ntrain.py\n"
+    );
 }
 
 #[test]
@@ -252,7 +352,11 @@ fn what_takes_the_place_of_something_else_is_taken_as_git_takes_it() {
     place.write("deep", "2\n");
     let version = code.snapshot().unwrap().version;
     place.git(&["add", "--all"]);
-    assert_eq!(version, place.git(&["write-tree"]), "what git itself makes of it");
+    assert_eq!(
+        version,
+        place.git(&["write-tree"]),
+        "what git itself makes of it"
+    );
 }
 
 #[test]
@@ -262,13 +366,22 @@ fn a_fifo_in_the_place_of_a_file_is_not_waited_for() {
     place.commit("Two");
     let before = place.snapshot();
     fs::remove_file(place.root().join("helper.py")).unwrap();
-    let fifo = |name: &str| nix::unistd::mkfifo(&place.root().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let fifo = |name: &str| {
+        nix::unistd::mkfifo(&place.root().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    };
     fifo("helper.py");
     fifo("untracked.py");
     let after = place.snapshot();
     assert_ne!(after.version, before.version);
-    assert!(after.patch.contains("deleted file mode 100644"), "{}", after.patch);
+    assert!(
+        after.patch.contains("deleted file mode 100644"),
+        "{}",
+        after.patch
+    );
     fifo(".gitignore");
     let refused = place.code().snapshot().unwrap_err().to_string();
-    assert!(refused.ends_with(".gitignore: it is not a regular file, and git would wait for it"), "{refused}");
+    assert!(
+        refused.ends_with(".gitignore: it is not a regular file, and git would wait for it"),
+        "{refused}"
+    );
 }

@@ -14,9 +14,17 @@ fn run(place: &WorkingFixture, code: &mut Working, write: impl FnOnce(&WorkingFi
     let before = code.snapshot().unwrap();
     let running = code.attempts().begin().unwrap();
     write(place);
-    assert_eq!(code.snapshot().unwrap().version, before.version, "while it runs");
+    assert_eq!(
+        code.snapshot().unwrap().version,
+        before.version,
+        "while it runs"
+    );
     drop(running);
-    assert_eq!(code.snapshot().unwrap().version, before.version, "after it has ended");
+    assert_eq!(
+        code.snapshot().unwrap().version,
+        before.version,
+        "after it has ended"
+    );
     before.version
 }
 
@@ -38,7 +46,12 @@ fn what_programs_write_makes_no_version_and_is_named() {
             fs::remove_file(place.root().join("results.csv")).unwrap();
         });
         assert_eq!(first, second);
-        let names = ["exp/", "lightning_logs/", "metrics.json", "results.csv (as it was before the runs)"];
+        let names = [
+            "exp/",
+            "lightning_logs/",
+            "metrics.json",
+            "results.csv (as it was before the runs)",
+        ];
         assert_eq!(code.snapshot().unwrap().outputs, names);
         // An agent that is started again knows it, and so does one beside it.
         let mut again = place.tracking("s1");
@@ -46,7 +59,11 @@ fn what_programs_write_makes_no_version_and_is_named() {
         // Another sweep begins with what is there, without what has appeared.
         place.write("results.csv", "run,loss\n");
         assert_eq!(place.tracking("s2").snapshot().unwrap().version, first);
-        assert_eq!(place.code().snapshot().unwrap().version, first, "a snapshot for a sweep that is pinned");
+        assert_eq!(
+            place.code().snapshot().unwrap().version,
+            first,
+            "a snapshot for a sweep that is pinned"
+        );
     }
 }
 
@@ -80,7 +97,9 @@ fn an_edit_while_nothing_runs_is_code_whatever_it_is() {
     let place = WorkingFixture::repository();
     place.write("prompt.txt", "a\n");
     let mut code = place.tracking("s1");
-    run(&place, &mut code, |place| place.write("prompt.txt", "changed by a program\n"));
+    run(&place, &mut code, |place| {
+        place.write("prompt.txt", "changed by a program\n");
+    });
     let frozen = code.snapshot().unwrap();
     place.write("prompt.txt", "b\n");
     let edited = code.snapshot().unwrap();
@@ -99,7 +118,10 @@ fn an_agent_that_was_killed_has_left_outputs_all_the_same() {
     drop(code);
     place.write("out/a.txt", "x\n");
     let after = place.tracking("s1").snapshot().unwrap();
-    assert_eq!((after.version, after.outputs), (before.version, vec!["out/".to_owned()]));
+    assert_eq!(
+        (after.version, after.outputs),
+        (before.version, vec!["out/".to_owned()])
+    );
 }
 
 #[test]
@@ -108,10 +130,22 @@ fn tracking_ignoring_and_including_decide_otherwise() {
     place.write("keep.txt", "x\n");
     place.write(".sweepignore", "!kept/\n!outputs/\n");
     let mut code = place.tracking("s1");
-    code.include(&["included/*.json".to_owned(), "./mlruns".to_owned(), "../elsewhere".to_owned(), "/etc/hosts".to_owned()]);
+    code.include(&[
+        "included/*.json".to_owned(),
+        "./mlruns".to_owned(),
+        "../elsewhere".to_owned(),
+        "/etc/hosts".to_owned(),
+    ]);
     let mut versions = vec![code.snapshot().unwrap().version];
     let _running = code.attempts().begin().unwrap();
-    for path in ["kept/a.txt", "kept/b.txt", "outputs/a.txt", "included/a.json", "included/b.json", "mlruns/0/meta.txt"] {
+    for path in [
+        "kept/a.txt",
+        "kept/b.txt",
+        "outputs/a.txt",
+        "included/a.json",
+        "included/b.json",
+        "mlruns/0/meta.txt",
+    ] {
         place.write(path, "x\n");
         versions.push(code.snapshot().unwrap().version);
     }
@@ -131,24 +165,35 @@ fn many_outputs_of_a_kind_are_named_once() {
     let mut code = place.tracking("s1");
     let mut versions = std::collections::BTreeSet::new();
     for number in 0..12 {
-        versions.insert(run(&place, &mut code, |place| place.write(format!("result-{number}.json"), "{}\n")));
+        versions.insert(run(&place, &mut code, |place| {
+            place.write(format!("result-{number}.json"), "{}\n");
+        }));
     }
     assert_eq!(versions.len(), 1);
     assert_eq!(code.snapshot().unwrap().outputs, ["result-[0-9]*.json"]);
     place.write("config.json", "{\"a\": 1}\n");
-    assert_ne!(code.snapshot().unwrap().version, *versions.first().unwrap(), "it was there before");
+    assert_ne!(
+        code.snapshot().unwrap().version,
+        *versions.first().unwrap(),
+        "it was there before"
+    );
 }
 
 #[test]
 fn sweep_files_and_what_sweep_writes_are_no_code() {
     let place = WorkingFixture::repository();
     let clean = place.snapshot().version;
-    let sweep = |cap: u32| format!("method: bayes\nrun_cap: {cap}\nparameters: {{x: {{min: 0, max: 1}}}}\n");
+    let sweep = |cap: u32| {
+        format!("method: bayes\nrun_cap: {cap}\nparameters: {{x: {{min: 0, max: 1}}}}\n")
+    };
     place.write("sweep.yaml", &sweep(1));
     assert_eq!(place.snapshot().version, clean);
     place.commit("Sweep");
     place.write("sweep.yaml", &sweep(2));
-    place.write("report.html", "<!DOCTYPE html><html><head><meta name=\"generator\" content=\"sweep\"></head></html>\n");
+    place.write(
+        "report.html",
+        "<!DOCTYPE html><html><head><meta name=\"generator\" content=\"sweep\"></head></html>\n",
+    );
     place.write("ab12cd34-7/.sweep-reproduced", "\n");
     place.write("ab12cd34-7/train.py", "print(1)\n");
     for file in ["sweep.db.id", "controller.json", "token"] {
@@ -156,7 +201,14 @@ fn sweep_files_and_what_sweep_writes_are_no_code() {
     }
     let mut code = place.code();
     let snapshot = code.snapshot().unwrap();
-    assert_eq!((snapshot.version.as_str(), snapshot.changed, &*snapshot.patch), (clean.as_str(), (0, 0, 0), ""));
+    assert_eq!(
+        (
+            snapshot.version.as_str(),
+            snapshot.changed,
+            &*snapshot.patch
+        ),
+        (clean.as_str(), (0, 0, 0), "")
+    );
     place.write("sweep.yaml", &sweep(3));
     assert_eq!(code.snapshot().unwrap().version, clean);
     place.write("report.html", "<html></html>\n");
@@ -169,15 +221,25 @@ fn in_a_folder_that_is_no_repository_data_are_no_code() {
     let clean = place.snapshot();
     place.write("images/1.png", "x\n");
     place.write("model.onnx", "x\n");
-    fs::File::create(place.root().join("rows.txt")).unwrap().set_len(2 << 20).unwrap();
+    fs::File::create(place.root().join("rows.txt"))
+        .unwrap()
+        .set_len(2 << 20)
+        .unwrap();
     let mut code = place.code();
     let snapshot = code.snapshot().unwrap();
     assert_eq!(snapshot.version, clean.version);
     let said = "images/1.png, model.onnx, rows.txt: not part of the code version, since the folder is not a repository";
-    assert!(snapshot.notes.len() == 1 && snapshot.notes[0].starts_with(said), "{:?}", snapshot.notes);
+    assert!(
+        snapshot.notes.len() == 1 && snapshot.notes[0].starts_with(said),
+        "{:?}",
+        snapshot.notes
+    );
     code.include(&["images".to_owned()]);
     assert_ne!(code.snapshot().unwrap().version, clean.version);
-    fs::File::create(place.root().join("rows.txt")).unwrap().set_len(2 << 10).unwrap();
+    fs::File::create(place.root().join("rows.txt"))
+        .unwrap()
+        .set_len(2 << 10)
+        .unwrap();
     let mut code = place.code();
     assert_ne!(code.snapshot().unwrap().version, clean.version);
 }

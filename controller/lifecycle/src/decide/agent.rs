@@ -15,7 +15,8 @@ use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
 use crate::state::{
-    Agent, AgentId, AgentInfo, AttemptRef, AttemptState, Blame, FailureKind, Health, Run, RunNumber, State, Sweep, SweepId, SweepState,
+    Agent, AgentId, AgentInfo, AttemptRef, AttemptState, Blame, FailureKind, Health, Run,
+    RunNumber, State, Sweep, SweepId, SweepState,
 };
 use crate::versions::target;
 
@@ -27,11 +28,16 @@ pub(super) fn register(
     attempts: &[AttemptRef],
 ) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    let resumed: BTreeSet<&AttemptRef> = attempts.iter().filter(|attempt| may_resume(&draft, agent, attempt)).collect();
+    let resumed: BTreeSet<&AttemptRef> = attempts
+        .iter()
+        .filter(|attempt| may_resume(&draft, agent, attempt))
+        .collect();
     if let Some(known) = state.agents.get(agent).filter(|known| known.alive) {
         if known.sweep != *sweep {
             let other = &known.sweep;
-            return Err(Refusal::WrongState(format!("agent {agent} works for sweep {other}: start another agent for sweep {sweep}")));
+            return Err(Refusal::WrongState(format!(
+                "agent {agent} works for sweep {other}: start another agent for sweep {sweep}"
+            )));
         }
         let is_current = known.epoch == state.identity.epoch;
         if known.info == *info && known.leaving.is_none() && resumed.is_empty() && is_current {
@@ -40,40 +46,79 @@ pub(super) fn register(
         if !is_current {
             // What it held in the restored log it has ended since, or never began.
             for ended in known.holds.iter().filter(|held| !attempts.contains(held)) {
-                let message = format!("agent {agent} does not execute it any more: how it ended is not in the restored log");
-                end(&mut draft, ended, AttemptEnding::Failed(failure(FailureKind::Preempted, Blame::External, message)))?;
+                let message = format!(
+                    "agent {agent} does not execute it any more: how it ended is not in the restored log"
+                );
+                end(
+                    &mut draft,
+                    ended,
+                    AttemptEnding::Failed(failure(
+                        FailureKind::Preempted,
+                        Blame::External,
+                        message,
+                    )),
+                )?;
             }
         } else if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
                 // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
-                let is_begun = draft.sweep.attempt(lost).is_some_and(|attempt| attempt.state != AttemptState::Assigned);
+                let is_begun = draft
+                    .sweep
+                    .attempt(lost)
+                    .is_some_and(|attempt| attempt.state != AttemptState::Assigned);
                 let message = format!("agent {agent} was started again and knows nothing of it");
-                let how = if is_begun { AttemptEnding::Failed(silence(state, agent, message)) } else { AttemptEnding::Returned };
+                let how = if is_begun {
+                    AttemptEnding::Failed(silence(state, agent, message))
+                } else {
+                    AttemptEnding::Returned
+                };
                 end(&mut draft, lost, how)?;
             }
         }
     } else if draft.sweep.state.is_terminal() && attempts.is_empty() {
         let hint = format!("`sweep resume {sweep}` makes it run again");
-        return Err(Refusal::SweepEnded(format!("{}: it hands out no runs; {hint}", standing(sweep, draft.sweep))));
+        return Err(Refusal::SweepEnded(format!(
+            "{}: it hands out no runs; {hint}",
+            standing(sweep, draft.sweep)
+        )));
     }
-    draft.push(Event::AgentRegistered { agent: agent.clone(), sweep: sweep.clone(), info: info.clone() });
+    draft.push(Event::AgentRegistered {
+        agent: agent.clone(),
+        sweep: sweep.clone(),
+        info: info.clone(),
+    });
     for attempt in resumed {
-        draft.push(Event::AttemptResumed { attempt: attempt.clone() });
+        draft.push(Event::AttemptResumed {
+            attempt: attempt.clone(),
+        });
     }
     draft.finish_if_done();
     Ok(draft.reply(Reply::Done))
 }
 
-pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &[Offer], code_version: &str) -> Result<Decision, Refusal> {
+pub(super) fn acquire(
+    state: &State,
+    agent: &AgentId,
+    sweep: &SweepId,
+    offers: &[Offer],
+    code_version: &str,
+) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    let asking = state.agents.get(agent).filter(|asking| asking.alive && asking.sweep == *sweep && state.is_registered(asking));
+    let asking = state
+        .agents
+        .get(agent)
+        .filter(|asking| asking.alive && asking.sweep == *sweep && state.is_registered(asking));
     let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     match draft.sweep.state {
         SweepState::Running => {}
         SweepState::Paused => {
             let why = &draft.sweep.reason;
             let says_more = !why.is_empty() && why != PAUSED_BY_PERSON;
-            let reason = if says_more { format!("the sweep is paused: {why}") } else { "the sweep is paused".to_owned() };
+            let reason = if says_more {
+                format!("the sweep is paused: {why}")
+            } else {
+                "the sweep is paused".to_owned()
+            };
             return Ok(wait(draft, reason, false));
         }
         SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {
@@ -86,17 +131,35 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
         return Ok(wait(draft, reason, false));
     }
     if let Some(reason) = &asking.leaving {
-        return Ok(wait(draft, format!("agent {agent} is leaving: {reason}"), false));
+        return Ok(wait(
+            draft,
+            format!("agent {agent} is leaving: {reason}"),
+            false,
+        ));
     }
     if asking.holds.len() >= asking.slots() {
-        let reason = format!("agent {agent} holds {} of the {} attempts that it has slots for", asking.holds.len(), asking.slots());
+        let reason = format!(
+            "agent {agent} holds {} of the {} attempts that it has slots for",
+            asking.holds.len(),
+            asking.slots()
+        );
         return Ok(wait(draft, reason, false));
     }
     match &asking.health {
         Health::Ok => {}
-        Health::Quarantined { reason, .. } => return Ok(wait(draft, format!("agent {agent} is in quarantine: {reason}"), false)),
+        Health::Quarantined { reason, .. } => {
+            return Ok(wait(
+                draft,
+                format!("agent {agent} is in quarantine: {reason}"),
+                false,
+            ));
+        }
         Health::Probing { reason, .. } if !asking.holds.is_empty() => {
-            return Ok(wait(draft, format!("agent {agent} is in quarantine and has its probe: {reason}"), false));
+            return Ok(wait(
+                draft,
+                format!("agent {agent} is in quarantine and has its probe: {reason}"),
+                false,
+            ));
         }
         Health::Probing { .. } => {}
     }
@@ -109,41 +172,82 @@ pub(super) fn acquire(state: &State, agent: &AgentId, sweep: &SweepId, offers: &
     {
         return Ok(wait(draft, reason, false));
     }
-    let taker = Taker { agent, code_version, pinned: pinned.is_some(), asks: asking.info.asks };
+    let taker = Taker {
+        agent,
+        code_version,
+        pinned: pinned.is_some(),
+        asks: asking.info.asks,
+    };
     if let Some(run) = queued_for(state, &draft, agent) {
-        let attempt = AttemptRef { sweep: sweep.clone(), run, attempt: draft.run(run)?.newest() + 1 };
+        let attempt = AttemptRef {
+            sweep: sweep.clone(),
+            run,
+            attempt: draft.run(run)?.newest() + 1,
+        };
         return Ok(taker.assign(draft, attempt));
     }
     let limit = draft.progress().limit(&draft.sweep.spec);
     // What was suggested without knowing of this code can wait: the search has more to say now.
-    let knows = draft.sweep.spec.method != Method::Bayes || !draft.sees(code_version) || draft.sweep.runs.is_empty();
+    let knows = draft.sweep.spec.method != Method::Bayes
+        || !draft.sees(code_version)
+        || draft.sweep.runs.is_empty();
     let target = target(draft.sweep);
     let target = target.as_deref();
-    let fits = |offer: &Offer| offer.history >= draft.sweep.edited && draft.holds(&offer.suggestion.config);
+    let fits = |offer: &Offer| {
+        offer.history >= draft.sweep.edited && draft.holds(&offer.suggestion.config)
+    };
     let holds = |offer: &&Offer| knows && fits(offer);
-    let offer = offers.iter().filter(holds).find(|offer| !draft.sweep.taken.contains(&offer.point(target, draft.sweep)));
+    let offer = offers.iter().filter(holds).find(|offer| {
+        !draft
+            .sweep
+            .taken
+            .contains(&offer.point(target, draft.sweep))
+    });
     match (limit, offer) {
-        (None, _) if draft.sweep.spec.method == Method::External => {
-            Ok(wait(draft, "waiting for `sweep offer` or OfferRuns: the method is external", false))
-        }
+        (None, _) if draft.sweep.spec.method == Method::External => Ok(wait(
+            draft,
+            "waiting for `sweep offer` or OfferRuns: the method is external",
+            false,
+        )),
         (None, Some(offer)) => {
             let why = dated(draft.sweep, &offer.suggestion.why);
             let again = offer.again(target, draft.sweep);
             let run = draft.create_runs(&offer.suggestion.config, offer.history, &why, &again);
-            Ok(taker.assign(draft, AttemptRef { sweep: sweep.clone(), run, attempt: 1 }))
+            Ok(taker.assign(
+                draft,
+                AttemptRef {
+                    sweep: sweep.clone(),
+                    run,
+                    attempt: 1,
+                },
+            ))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),
         (Some(limit), _) => Ok(match draft.finish_if_done() {
-            Some(reason) => draft.reply(Reply::Ended { state: SweepState::Finished, reason }),
+            Some(reason) => draft.reply(Reply::Ended {
+                state: SweepState::Finished,
+                reason,
+            }),
             // Who asks may have all the runs itself, and would wait for ever.
             None if taker.asks => {
                 let state = draft.sweep.state;
-                draft.reply(Reply::Ended { state, reason: limit })
+                draft.reply(Reply::Ended {
+                    state,
+                    reason: limit,
+                })
             }
             None => {
                 let (live, queued) = (draft.sweep.live.len(), draft.sweep.queued.len());
-                let queued = if queued == 0 { String::new() } else { format!(", {queued} wait for another agent") };
-                wait(draft, format!("{limit}; {live} still running{queued}"), false)
+                let queued = if queued == 0 {
+                    String::new()
+                } else {
+                    format!(", {queued} wait for another agent")
+                };
+                wait(
+                    draft,
+                    format!("{limit}; {live} still running{queued}"),
+                    false,
+                )
             }
         }),
     }
@@ -160,11 +264,17 @@ fn dated(sweep: &Sweep, why: &Why) -> Why {
         1 => format!("{}; computed before the last result", why.reason),
         _ => format!("{}; computed before the last {missed} results", why.reason),
     };
-    Why { reason, ..why.clone() }
+    Why {
+        reason,
+        ..why.clone()
+    }
 }
 
 fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> Decision {
-    draft.reply(Reply::Wait { reason: reason.into(), wants_suggestion })
+    draft.reply(Reply::Wait {
+        reason: reason.into(),
+        wants_suggestion,
+    })
 }
 
 /// The taker of a run.
@@ -180,9 +290,19 @@ impl Taker<'_> {
     // Who asks executes the run itself, and it runs from now on.
     fn assign(&self, mut draft: Draft<'_>, attempt: AttemptRef) -> Decision {
         let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
-        draft.push(Event::AttemptAssigned { attempt: attempt.clone(), agent, code_version, pinned: self.pinned, origin: None });
+        draft.push(Event::AttemptAssigned {
+            attempt: attempt.clone(),
+            agent,
+            code_version,
+            pinned: self.pinned,
+            origin: None,
+        });
         if self.asks {
-            draft.push(Event::AttemptStarted { attempt: attempt.clone(), command: Vec::new(), code_version: String::new() });
+            draft.push(Event::AttemptStarted {
+                attempt: attempt.clone(),
+                command: Vec::new(),
+                code_version: String::new(),
+            });
         }
         draft.reply(Reply::Assigned(attempt))
     }
@@ -191,7 +311,13 @@ impl Taker<'_> {
 // The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.
 fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNumber> {
     let allowed = |run: &Run| !run.avoid.contains(agent) || !another_could(state, draft.id, run);
-    draft.sweep.queued.iter().copied().find(|number| draft.sweep.runs.get(*number).is_some_and(|run| allowed(&run)))
+    draft.sweep.queued.iter().copied().find(|number| {
+        draft
+            .sweep
+            .runs
+            .get(*number)
+            .is_some_and(|run| allowed(&run))
+    })
 }
 
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
@@ -202,16 +328,41 @@ fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
     state.agents.iter().any(could)
 }
 
-pub(super) fn announce_leaving(state: &State, id: &AgentId, reason: &str) -> Result<Decision, Refusal> {
-    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+pub(super) fn announce_leaving(
+    state: &State,
+    id: &AgentId,
+    reason: &str,
+) -> Result<Decision, Refusal> {
+    let agent = state
+        .agents
+        .get(id)
+        .ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
     let is_news = agent.alive && agent.leaving.is_none();
-    let events = if is_news { vec![Event::AgentLeaving { agent: id.clone(), reason: reason.to_owned() }] } else { Vec::new() };
-    Ok(Decision { events, reply: Reply::Done })
+    let events = if is_news {
+        vec![Event::AgentLeaving {
+            agent: id.clone(),
+            reason: reason.to_owned(),
+        }]
+    } else {
+        Vec::new()
+    };
+    Ok(Decision {
+        events,
+        reply: Reply::Done,
+    })
 }
 
 // What it held is lost, or preempted where it left by itself or announced it.
-pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -> Result<Decision, Refusal> {
-    let leaving = state.agents.get(agent).ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
+pub(super) fn remove(
+    state: &State,
+    agent: &AgentId,
+    lost: bool,
+    reason: &str,
+) -> Result<Decision, Refusal> {
+    let leaving = state
+        .agents
+        .get(agent)
+        .ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
     let mut draft = Draft::of(state, &leaving.sweep)?;
     let quarantine = match &leaving.health {
         Health::Ok => String::new(),
@@ -221,34 +372,67 @@ pub(super) fn remove(state: &State, agent: &AgentId, lost: bool, reason: &str) -
     if !leaving.alive {
         return Ok(draft.reply(left));
     }
-    let failed =
-        if lost { silence(state, agent, reason.to_owned()) } else { failure(FailureKind::Preempted, Blame::External, reason.to_owned()) };
+    let failed = if lost {
+        silence(state, agent, reason.to_owned())
+    } else {
+        failure(FailureKind::Preempted, Blame::External, reason.to_owned())
+    };
     for attempt in &leaving.holds {
         end(&mut draft, attempt, AttemptEnding::Failed(failed.clone()))?;
     }
-    draft.push(Event::AgentRemoved { agent: agent.clone(), reason: reason.to_owned() });
+    draft.push(Event::AgentRemoved {
+        agent: agent.clone(),
+        reason: reason.to_owned(),
+    });
     draft.finish_if_done();
     Ok(draft.reply(left))
 }
 
 pub(super) fn probe(state: &State, id: &AgentId) -> Result<Decision, Refusal> {
-    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+    let agent = state
+        .agents
+        .get(id)
+        .ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
     let waits = agent.alive && matches!(agent.health, Health::Quarantined { .. });
-    let events = if waits { vec![Event::AgentProbed { agent: id.clone() }] } else { Vec::new() };
-    Ok(Decision { events, reply: Reply::Done })
+    let events = if waits {
+        vec![Event::AgentProbed { agent: id.clone() }]
+    } else {
+        Vec::new()
+    };
+    Ok(Decision {
+        events,
+        reply: Reply::Done,
+    })
 }
 
 pub(super) fn readmit(state: &State, id: &AgentId) -> Result<Decision, Refusal> {
-    let agent = state.agents.get(id).ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
+    let agent = state
+        .agents
+        .get(id)
+        .ok_or_else(|| Refusal::UnknownAgent(id.0.clone()))?;
     if !agent.alive {
-        return Err(Refusal::WrongState(format!("agent {id} has left or was lost; a new one has to be started on its machine")));
+        return Err(Refusal::WrongState(format!(
+            "agent {id} has left or was lost; a new one has to be started on its machine"
+        )));
     }
     let mut draft = Draft::of(state, &agent.sweep)?;
     if agent.health == Health::Ok {
-        let hint =
-            if draft.sweep.stalled { format!("; {}: `sweep resume {}`", standing(draft.id, draft.sweep), draft.id) } else { String::new() };
-        return Err(Refusal::WrongState(format!("agent {id} is not in quarantine{hint}")));
+        let hint = if draft.sweep.stalled {
+            format!(
+                "; {}: `sweep resume {}`",
+                standing(draft.id, draft.sweep),
+                draft.id
+            )
+        } else {
+            String::new()
+        };
+        return Err(Refusal::WrongState(format!(
+            "agent {id} is not in quarantine{hint}"
+        )));
     }
-    draft.push(Event::AgentReadmitted { agent: id.clone(), reason: "readmitted by user".to_owned() });
+    draft.push(Event::AgentReadmitted {
+        agent: id.clone(),
+        reason: "readmitted by user".to_owned(),
+    });
     Ok(draft.reply(Reply::Done))
 }

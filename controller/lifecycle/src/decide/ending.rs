@@ -20,7 +20,10 @@ use crate::inits;
 use crate::quarantine::words;
 use crate::retry::{Verdict, avoids_agent, judge};
 use crate::spec::Objective;
-use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, State, StopKind};
+use crate::state::{
+    AgentId, Attempt, AttemptRef, AttemptState, Blame, Failure, FailureKind, Run, RunState, State,
+    StopKind,
+};
 
 /// How an attempt ended, as noticed by the agent or the controller.
 pub(super) enum AttemptEnding {
@@ -37,9 +40,11 @@ impl From<&AttemptResult> for AttemptEnding {
             AttemptResult::Succeeded => Self::Succeeded,
             AttemptResult::Failed(failure) => Self::Failed(failure.clone()),
             AttemptResult::Stopped(kind) => Self::Stopped(*kind),
-            AttemptResult::Preempted => {
-                Self::Failed(failure(FailureKind::Preempted, Blame::External, "its machine was taken away".to_owned()))
-            }
+            AttemptResult::Preempted => Self::Failed(failure(
+                FailureKind::Preempted,
+                Blame::External,
+                "its machine was taken away".to_owned(),
+            )),
             AttemptResult::Returned => Self::Returned,
             AttemptResult::Told(told) => Self::Told(told.clone()),
         }
@@ -47,35 +52,58 @@ impl From<&AttemptResult> for AttemptEnding {
 }
 
 /// Ends an attempt that is the newest of its run, and decides the state of the run, which it returns.
-pub(super) fn end(draft: &mut Draft<'_>, attempt: &AttemptRef, how: AttemptEnding) -> Result<RunState, Refusal> {
+pub(super) fn end(
+    draft: &mut Draft<'_>,
+    attempt: &AttemptRef,
+    how: AttemptEnding,
+) -> Result<RunState, Refusal> {
     let run = draft.run(attempt.run)?;
-    let Some(ending) = run.attempt(attempt.attempt) else { return Ok(run.state) };
-    let settling = Settling { draft, attempt, run: &run, ending };
+    let Some(ending) = run.attempt(attempt.attempt) else {
+        return Ok(run.state);
+    };
+    let settling = Settling {
+        draft,
+        attempt,
+        run: &run,
+        ending,
+    };
     match (&ending.stop, how) {
         (Some(stop), how) if stop.kind == StopKind::Cancel => {
             let (state, failure) = attempt_end(&how, AttemptState::Cancelled);
-            Ok(settling.close(state, failure, RunState::Cancelled, None, stop.reason.clone()))
+            Ok(settling.close(
+                state,
+                failure,
+                RunState::Cancelled,
+                None,
+                stop.reason.clone(),
+            ))
         }
         // What has ended well by itself meanwhile counts.
-        (Some(stop), how @ (AttemptEnding::Failed(_) | AttemptEnding::Stopped(_) | AttemptEnding::Returned))
-            if stop.kind == StopKind::Requeue =>
-        {
-            Ok(settling.moved(&how, stop.reason.clone()))
-        }
+        (
+            Some(stop),
+            how @ (AttemptEnding::Failed(_) | AttemptEnding::Stopped(_) | AttemptEnding::Returned),
+        ) if stop.kind == StopKind::Requeue => Ok(settling.moved(&how, stop.reason.clone())),
         (_, AttemptEnding::Succeeded) => Ok(settling.succeeded()),
         (_, AttemptEnding::Told(told)) => Ok(settling.told(told)),
-        (_, AttemptEnding::Stopped(StopKind::Cancel)) => {
-            Ok(settling.close(AttemptState::Cancelled, None, RunState::Cancelled, None, "ended by user at its agent".to_owned()))
-        }
+        (_, AttemptEnding::Stopped(StopKind::Cancel)) => Ok(settling.close(
+            AttemptState::Cancelled,
+            None,
+            RunState::Cancelled,
+            None,
+            "ended by user at its agent".to_owned(),
+        )),
         (Some(stop), how) => {
             let (state, failure) = attempt_end(&how, AttemptState::Stopped);
             Ok(settling.stopped(state, failure, stop.reason.clone()))
         }
-        (None, AttemptEnding::Stopped(StopKind::Early)) => Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned())),
-        (None, AttemptEnding::Failed(failure)) => Ok(settling.failed(failure)),
-        (None, AttemptEnding::Stopped(StopKind::Requeue)) => {
-            Ok(settling.moved(&AttemptEnding::Stopped(StopKind::Requeue), "given back by its agent".to_owned()))
+        (None, AttemptEnding::Stopped(StopKind::Early)) => {
+            Ok(settling.stopped(AttemptState::Stopped, None, "stopped early".to_owned()))
         }
+        (None, AttemptEnding::Failed(failure)) => Ok(settling.failed(failure)),
+        (None, AttemptEnding::Stopped(StopKind::Requeue)) => Ok(settling.moved(
+            &AttemptEnding::Stopped(StopKind::Requeue),
+            "given back by its agent".to_owned(),
+        )),
         (None, AttemptEnding::Returned) => Ok(settling.returned()),
     }
 }
@@ -87,7 +115,9 @@ fn attempt_end(how: &AttemptEnding, obeyed: AttemptState) -> (AttemptState, Opti
             AttemptState::Failed => (obeyed, Some(failure.clone())),
             taken_away => (taken_away, Some(failure.clone())),
         },
-        AttemptEnding::Succeeded | AttemptEnding::Stopped(_) | AttemptEnding::Told(_) => (obeyed, None),
+        AttemptEnding::Succeeded | AttemptEnding::Stopped(_) | AttemptEnding::Told(_) => {
+            (obeyed, None)
+        }
         AttemptEnding::Returned => (AttemptState::Returned, None),
     }
 }
@@ -108,9 +138,17 @@ struct Settling<'d, 'a> {
 }
 
 impl Settling<'_, '_> {
-    fn close(self, attempt: AttemptState, failure: Option<Failure>, run: RunState, value: Option<f64>, reason: String) -> RunState {
+    fn close(
+        self,
+        attempt: AttemptState,
+        failure: Option<Failure>,
+        run: RunState,
+        value: Option<f64>,
+        reason: String,
+    ) -> RunState {
         self.draft.end_attempt(self.attempt, attempt, failure);
-        self.draft.end_run(self.attempt.run, run, value, reason, false);
+        self.draft
+            .end_run(self.attempt.run, run, value, reason, false);
         if matches!(attempt, AttemptState::Finished | AttemptState::Stopped) {
             health::on_success(self.draft, self.attempt, &self.ending.agent);
         }
@@ -119,10 +157,22 @@ impl Settling<'_, '_> {
 
     fn succeeded(self) -> RunState {
         let Some(objective) = &self.draft.sweep.spec.objective else {
-            return self.close(AttemptState::Finished, None, RunState::Finished, None, String::new());
+            return self.close(
+                AttemptState::Finished,
+                None,
+                RunState::Finished,
+                None,
+                String::new(),
+            );
         };
         match inits::value(objective, self.ending) {
-            Some(value) => self.close(AttemptState::Finished, None, RunState::Finished, Some(value), String::new()),
+            Some(value) => self.close(
+                AttemptState::Finished,
+                None,
+                RunState::Finished,
+                Some(value),
+                String::new(),
+            ),
             None => {
                 let failure = no_value(objective, self.ending);
                 self.failed(failure)
@@ -136,17 +186,33 @@ impl Settling<'_, '_> {
         let failure = match told {
             TellOutcome::Value(value) if value.is_finite() => {
                 let value = has_objective.then_some(value);
-                return self.close(AttemptState::Finished, None, RunState::Finished, value, String::new());
+                return self.close(
+                    AttemptState::Finished,
+                    None,
+                    RunState::Finished,
+                    value,
+                    String::new(),
+                );
             }
-            TellOutcome::Value(value) => failure(FailureKind::NanObjective, Blame::Configuration, format!("the value told was {value}")),
+            TellOutcome::Value(value) => failure(
+                FailureKind::NanObjective,
+                Blame::Configuration,
+                format!("the value told was {value}"),
+            ),
             TellOutcome::Failed(reason) => {
-                let reason = if reason.is_empty() { "told to have failed".to_owned() } else { reason };
+                let reason = if reason.is_empty() {
+                    "told to have failed".to_owned()
+                } else {
+                    reason
+                };
                 failure(FailureKind::Crashed, Blame::Configuration, reason)
             }
         };
         let reason = failure.message.clone();
-        self.draft.end_attempt(self.attempt, AttemptState::Failed, Some(failure));
-        self.draft.end_run(self.attempt.run, RunState::Failed, None, reason, true);
+        self.draft
+            .end_attempt(self.attempt, AttemptState::Failed, Some(failure));
+        self.draft
+            .end_run(self.attempt.run, RunState::Failed, None, reason, true);
         RunState::Failed
     }
 
@@ -166,43 +232,73 @@ impl Settling<'_, '_> {
     fn failed(self, failure: Failure) -> RunState {
         let sweep = self.draft.sweep;
         let health = health::on_failure(self.draft, self.attempt, &self.ending.agent, &failure);
-        let verdict = if health.absolves { Verdict::Requeue(None) } else { judge(sweep.spec.retry, self.run.retries, &failure) };
+        let verdict = if health.absolves {
+            Verdict::Requeue(None)
+        } else {
+            judge(sweep.spec.retry, self.run.retries, &failure)
+        };
         let goes_on = !self.draft.sweep_state().is_terminal();
         let taken_away = failed_state(&failure) != AttemptState::Failed;
         let run = self.attempt.run;
         let avoid = avoids_agent(&failure).then(|| self.ending.agent.clone());
         let message = words(&failure);
         let blamed = failure.blame == Blame::Configuration;
-        self.draft.end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
+        self.draft
+            .end_attempt(self.attempt, failed_state(&failure), Some(failure.clone()));
         let after = match verdict {
-            Verdict::Requeue(counts) if goes_on => {
-                self.draft.requeue(run, format!("tried again after attempt {}: {message}", self.attempt.attempt), counts, avoid)
-            }
+            Verdict::Requeue(counts) if goes_on => self.draft.requeue(
+                run,
+                format!(
+                    "tried again after attempt {}: {message}",
+                    self.attempt.attempt
+                ),
+                counts,
+                avoid,
+            ),
             Verdict::Requeue(_) if taken_away => {
-                let reason = format!("{message}; not tried again, since the sweep was {}", self.draft.sweep_state());
-                self.draft.end_run(run, RunState::Cancelled, None, reason, false);
+                let reason = format!(
+                    "{message}; not tried again, since the sweep was {}",
+                    self.draft.sweep_state()
+                );
+                self.draft
+                    .end_run(run, RunState::Cancelled, None, reason, false);
                 RunState::Cancelled
             }
             Verdict::Requeue(_) => {
-                let reason = format!("{message}; not tried again, since the sweep was {}", self.draft.sweep_state());
-                self.draft.end_run(run, RunState::Failed, None, reason, blamed);
+                let reason = format!(
+                    "{message}; not tried again, since the sweep was {}",
+                    self.draft.sweep_state()
+                );
+                self.draft
+                    .end_run(run, RunState::Failed, None, reason, blamed);
                 RunState::Failed
             }
             Verdict::Fail => {
                 let reason = match failure.kind {
-                    FailureKind::Lost => format!("lost {} times: {message}", self.run.retries.lost + 1),
+                    FailureKind::Lost => {
+                        format!("lost {} times: {message}", self.run.retries.lost + 1)
+                    }
                     _ => message,
                 };
-                self.draft.end_run(run, RunState::Failed, None, reason, blamed);
+                self.draft
+                    .end_run(run, RunState::Failed, None, reason, blamed);
                 RunState::Failed
             }
         };
-        health::settle(self.draft, self.attempt, &self.ending.agent, &failure, health);
+        health::settle(
+            self.draft,
+            self.attempt,
+            &self.ending.agent,
+            &failure,
+            health,
+        );
         if failure.kind == FailureKind::NoMetric && !sweep.is_objective_read {
-            self.draft.stall = unread::stall(self.draft, run, &failure.message).or(self.draft.stall.take());
+            self.draft.stall =
+                unread::stall(self.draft, run, &failure.message).or(self.draft.stall.take());
         }
         if failure.blame == Blame::CommandLine {
-            self.draft.stall = health::refused(self.draft, run, &failure).or(self.draft.stall.take());
+            self.draft.stall =
+                health::refused(self.draft, run, &failure).or(self.draft.stall.take());
         }
         after
     }
@@ -211,7 +307,10 @@ impl Settling<'_, '_> {
     fn moved(self, how: &AttemptEnding, reason: String) -> RunState {
         let (state, failure) = attempt_end(how, AttemptState::Cancelled);
         if self.draft.sweep_state().is_terminal() {
-            let reason = format!("{reason}; not tried again, since the sweep was {}", self.draft.sweep_state());
+            let reason = format!(
+                "{reason}; not tried again, since the sweep was {}",
+                self.draft.sweep_state()
+            );
             return self.close(state, failure, RunState::Cancelled, None, reason);
         }
         self.draft.end_attempt(self.attempt, state, failure);
@@ -221,11 +320,26 @@ impl Settling<'_, '_> {
 
     fn returned(self) -> RunState {
         if self.draft.sweep_state().is_terminal() {
-            let reason = format!("given back by its agent; not tried again, since the sweep was {}", self.draft.sweep_state());
-            return self.close(AttemptState::Returned, None, RunState::Cancelled, None, reason);
+            let reason = format!(
+                "given back by its agent; not tried again, since the sweep was {}",
+                self.draft.sweep_state()
+            );
+            return self.close(
+                AttemptState::Returned,
+                None,
+                RunState::Cancelled,
+                None,
+                reason,
+            );
         }
-        self.draft.end_attempt(self.attempt, AttemptState::Returned, None);
-        self.draft.requeue(self.attempt.run, "given back by its agent without having started".to_owned(), None, None)
+        self.draft
+            .end_attempt(self.attempt, AttemptState::Returned, None);
+        self.draft.requeue(
+            self.attempt.run,
+            "given back by its agent without having started".to_owned(),
+            None,
+            None,
+        )
     }
 }
 
@@ -236,20 +350,48 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
         let message = format!("every value of `{metric}` was NaN or infinite");
         return failure(FailureKind::NanObjective, Blame::Configuration, message);
     }
-    let seen: Vec<_> = attempt.metrics.keys().map(|name| format!("`{name}`")).collect();
-    let seen = if seen.is_empty() { "no metric at all".to_owned() } else { format!("only {}", seen.join(", ")) };
-    failure(FailureKind::NoMetric, Blame::Configuration, format!("the program ended well without reporting `{metric}`; it reported {seen}"))
+    let seen: Vec<_> = attempt
+        .metrics
+        .keys()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    let seen = if seen.is_empty() {
+        "no metric at all".to_owned()
+    } else {
+        format!("only {}", seen.join(", "))
+    };
+    failure(
+        FailureKind::NoMetric,
+        Blame::Configuration,
+        format!("the program ended well without reporting `{metric}`; it reported {seen}"),
+    )
 }
 
 /// Returns the failure of an attempt whose agent has fallen silent: preempted where the agent was about to leave.
 pub(super) fn silence(state: &State, agent: &AgentId, message: String) -> Failure {
-    match state.agents.get(agent).and_then(|agent| agent.leaving.as_deref()) {
-        Some(reason) => failure(FailureKind::Preempted, Blame::External, format!("{message}; it was leaving: {reason}")),
+    match state
+        .agents
+        .get(agent)
+        .and_then(|agent| agent.leaving.as_deref())
+    {
+        Some(reason) => failure(
+            FailureKind::Preempted,
+            Blame::External,
+            format!("{message}; it was leaving: {reason}"),
+        ),
         None => failure(FailureKind::Lost, Blame::External, message),
     }
 }
 
 /// Makes a failure that the controller itself found.
 pub(super) fn failure(kind: FailureKind, blame: Blame, message: String) -> Failure {
-    Failure { kind, blame, message, exit_code: None, signal: None, output_tail: String::new(), evidence: String::new() }
+    Failure {
+        kind,
+        blame,
+        message,
+        exit_code: None,
+        signal: None,
+        output_tail: String::new(),
+        evidence: String::new(),
+    }
 }

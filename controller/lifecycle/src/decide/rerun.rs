@@ -35,7 +35,11 @@ pub(super) fn rerun(state: &State, sweep: &SweepId, which: Rerun) -> Result<Deci
 ///
 /// Where all results are of that very code already, the points are tried with whatever code comes next: an agent tells what it has only when it
 /// asks for a run, and a sweep that is done has none to give.
-pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>) -> Result<Again, Refusal> {
+pub(super) fn points(
+    draft: &mut Draft<'_>,
+    which: Rerun,
+    version: Option<&str>,
+) -> Result<Again, Refusal> {
     if which == Rerun::None {
         return Ok(Again::default());
     }
@@ -46,12 +50,25 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
         None => versions::target(sweep).unwrap_or_default(),
     };
     let points = tried(sweep, &target);
-    let all_new = version.is_none() && points.values().all(|point| point.results.iter().all(|(_, is_new)| *is_new));
+    let all_new = version.is_none()
+        && points
+            .values()
+            .all(|point| point.results.iter().all(|(_, is_new)| *is_new));
     if all_new && sweep.pinned.is_some() && !points.is_empty() {
-        let hint = format!("`sweep code push {0}` moves it to other code, `sweep retry {0} RUN` executes a run once more", draft.id);
-        return Err(Refusal::WrongState(format!("all results of sweep {} are of the code that it is pinned to: {hint}", draft.id)));
+        let hint = format!(
+            "`sweep code push {0}` moves it to other code, `sweep retry {0} RUN` executes a run once more",
+            draft.id
+        );
+        return Err(Refusal::WrongState(format!(
+            "all results of sweep {} are of the code that it is pinned to: {hint}",
+            draft.id
+        )));
     }
-    let newest = sweep.codes.last().map(|code| code.version.as_str()).unwrap_or_default();
+    let newest = sweep
+        .codes
+        .last()
+        .map(|code| code.version.as_str())
+        .unwrap_or_default();
     let tag = match target.as_str() {
         "" => format!("after {newest}"),
         target if all_new => format!("after {target}"),
@@ -68,22 +85,37 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
     let mut fresh = Vec::new();
     for (shown, point) in chosen {
         if sweep.taken.contains(&point.config.key_again(&tag)) {
-            result.skipped.push(format!("the point of run {shown} has been asked for with that code already"));
+            result.skipped.push(format!(
+                "the point of run {shown} has been asked for with that code already"
+            ));
         } else if !all_new && point.results.iter().any(|(_, is_new)| *is_new) {
-            result.skipped.push(format!("the point of run {shown} has a result of that code already"));
+            result.skipped.push(format!(
+                "the point of run {shown} has a result of that code already"
+            ));
         } else if let Some(open) = point.open {
-            result.skipped.push(format!("the point of run {shown} is being tried: run {open} has not ended"));
+            result.skipped.push(format!(
+                "the point of run {shown} is being tried: run {open} has not ended"
+            ));
         } else {
             fresh.push((shown, point.config));
         }
     }
     if draft.sweep.state.is_terminal() && !fresh.is_empty() {
-        let count = if fresh.len() == 1 { "a point is".to_owned() } else { format!("{} points are", fresh.len()) };
-        draft.change_sweep(SweepState::Running, format!("{count} tried again with other code"));
+        let count = if fresh.len() == 1 {
+            "a point is".to_owned()
+        } else {
+            format!("{} points are", fresh.len())
+        };
+        draft.change_sweep(
+            SweepState::Running,
+            format!("{count} tried again with other code"),
+        );
     }
     for (shown, config) in fresh {
         let why = Why::new(Kind::External, format!("run {shown} again with other code"));
-        result.again.push(draft.create_runs(&config, sweep.history, &why, &tag));
+        result
+            .again
+            .push(draft.create_runs(&config, sweep.history, &why, &tag));
     }
     Ok(result)
 }
@@ -91,7 +123,10 @@ pub(super) fn points(draft: &mut Draft<'_>, which: Rerun, version: Option<&str>)
 fn refuse_cancelled(draft: &Draft<'_>) -> Result<(), Refusal> {
     if draft.sweep.state == SweepState::Cancelled {
         let rule = format!("`sweep resume {}` first, then try points again", draft.id);
-        return Err(Refusal::WrongState(format!("{}: {rule}", standing(draft.id, draft.sweep))));
+        return Err(Refusal::WrongState(format!(
+            "{}: {rule}",
+            standing(draft.id, draft.sweep)
+        )));
     }
     Ok(())
 }
@@ -108,16 +143,31 @@ struct TriedPoint {
 /// Returns all configurations of the newest space of which something has come, by their identity. What a person has cancelled is none.
 fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, TriedPoint> {
     let mut points: BTreeMap<PointKey, TriedPoint> = BTreeMap::new();
-    for first in sweep.runs.numbers().filter(|number| sweep.runs.first_of(*number) == Some(*number)) {
+    for first in sweep
+        .runs
+        .numbers()
+        .filter(|number| sweep.runs.first_of(*number) == Some(*number))
+    {
         for (number, run) in repeats::of(sweep, first) {
-            let Some(config) = sweep.placed(&run).filter(|placed| !placed.outside).map(|placed| placed.config.into_owned()) else {
+            let Some(config) = sweep
+                .placed(&run)
+                .filter(|placed| !placed.outside)
+                .map(|placed| placed.config.into_owned())
+            else {
                 continue;
             };
-            let point = points.entry(config.key()).or_insert_with(|| TriedPoint { config, results: Vec::new(), open: None });
+            let point = points.entry(config.key()).or_insert_with(|| TriedPoint {
+                config,
+                results: Vec::new(),
+                open: None,
+            });
             if !run.state.is_terminal() {
                 point.open = Some(number);
             } else if run.state != RunState::Cancelled {
-                point.results.push((first, versions::canonical(&sweep.codes, &run.code_version) == target));
+                point.results.push((
+                    first,
+                    versions::canonical(&sweep.codes, &run.code_version) == target,
+                ));
             }
         }
     }
@@ -126,15 +176,46 @@ fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, TriedPoint> {
 }
 
 /// Returns those that are asked for, each by its representative run: the newest of its old results. The best come first, or the oldest.
-fn chosen(sweep: &Sweep, points: BTreeMap<PointKey, TriedPoint>, which: Rerun, all_new: bool) -> Vec<(RunNumber, TriedPoint)> {
-    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let stands = |point: &TriedPoint| point.results.iter().rev().find(|(_, is_new)| all_new || !is_new).map(|(first, _)| *first);
-    let mut points: Vec<_> = points.into_values().filter_map(|point| Some((stands(&point)?, point))).collect();
+fn chosen(
+    sweep: &Sweep,
+    points: BTreeMap<PointKey, TriedPoint>,
+    which: Rerun,
+    all_new: bool,
+) -> Vec<(RunNumber, TriedPoint)> {
+    let goal = sweep
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default();
+    let stands = |point: &TriedPoint| {
+        point
+            .results
+            .iter()
+            .rev()
+            .find(|(_, is_new)| all_new || !is_new)
+            .map(|(first, _)| *first)
+    };
+    let mut points: Vec<_> = points
+        .into_values()
+        .filter_map(|point| Some((stands(&point)?, point)))
+        .collect();
     points.sort_by_key(|(first, _)| *first);
-    let Rerun::Best(count) = which else { return points };
-    let ranked = points.into_iter().filter_map(|(first, point)| Some((goal.minimized(versions::ranked(sweep, first)?), first, point)));
+    let Rerun::Best(count) = which else {
+        return points;
+    };
+    let ranked = points.into_iter().filter_map(|(first, point)| {
+        Some((
+            goal.minimized(versions::ranked(sweep, first)?),
+            first,
+            point,
+        ))
+    });
     let mut ranked: Vec<_> = ranked.collect();
     ranked.sort_by(|(a, ..), (b, ..)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
     ranked.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-    ranked.into_iter().map(|(_, first, point)| (first, point)).collect()
+    ranked
+        .into_iter()
+        .map(|(_, first, point)| (first, point))
+        .collect()
 }

@@ -23,7 +23,8 @@ impl Skipped {
     /// Returns a line for each.
     pub(super) fn into_lines(mut self) -> Vec<String> {
         if self.unnamed > 0 {
-            self.named.push(format!("and {} more for such reasons", self.unnamed));
+            self.named
+                .push(format!("and {} more for such reasons", self.unnamed));
         }
         self.named
     }

@@ -10,24 +10,44 @@ use crate::state::{AttemptRef, State, StopKind, StopRequest, Sweep, SweepId, Swe
 /// Why a sweep is paused where the controller itself has seen no reason.
 pub(super) const PAUSED_BY_PERSON: &str = "paused by user";
 
-pub(super) fn create(state: &State, sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Result<Decision, Refusal> {
+pub(super) fn create(
+    state: &State,
+    sweep: &SweepId,
+    spec: &SweepSpec,
+    source: &str,
+    seed: u64,
+) -> Result<Decision, Refusal> {
     if state.sweeps.contains_key(sweep) {
         return Err(Refusal::Exists(format!("sweep {sweep}")));
     }
     if spec.code.mode == CodeMode::Pin {
         let hint = "`sweep create` takes that from the working folder";
-        return Err(Refusal::WrongState(format!("the file says `code: {{mode: pin}}`, and no code came with it: {hint}")));
+        return Err(Refusal::WrongState(format!(
+            "the file says `code: {{mode: pin}}`, and no code came with it: {hint}"
+        )));
     }
     Ok(created(sweep, spec, source, seed))
 }
 
 /// The beginning of a sweep.
 pub(super) fn created(sweep: &SweepId, spec: &SweepSpec, source: &str, seed: u64) -> Decision {
-    let created = Event::SweepCreated { sweep: sweep.clone(), spec: Box::new(spec.clone()), source: source.to_owned(), seed };
-    Decision { events: vec![created], reply: Reply::Sweep(SweepState::Running) }
+    let created = Event::SweepCreated {
+        sweep: sweep.clone(),
+        spec: Box::new(spec.clone()),
+        source: source.to_owned(),
+        seed,
+    };
+    Decision {
+        events: vec![created],
+        reply: Reply::Sweep(SweepState::Running),
+    }
 }
 
-pub(super) fn set(state: &State, sweep: &SweepId, action: SweepAction) -> Result<Decision, Refusal> {
+pub(super) fn set(
+    state: &State,
+    sweep: &SweepId,
+    action: SweepAction,
+) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     match action {
         SweepAction::Pause => pause(&mut draft)?,
@@ -56,12 +76,18 @@ fn resume(draft: &mut Draft<'_>) {
         return;
     }
     let idle = draft.sweep.queued.is_empty() && draft.sweep.live.is_empty();
-    if draft.sweep.state == SweepState::Finished && idle && draft.progress().limit(&draft.sweep.spec).is_some() {
+    if draft.sweep.state == SweepState::Finished
+        && idle
+        && draft.progress().limit(&draft.sweep.spec).is_some()
+    {
         return;
     }
     draft.change_sweep(SweepState::Running, "");
     if draft.sweep.archived {
-        draft.push(Event::SweepArchived { sweep: draft.id.clone(), archived: false });
+        draft.push(Event::SweepArchived {
+            sweep: draft.id.clone(),
+            archived: false,
+        });
     }
     if draft.sweep.stalled {
         health::reset_health(draft);
@@ -77,7 +103,10 @@ fn stop(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         }
         SweepState::Stopped => {}
         SweepState::Finished | SweepState::Cancelled => {
-            return Err(wrong_state(draft, "only a running or paused sweep can be stopped"));
+            return Err(wrong_state(
+                draft,
+                "only a running or paused sweep can be stopped",
+            ));
         }
     }
     Ok(())
@@ -91,7 +120,9 @@ fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
             draft.change_sweep(SweepState::Cancelled, "cancelled by user");
             cancel_queued(draft, "the sweep was cancelled");
             for run in &draft.sweep.live {
-                let Some(owner) = unasked(draft.id, draft.sweep, *run) else { continue };
+                let Some(owner) = unasked(draft.id, draft.sweep, *run) else {
+                    continue;
+                };
                 draft.request_stop(owner, StopKind::Cancel, "the sweep was cancelled");
             }
         }
@@ -111,8 +142,15 @@ fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
 fn unasked(id: &SweepId, sweep: &Sweep, number: u64) -> Option<AttemptRef> {
     let run = sweep.runs.get(number)?;
     let goes_on = |stop: &StopRequest| stop.kind == StopKind::Requeue;
-    let unasked = run.attempts.last().is_some_and(|newest| newest.state.is_live() && newest.stop.as_ref().is_none_or(goes_on));
-    unasked.then(|| AttemptRef { sweep: id.clone(), run: number, attempt: run.newest() })
+    let unasked = run
+        .attempts
+        .last()
+        .is_some_and(|newest| newest.state.is_live() && newest.stop.as_ref().is_none_or(goes_on));
+    unasked.then(|| AttemptRef {
+        sweep: id.clone(),
+        run: number,
+        attempt: run.newest(),
+    })
 }
 
 fn wrong_state(draft: &Draft<'_>, rule: &str) -> Refusal {
@@ -121,7 +159,11 @@ fn wrong_state(draft: &Draft<'_>, rule: &str) -> Refusal {
 
 /// Says where a sweep is: `sweep k3x9q2ab is finished (run cap of 60 reached)`.
 pub(super) fn standing(id: &SweepId, sweep: &Sweep) -> String {
-    let reason = if sweep.reason.is_empty() { String::new() } else { format!(" ({})", sweep.reason) };
+    let reason = if sweep.reason.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", sweep.reason)
+    };
     format!("sweep {id} is {}{reason}", sweep.state)
 }
 
@@ -130,7 +172,9 @@ pub(super) fn standing(id: &SweepId, sweep: &Sweep) -> String {
 pub(super) fn exhaust(state: &State, sweep: &SweepId, history: u64) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
     if !draft.sweep.exhausted && history >= draft.sweep.edited {
-        draft.push(Event::SpaceExhausted { sweep: sweep.clone() });
+        draft.push(Event::SpaceExhausted {
+            sweep: sweep.clone(),
+        });
         draft.finish_if_done();
     }
     let after = draft.sweep_state();

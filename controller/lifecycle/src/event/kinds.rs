@@ -114,8 +114,16 @@ mod tests {
     #[test]
     fn the_kinds_of_a_released_format_never_change() {
         for (format, names) in RELEASED {
-            let listed: BTreeSet<_> = EVENT_KINDS.iter().filter(|kind| kind.format == format).map(|kind| kind.name).collect();
-            assert_eq!(listed, names.iter().copied().collect(), "format {format}: give a new kind the format of `store::FORMAT`");
+            let listed: BTreeSet<_> = EVENT_KINDS
+                .iter()
+                .filter(|kind| kind.format == format)
+                .map(|kind| kind.name)
+                .collect();
+            assert_eq!(
+                listed,
+                names.iter().copied().collect(),
+                "format {format}: give a new kind the format of `store::FORMAT`"
+            );
         }
     }
 

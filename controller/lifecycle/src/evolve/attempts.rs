@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::indices::{change_agent, move_run, rank, reach, withdraw};
 use crate::event::MetricPoint;
-use crate::state::{AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep, Timestamp};
+use crate::state::{
+    AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep,
+    Timestamp,
+};
 
 pub(super) fn assign(
     state: &mut State,
@@ -15,8 +18,14 @@ pub(super) fn assign(
     at: Timestamp,
 ) {
     let epoch = state.identity.epoch;
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    if sweep.runs.get(attempt.run).is_none_or(|run| attempt.attempt != run.newest() + 1) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+        return;
+    };
+    if sweep
+        .runs
+        .get(attempt.run)
+        .is_none_or(|run| attempt.attempt != run.newest() + 1)
+    {
         return;
     }
     sweep.assignments += 1;
@@ -57,21 +66,35 @@ pub(super) fn assign(
     });
 }
 
-pub(super) fn start(state: &mut State, attempt: &AttemptRef, command: &[String], code_version: &str, at: Timestamp) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+pub(super) fn start(
+    state: &mut State,
+    attempt: &AttemptRef,
+    command: &[String],
+    code_version: &str,
+    at: Timestamp,
+) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+        return;
+    };
     let code = sweep.code_number(code_version);
     let agents = &state.agents;
     let started = change(sweep, attempt, |started| {
-        started.environment = agents.get(&started.agent).map_or(0, |agent| agent.environment);
+        started.environment = agents
+            .get(&started.agent)
+            .map_or(0, |agent| agent.environment);
         started.state = AttemptState::Running;
         started.started = Some(at);
         started.command = command.to_vec();
         started.code = code.unwrap_or(started.code);
         (started.agent.clone(), started.code)
     });
-    let Some((agent, number)) = started else { return };
+    let Some((agent, number)) = started else {
+        return;
+    };
     if code.is_some() {
-        sweep.runs.change(attempt.run, |run| code_version.clone_into(&mut run.code_version));
+        sweep.runs.change(attempt.run, |run| {
+            code_version.clone_into(&mut run.code_version);
+        });
     }
     move_run(sweep, attempt.run, RunState::Running);
     if let Some(agent) = state.agents.get_mut(&agent) {
@@ -80,10 +103,25 @@ pub(super) fn start(state: &mut State, attempt: &AttemptRef, command: &[String],
 }
 
 // A stale report stays with its attempt as any other does; that it has no effect on the run is the decisions' business.
-pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, points: &[MetricPoint], stale: bool) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
-    let objective = sweep.spec.objective.as_ref().map(|objective| objective.metric.clone());
-    if points.iter().any(|point| objective.as_ref() == Some(&point.name)) {
+pub(super) fn report(
+    state: &mut State,
+    attempt: &AttemptRef,
+    first_seq: u64,
+    points: &[MetricPoint],
+    stale: bool,
+) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+        return;
+    };
+    let objective = sweep
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.metric.clone());
+    if points
+        .iter()
+        .any(|point| objective.as_ref() == Some(&point.name))
+    {
         sweep.is_objective_read = true;
         sweep.unread.clear();
     }
@@ -94,7 +132,9 @@ pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, po
             }
             reported.summarise(&point.name, point.value);
         }
-        reported.points = reported.points.max(first_seq.saturating_add(points.len() as u64));
+        reported.points = reported
+            .points
+            .max(first_seq.saturating_add(points.len() as u64));
     });
     reach(sweep, attempt.run);
     // A run that has ended may keep to a constraint, or break it, by the metrics known now.
@@ -103,8 +143,16 @@ pub(super) fn report(state: &mut State, attempt: &AttemptRef, first_seq: u64, po
     }
 }
 
-pub(super) fn end(state: &mut State, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>, at: Timestamp) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+pub(super) fn end(
+    state: &mut State,
+    attempt: &AttemptRef,
+    to: AttemptState,
+    failure: Option<&Failure>,
+    at: Timestamp,
+) {
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+        return;
+    };
     let id = change(sweep, attempt, |ended| {
         ended.state = to;
         ended.failure = failure.cloned();
@@ -112,7 +160,9 @@ pub(super) fn end(state: &mut State, attempt: &AttemptRef, to: AttemptState, fai
         ended.agent.clone()
     });
     let Some(id) = id else { return };
-    if failure.is_some_and(|failure| failure.kind == FailureKind::NoMetric) && !sweep.is_objective_read {
+    if failure.is_some_and(|failure| failure.kind == FailureKind::NoMetric)
+        && !sweep.is_objective_read
+    {
         sweep.unread.push(attempt.run);
     }
     change_agent(state, &id, |agent| {
@@ -122,8 +172,16 @@ pub(super) fn end(state: &mut State, attempt: &AttemptRef, to: AttemptState, fai
 }
 
 // What the end of an attempt says of agents.
-fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptState, failure: Option<&Failure>) {
-    let Some(agent) = state.agents.get_mut(id).filter(|agent| !agent.info.asks) else { return };
+fn note_end(
+    state: &mut State,
+    id: &AgentId,
+    attempt: &AttemptRef,
+    to: AttemptState,
+    failure: Option<&Failure>,
+) {
+    let Some(agent) = state.agents.get_mut(id).filter(|agent| !agent.info.asks) else {
+        return;
+    };
     match to {
         AttemptState::Finished | AttemptState::Stopped => {
             agent.succeeded += 1;
@@ -135,7 +193,9 @@ fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptSt
                 agent.streak.push(attempt.clone());
                 // A run that fails here too is no evidence against the agent where it failed before.
                 for (_, other) in state.agents.iter_mut().filter(|(other, _)| *other != id) {
-                    other.streak.retain(|earlier| earlier.sweep != attempt.sweep || earlier.run != attempt.run);
+                    other.streak.retain(|earlier| {
+                        earlier.sweep != attempt.sweep || earlier.run != attempt.run
+                    });
                 }
             }
         }
@@ -149,7 +209,9 @@ fn note_end(state: &mut State, id: &AgentId, attempt: &AttemptRef, to: AttemptSt
 }
 
 pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
-    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else { return };
+    let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
+        return;
+    };
     let resumed = change(sweep, attempt, |resumed| {
         let (to, run_to) = match resumed.started {
             Some(_) => (AttemptState::Running, RunState::Running),
@@ -159,10 +221,15 @@ pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
         (resumed.state, resumed.failure, resumed.ended) = (to, None, None);
         (resumed.agent.clone(), run_to, was_lost)
     });
-    let Some((agent, run_to, was_lost)) = resumed else { return };
+    let Some((agent, run_to, was_lost)) = resumed else {
+        return;
+    };
     sweep.runs.change(attempt.run, |run| {
         // What was withdrawn instead of being tried again has used up none.
-        run.retries.lost = run.retries.lost.saturating_sub(u32::from(was_lost && !run.withdrawn));
+        run.retries.lost = run
+            .retries
+            .lost
+            .saturating_sub(u32::from(was_lost && !run.withdrawn));
         run.reason.clear();
     });
     let was_withdrawn = sweep.runs.change(attempt.run, |run| {
@@ -179,7 +246,13 @@ pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
     });
 }
 
-pub(super) fn change<T>(sweep: &mut Sweep, attempt: &AttemptRef, change: impl FnOnce(&mut Attempt) -> T) -> Option<T> {
+pub(super) fn change<T>(
+    sweep: &mut Sweep,
+    attempt: &AttemptRef,
+    change: impl FnOnce(&mut Attempt) -> T,
+) -> Option<T> {
     let index = usize::try_from(attempt.attempt).ok()?.checked_sub(1)?;
-    sweep.runs.change(attempt.run, |run| run.attempts.get_mut(index).map(change))?
+    sweep
+        .runs
+        .change(attempt.run, |run| run.attempts.get_mut(index).map(change))?
 }

@@ -6,7 +6,9 @@ use crate::versions;
 
 /// Changes an agent, and keeps the counts of its sweep in step.
 pub(super) fn change_agent(state: &mut State, id: &AgentId, change: impl FnOnce(&mut Agent)) {
-    let Some(agent) = state.agents.get_mut(id) else { return };
+    let Some(agent) = state.agents.get_mut(id) else {
+        return;
+    };
     let mut sweep = state.sweeps.get_mut(&agent.sweep);
     if let Some(sweep) = &mut sweep {
         sweep.crew.remove(agent);
@@ -40,18 +42,36 @@ pub(super) fn list(sweep: &mut Sweep, number: RunNumber, to: RunState) {
 }
 
 pub(super) fn reach(sweep: &mut Sweep, number: RunNumber) {
-    if sweep.spec.objective.as_ref().is_none_or(|objective| objective.target.is_none()) && sweep.reached.is_empty() {
+    if sweep
+        .spec
+        .objective
+        .as_ref()
+        .is_none_or(|objective| objective.target.is_none())
+        && sweep.reached.is_empty()
+    {
         return;
     }
-    match sweep.runs.get(number).filter(|_| sweep.live.contains(&number)).and_then(|run| reached(&sweep.spec, &run)) {
+    match sweep
+        .runs
+        .get(number)
+        .filter(|_| sweep.live.contains(&number))
+        .and_then(|run| reached(&sweep.spec, &run))
+    {
         Some(value) => sweep.reached.insert(number, value),
         None => sweep.reached.remove(&number),
     };
 }
 
 pub(super) fn rank(sweep: &mut Sweep, number: RunNumber) {
-    let goal = sweep.spec.objective.as_ref().map(|objective| objective.goal).unwrap_or_default();
-    let Some(first) = sweep.runs.first_of(number) else { return };
+    let goal = sweep
+        .spec
+        .objective
+        .as_ref()
+        .map(|objective| objective.goal)
+        .unwrap_or_default();
+    let Some(first) = sweep.runs.first_of(number) else {
+        return;
+    };
     if sweep.best.is_some_and(|(best, _)| best == first) {
         sweep.best = versions::best(sweep, &sweep.codes);
     } else {
@@ -62,9 +82,18 @@ pub(super) fn rank(sweep: &mut Sweep, number: RunNumber) {
 
 /// Notes whether a run was withdrawn, and keeps the points in step: a withdrawn run has none.
 pub(super) fn withdraw(sweep: &mut Sweep, number: RunNumber, withdrawn: bool) {
-    let Some(run) = sweep.runs.get(number).filter(|run| run.withdrawn != withdrawn) else { return };
+    let Some(run) = sweep
+        .runs
+        .get(number)
+        .filter(|run| run.withdrawn != withdrawn)
+    else {
+        return;
+    };
     let is_again = !run.again.is_empty();
-    let point = sweep.point_of(&Run { withdrawn: false, ..run.into_owned() });
+    let point = sweep.point_of(&Run {
+        withdrawn: false,
+        ..run.into_owned()
+    });
     sweep.runs.change(number, |run| run.withdrawn = withdrawn);
     match point {
         Some(point) if withdrawn => sweep.remove_point(point, is_again),

@@ -40,22 +40,55 @@ fn axis(parameter: &Parameter) -> ParameterAxis {
     };
     let listed = |values: &[Value]| values.iter().map(Value::to_json).collect();
     match &parameter.distribution {
-        Distribution::Constant { value } => ParameterAxis { values: vec![value.to_json()], constant: true, ..axis },
-        Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => {
-            ParameterAxis { values: listed(values), constant: values.len() == 1, ..axis }
+        Distribution::Constant { value } => ParameterAxis {
+            values: vec![value.to_json()],
+            constant: true,
+            ..axis
+        },
+        Distribution::Categorical { values, .. }
+        | Distribution::CategoricalWithProbabilities { values, .. } => ParameterAxis {
+            values: listed(values),
+            constant: values.len() == 1,
+            ..axis
+        },
+        Distribution::IntUniform { min, max } => ParameterAxis {
+            range: Some((*min as f64, *max as f64)),
+            constant: min == max,
+            ..axis
+        },
+        Distribution::Uniform { min, max } | Distribution::QUniform { min, max, .. } => {
+            ParameterAxis {
+                range: Some((*min, *max)),
+                ..axis
+            }
         }
-        Distribution::IntUniform { min, max } => ParameterAxis { range: Some((*min as f64, *max as f64)), constant: min == max, ..axis },
-        Distribution::Uniform { min, max } | Distribution::QUniform { min, max, .. } => ParameterAxis { range: Some((*min, *max)), ..axis },
         Distribution::LogUniformValues { min, max }
         | Distribution::InvLogUniformValues { min, max }
-        | Distribution::QLogUniformValues { min, max, .. } => ParameterAxis { range: Some((*min, *max)), log: true, ..axis },
+        | Distribution::QLogUniformValues { min, max, .. } => ParameterAxis {
+            range: Some((*min, *max)),
+            log: true,
+            ..axis
+        },
         Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => {
-            ParameterAxis { range: Some((min.exp(), max.exp())), log: true, ..axis }
+            ParameterAxis {
+                range: Some((min.exp(), max.exp())),
+                log: true,
+                ..axis
+            }
         }
-        Distribution::InvLogUniform { min, max } => ParameterAxis { range: Some(((-max).exp(), (-min).exp())), log: true, ..axis },
+        Distribution::InvLogUniform { min, max } => ParameterAxis {
+            range: Some(((-max).exp(), (-min).exp())),
+            log: true,
+            ..axis
+        },
         Distribution::Normal { .. } | Distribution::QNormal { .. } => axis,
-        Distribution::LogNormal { .. } | Distribution::QLogNormal { .. } => ParameterAxis { log: true, ..axis },
-        Distribution::Beta { .. } | Distribution::QBeta { .. } => ParameterAxis { range: Some((0.0, 1.0)), ..axis },
+        Distribution::LogNormal { .. } | Distribution::QLogNormal { .. } => {
+            ParameterAxis { log: true, ..axis }
+        }
+        Distribution::Beta { .. } | Distribution::QBeta { .. } => ParameterAxis {
+            range: Some((0.0, 1.0)),
+            ..axis
+        },
     }
 }
 
@@ -74,11 +107,20 @@ mod tests {
         let spec = spec.unwrap_or_else(|| panic!("{mistakes:?}"));
         let axes = axes(&spec);
         let named = |name: &str| axes.iter().find(|axis| axis.name == name).unwrap();
-        assert_eq!((named("lr").log, named("lr").range), (true, Some((1e-4, 0.1))));
-        assert_eq!(named("opt").values, [serde_json::json!("adam"), serde_json::json!(7)]);
+        assert_eq!(
+            (named("lr").log, named("lr").range),
+            (true, Some((1e-4, 0.1)))
+        );
+        assert_eq!(
+            named("opt").values,
+            [serde_json::json!("adam"), serde_json::json!(7)]
+        );
         assert!(named("seed").constant && !named("opt").constant);
         assert_eq!(named("n").range, Some((1.0, 9.0)));
         assert!(named("m").conditional);
-        assert_eq!((named("net.depth").path.len(), named("flat.name").path.len()), (2, 1));
+        assert_eq!(
+            (named("net.depth").path.len(), named("flat.name").path.len()),
+            (2, 1)
+        );
     }
 }

@@ -9,15 +9,33 @@ use super::model::{Objective, OverInits, Reduce, SweepSpec};
 pub fn changes(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     let mut lines = parameters(before, after);
     if before.method != after.method {
-        lines.push(format!("method: {} → {}", word(&before.method), word(&after.method)));
+        lines.push(format!(
+            "method: {} → {}",
+            word(&before.method),
+            word(&after.method)
+        ));
     }
     if before.objective != after.objective {
-        let words = |objective: &Option<Objective>| objective.as_ref().map_or_else(|| "none".to_owned(), objective_words);
-        lines.push(format!("metric: {} → {}", words(&before.objective), words(&after.objective)));
+        let words = |objective: &Option<Objective>| {
+            objective
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), objective_words)
+        };
+        lines.push(format!(
+            "metric: {} → {}",
+            words(&before.objective),
+            words(&after.objective)
+        ));
     }
-    let added = after.constraints.iter().filter(|constraint| !before.constraints.contains(constraint));
+    let added = after
+        .constraints
+        .iter()
+        .filter(|constraint| !before.constraints.contains(constraint));
     lines.extend(added.map(|constraint| format!("constraint added: {constraint}")));
-    let removed = before.constraints.iter().filter(|constraint| !after.constraints.contains(constraint));
+    let removed = before
+        .constraints
+        .iter()
+        .filter(|constraint| !after.constraints.contains(constraint));
     lines.extend(removed.map(|constraint| format!("constraint removed: {constraint}")));
     lines.extend(settings(before, after));
     lines
@@ -31,7 +49,8 @@ pub fn unexplained(before: &Space, after: &SweepSpec) -> Vec<(String, String)> {
         !fixed && !after.origins.was.contains_key(&parameter.path)
     };
     let new = after.space.parameters().iter().filter(is_new).filter(asks);
-    new.map(|parameter| (parameter.path.to_string(), words(&parameter.distribution))).collect()
+    new.map(|parameter| (parameter.path.to_string(), words(&parameter.distribution)))
+        .collect()
 }
 
 fn parameters(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
@@ -39,59 +58,146 @@ fn parameters(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     let mut kept = Vec::new();
     for parameter in after.space.parameters() {
         let path = &parameter.path;
-        let Some(earlier) = after.origins.before(path, &before.space).and_then(|earlier| before.space.get(earlier)) else {
-            let used = after.origins.was.get(path).map(|was| format!("; the code used {} before", text(was))).unwrap_or_default();
+        let Some(earlier) = after
+            .origins
+            .before(path, &before.space)
+            .and_then(|earlier| before.space.get(earlier))
+        else {
+            let used = after
+                .origins
+                .was
+                .get(path)
+                .map(|was| format!("; the code used {} before", text(was)))
+                .unwrap_or_default();
             let renamed = former_name(parameter, before, after).filter(|_| used.is_empty());
-            let renamed =
-                renamed.map(|former| format!("; if that is another name of `{former}`, add `renamed_from: {former}`")).unwrap_or_default();
-            lines.push(format!("parameter `{path}` is new: {}{used}{renamed}", words(&parameter.distribution)));
+            let renamed = renamed
+                .map(|former| {
+                    format!("; if that is another name of `{former}`, add `renamed_from: {former}`")
+                })
+                .unwrap_or_default();
+            lines.push(format!(
+                "parameter `{path}` is new: {}{used}{renamed}",
+                words(&parameter.distribution)
+            ));
             continue;
         };
         kept.push(&earlier.path);
         if earlier.path != *path {
-            lines.push(format!("parameter `{}` is called `{path}` now", earlier.path));
+            lines.push(format!(
+                "parameter `{}` is called `{path}` now",
+                earlier.path
+            ));
         }
         if earlier.distribution != parameter.distribution {
-            lines.push(format!("parameter `{path}`: {}", difference(&earlier.distribution, &parameter.distribution)));
+            lines.push(format!(
+                "parameter `{path}`: {}",
+                difference(&earlier.distribution, &parameter.distribution)
+            ));
         }
         if earlier.when != parameter.when {
-            lines.push(format!("parameter `{path}`: it is there under other conditions"));
+            lines.push(format!(
+                "parameter `{path}`: it is there under other conditions"
+            ));
         }
     }
-    let removed = before.space.parameters().iter().filter(|parameter| !kept.contains(&&parameter.path));
-    lines.extend(removed.map(|parameter| format!("parameter `{}` is removed; it was {}", parameter.path, words(&parameter.distribution))));
+    let removed = before
+        .space
+        .parameters()
+        .iter()
+        .filter(|parameter| !kept.contains(&&parameter.path));
+    lines.extend(removed.map(|parameter| {
+        format!(
+            "parameter `{}` is removed; it was {}",
+            parameter.path,
+            words(&parameter.distribution)
+        )
+    }));
     lines
 }
 
 /// Returns the only parameter that is removed and varied as a new one does, if no other new one does so too.
 fn former_name<'a>(new: &Parameter, before: &'a SweepSpec, after: &SweepSpec) -> Option<&'a Path> {
     let is_alike = |other: &&Parameter| other.distribution == new.distribution;
-    let is_new = |parameter: &&Parameter| after.origins.before(&parameter.path, &before.space).is_none();
-    let is_kept =
-        |path: &Path| after.space.parameters().iter().any(|parameter| after.origins.before(&parameter.path, &before.space) == Some(path));
-    let mut removed = before.space.parameters().iter().filter(is_alike).filter(|parameter| !is_kept(&parameter.path));
-    let added = after.space.parameters().iter().filter(is_alike).filter(is_new).count();
-    let only = removed.next().filter(|_| removed.next().is_none() && added == 1)?;
+    let is_new = |parameter: &&Parameter| {
+        after
+            .origins
+            .before(&parameter.path, &before.space)
+            .is_none()
+    };
+    let is_kept = |path: &Path| {
+        after
+            .space
+            .parameters()
+            .iter()
+            .any(|parameter| after.origins.before(&parameter.path, &before.space) == Some(path))
+    };
+    let mut removed = before
+        .space
+        .parameters()
+        .iter()
+        .filter(is_alike)
+        .filter(|parameter| !is_kept(&parameter.path));
+    let added = after
+        .space
+        .parameters()
+        .iter()
+        .filter(is_alike)
+        .filter(is_new)
+        .count();
+    let only = removed
+        .next()
+        .filter(|_| removed.next().is_none() && added == 1)?;
     (!matches!(new.distribution, Distribution::Constant { .. })).then_some(&only.path)
 }
 
 fn difference(before: &Distribution, after: &Distribution) -> String {
-    if let (Distribution::Categorical { values: old, ordered: was }, Distribution::Categorical { values: new, ordered: is }) =
-        (before, after)
+    if let (
+        Distribution::Categorical {
+            values: old,
+            ordered: was,
+        },
+        Distribution::Categorical {
+            values: new,
+            ordered: is,
+        },
+    ) = (before, after)
     {
         let missing = |of: &[Value], from: &[Value]| -> Vec<String> {
-            of.iter().filter(|value| from.iter().all(|other| other.identity() != value.identity())).map(text).collect()
+            of.iter()
+                .filter(|value| {
+                    from.iter()
+                        .all(|other| other.identity() != value.identity())
+                })
+                .map(text)
+                .collect()
         };
         let (dropped, added) = (missing(old, new), missing(new, old));
-        let parts = [("dropped", dropped), ("added", added)].into_iter().filter(|(_, values)| !values.is_empty());
-        let mut parts: Vec<_> = parts.map(|(what, values)| format!("{} {what}", values.join(", "))).collect();
-        let order = |ordered: &Option<bool>| ordered.map_or("learnt".to_owned(), |ordered| ordered.to_string());
-        parts.extend((was != is).then(|| format!("`ordered` is {} in place of {}", order(is), order(was))));
-        return if parts.is_empty() { "the same values in another order".to_owned() } else { parts.join("; ") };
+        let parts = [("dropped", dropped), ("added", added)]
+            .into_iter()
+            .filter(|(_, values)| !values.is_empty());
+        let mut parts: Vec<_> = parts
+            .map(|(what, values)| format!("{} {what}", values.join(", ")))
+            .collect();
+        let order = |ordered: &Option<bool>| {
+            ordered.map_or("learnt".to_owned(), |ordered| ordered.to_string())
+        };
+        parts.extend(
+            (was != is).then(|| format!("`ordered` is {} in place of {}", order(is), order(was))),
+        );
+        return if parts.is_empty() {
+            "the same values in another order".to_owned()
+        } else {
+            parts.join("; ")
+        };
     }
     let how = match (range(before), range(after)) {
-        (Some((low, high)), Some((new_low, new_high))) if std::mem::discriminant(before) == std::mem::discriminant(after) => {
-            match (new_low < low || new_high > high, new_low > low || new_high < high) {
+        (Some((low, high)), Some((new_low, new_high)))
+            if std::mem::discriminant(before) == std::mem::discriminant(after) =>
+        {
+            match (
+                new_low < low || new_high > high,
+                new_low > low || new_high < high,
+            ) {
                 (true, false) => " (wider)",
                 (false, true) => " (narrower)",
                 (true, true) => " (moved)",
@@ -124,29 +230,48 @@ pub(super) fn words(distribution: &Distribution) -> String {
     let to = |min: f64, max: f64| format!("{} to {}", number(min), number(max));
     match distribution {
         Distribution::Constant { value } => format!("fixed at {}", text(value)),
-        Distribution::Categorical { values, .. } | Distribution::CategoricalWithProbabilities { values, .. } => {
-            format!("one of {}", values.iter().map(text).collect::<Vec<_>>().join(", "))
+        Distribution::Categorical { values, .. }
+        | Distribution::CategoricalWithProbabilities { values, .. } => {
+            format!(
+                "one of {}",
+                values.iter().map(text).collect::<Vec<_>>().join(", ")
+            )
         }
         Distribution::IntUniform { min, max } => format!("{min} to {max}"),
         Distribution::Uniform { min, max } => to(*min, *max),
-        Distribution::QUniform { min, max, q } => format!("{} in steps of {}", to(*min, *max), number(q.as_f64())),
-        Distribution::LogUniformValues { min, max } | Distribution::InvLogUniformValues { min, max } => {
+        Distribution::QUniform { min, max, q } => {
+            format!("{} in steps of {}", to(*min, *max), number(q.as_f64()))
+        }
+        Distribution::LogUniformValues { min, max }
+        | Distribution::InvLogUniformValues { min, max } => {
             format!("{}, logarithmic", to(*min, *max))
         }
         Distribution::QLogUniformValues { min, max, q } => {
-            format!("{}, logarithmic, in steps of {}", to(*min, *max), number(q.as_f64()))
+            format!(
+                "{}, logarithmic, in steps of {}",
+                to(*min, *max),
+                number(q.as_f64())
+            )
         }
         Distribution::LogUniform { min, max } | Distribution::QLogUniform { min, max, .. } => {
             format!("{}, logarithmic", to(min.exp(), max.exp()))
         }
-        Distribution::InvLogUniform { min, max } => format!("{}, logarithmic", to((-max).exp(), (-min).exp())),
+        Distribution::InvLogUniform { min, max } => {
+            format!("{}, logarithmic", to((-max).exp(), (-min).exp()))
+        }
         Distribution::Normal { mu, sigma } | Distribution::QNormal { mu, sigma, .. } => {
             format!("normal around {} ± {}", number(*mu), number(*sigma))
         }
         Distribution::LogNormal { mu, sigma } | Distribution::QLogNormal { mu, sigma, .. } => {
-            format!("log-normal, {} ± {} in the logarithm", number(*mu), number(*sigma))
+            format!(
+                "log-normal, {} ± {} in the logarithm",
+                number(*mu),
+                number(*sigma)
+            )
         }
-        Distribution::Beta { a, b } | Distribution::QBeta { a, b, .. } => format!("beta({}, {})", number(*a), number(*b)),
+        Distribution::Beta { a, b } | Distribution::QBeta { a, b, .. } => {
+            format!("beta({}, {})", number(*a), number(*b))
+        }
     }
 }
 
@@ -159,7 +284,11 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 fn number(x: f64) -> String {
-    if x != 0.0 && (x.abs() < 1e-3 || x.abs() >= 1e7) { format!("{x:e}") } else { x.to_string() }
+    if x != 0.0 && (x.abs() < 1e-3 || x.abs() >= 1e7) {
+        format!("{x:e}")
+    } else {
+        x.to_string()
+    }
 }
 
 fn objective_words(objective: &Objective) -> String {
@@ -177,42 +306,95 @@ fn objective_words(objective: &Objective) -> String {
         OverInits::Last => ", of the last wandb.init",
         OverInits::First => ", of the first wandb.init",
     };
-    let target = objective.target.map(|target| format!(", until {}", number(target))).unwrap_or_default();
+    let target = objective
+        .target
+        .map(|target| format!(", until {}", number(target)))
+        .unwrap_or_default();
     format!("{goal} {}{reduce}{inits}{target}", objective.metric)
 }
 
 fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     let name = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
-    let count = |count: Option<u64>| count.map_or_else(|| "none".to_owned(), |count| count.to_string());
-    let argv = |words: &[String]| if words.is_empty() { "none".to_owned() } else { words.join(" ") };
-    let time = |ms: Option<u64>| ms.map_or_else(|| "none".to_owned(), |ms| format!("{} s", number(ms as f64 / 1000.0)));
+    let count =
+        |count: Option<u64>| count.map_or_else(|| "none".to_owned(), |count| count.to_string());
+    let argv = |words: &[String]| {
+        if words.is_empty() {
+            "none".to_owned()
+        } else {
+            words.join(" ")
+        }
+    };
+    let time = |ms: Option<u64>| {
+        ms.map_or_else(
+            || "none".to_owned(),
+            |ms| format!("{} s", number(ms as f64 / 1000.0)),
+        )
+    };
     let pairs = [
         ("run_cap", count(before.run_cap), count(after.run_cap)),
-        ("repeats", before.repeats.to_string(), after.repeats.to_string()),
+        (
+            "repeats",
+            before.repeats.to_string(),
+            after.repeats.to_string(),
+        ),
         ("early_terminate", early(before), early(after)),
         ("program", name(&before.program), name(&after.program)),
         ("command", argv(&before.command), argv(&after.command)),
-        ("omit_none", before.omit_none.to_string(), after.omit_none.to_string()),
+        (
+            "omit_none",
+            before.omit_none.to_string(),
+            after.omit_none.to_string(),
+        ),
         ("preflight", argv(&before.preflight), argv(&after.preflight)),
         ("data", plain(&before.data), plain(&after.data)),
         ("retry", plain(&before.retry), plain(&after.retry)),
         ("code", plain(&before.code), plain(&after.code)),
-        ("max_runtime", time(before.max_runtime_ms), time(after.max_runtime_ms)),
-        ("max_silence", time(before.max_silence_ms), time(after.max_silence_ms)),
-        ("on_lease_lost", word(&before.on_lease_lost), word(&after.on_lease_lost)),
-        ("metric_patterns", plain(&before.metric_patterns), plain(&after.metric_patterns)),
-        ("metric_files", argv(&before.metric_files), argv(&after.metric_files)),
+        (
+            "max_runtime",
+            time(before.max_runtime_ms),
+            time(after.max_runtime_ms),
+        ),
+        (
+            "max_silence",
+            time(before.max_silence_ms),
+            time(after.max_silence_ms),
+        ),
+        (
+            "on_lease_lost",
+            word(&before.on_lease_lost),
+            word(&after.on_lease_lost),
+        ),
+        (
+            "metric_patterns",
+            plain(&before.metric_patterns),
+            plain(&after.metric_patterns),
+        ),
+        (
+            "metric_files",
+            argv(&before.metric_files),
+            argv(&after.metric_files),
+        ),
         ("name", name(&before.name), name(&after.name)),
-        ("description", name(&before.description), name(&after.description)),
+        (
+            "description",
+            name(&before.description),
+            name(&after.description),
+        ),
         ("project", name(&before.project), name(&after.project)),
         ("entity", name(&before.entity), name(&after.entity)),
     ];
-    let changed = pairs.into_iter().filter(|(_, before, after)| before != after);
-    changed.map(|(key, before, after)| format!("{key}: {before} → {after}")).collect()
+    let changed = pairs
+        .into_iter()
+        .filter(|(_, before, after)| before != after);
+    changed
+        .map(|(key, before, after)| format!("{key}: {before} → {after}"))
+        .collect()
 }
 
 fn early(spec: &SweepSpec) -> String {
-    spec.early_terminate.as_ref().map_or_else(|| "none".to_owned(), plain)
+    spec.early_terminate
+        .as_ref()
+        .map_or_else(|| "none".to_owned(), plain)
 }
 
 fn word<T: serde::Serialize>(value: &T) -> String {
@@ -244,6 +426,9 @@ mod tests {
         );
         insta::assert_snapshot!(changes(&before, &after).join("\n"));
         assert!(changes(&before, &before).is_empty());
-        assert_eq!(unexplained(&before.space, &after), [("depth".to_owned(), "1 to 4".to_owned())]);
+        assert_eq!(
+            unexplained(&before.space, &after),
+            [("depth".to_owned(), "1 to 4".to_owned())]
+        );
     }
 }

@@ -62,16 +62,36 @@ pub(super) struct DiagnosticReport {
 }
 
 impl DiagnosticReport {
-    pub(super) fn error(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn error(
+        &mut self,
+        span: Option<Span>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         match self.errors.len() < TOLD_MAX {
-            true => self.errors.push(Diagnostic { severity: Severity::Error, message: message.into(), span, help }),
+            true => self.errors.push(Diagnostic {
+                severity: Severity::Error,
+                message: message.into(),
+                span,
+                help,
+            }),
             false => self.untold_errors += 1,
         }
     }
 
-    pub(super) fn warning(&mut self, span: Option<Span>, message: impl Into<String>, help: Option<String>) {
+    pub(super) fn warning(
+        &mut self,
+        span: Option<Span>,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) {
         match self.warnings.len() < TOLD_MAX {
-            true => self.warnings.push(Diagnostic { severity: Severity::Warning, message: message.into(), span, help }),
+            true => self.warnings.push(Diagnostic {
+                severity: Severity::Warning,
+                message: message.into(),
+                span,
+                help,
+            }),
             false => self.untold_warnings += 1,
         }
     }
@@ -83,15 +103,34 @@ impl DiagnosticReport {
 
     /// Returns the diagnostics in the order of the file; those without a place come last.
     pub(super) fn into_sorted(self) -> Vec<Diagnostic> {
-        let untold = [(Severity::Error, "errors", self.untold_errors), (Severity::Warning, "warnings", self.untold_warnings)];
-        let untold = untold.into_iter().filter(|(_, _, count)| *count > 0).map(|(severity, what, count)| {
-            let message = format!("the file has {count} more {what} than the {TOLD_MAX} that are told");
-            Diagnostic { severity, message, span: None, help: None }
-        });
+        let untold = [
+            (Severity::Error, "errors", self.untold_errors),
+            (Severity::Warning, "warnings", self.untold_warnings),
+        ];
+        let untold =
+            untold
+                .into_iter()
+                .filter(|(_, _, count)| *count > 0)
+                .map(|(severity, what, count)| {
+                    let message = format!(
+                        "the file has {count} more {what} than the {TOLD_MAX} that are told"
+                    );
+                    Diagnostic {
+                        severity,
+                        message,
+                        span: None,
+                        help: None,
+                    }
+                });
         let mut told = self.errors;
         told.extend(self.warnings);
         told.extend(untold);
-        told.sort_by_key(|diagnostic| (diagnostic.span.is_none(), diagnostic.span.map(|span| span.start)));
+        told.sort_by_key(|diagnostic| {
+            (
+                diagnostic.span.is_none(),
+                diagnostic.span.map(|span| span.start),
+            )
+        });
         told
     }
 }
@@ -99,7 +138,8 @@ impl DiagnosticReport {
 /// Returns the word nearest to `word`, where one is near enough to be what was meant.
 pub(super) fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let lower = word.to_lowercase();
-    let distance = |candidate: &&&str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
+    let distance =
+        |candidate: &&&str| strsim::damerau_levenshtein(&lower, &candidate.to_lowercase());
     let best = words.iter().min_by_key(distance)?;
     let allowed = match word.chars().count() {
         0..=2 => 0,
@@ -119,6 +159,13 @@ pub(super) fn suggestion(word: &str, words: &[&str]) -> String {
 pub(super) fn instead(near: Option<&str>, words: &[&str]) -> String {
     match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known here: {}", words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "known here: {}",
+            words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }

@@ -32,8 +32,8 @@ pub use axes::{ParameterAxis, axes};
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{
-    Bound, CodeMode, CodePolicy, Constraint, DataSource, Impute, MetricPattern, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy,
-    Summary, SweepSpec,
+    Bound, CodeMode, CodePolicy, Constraint, DataSource, Impute, MetricPattern, Objective,
+    OnLeaseLost, OverInits, Reduce, RetryPolicy, Summary, SweepSpec,
 };
 pub use parameter::was_mistake;
 pub use render::render;

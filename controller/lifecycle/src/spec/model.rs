@@ -86,7 +86,9 @@ pub struct SweepSpec {
 }
 
 // Logs from the time when hyperband was the only rule do not say its type.
-fn early_terminate<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EarlyStop>, D::Error> {
+fn early_terminate<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<EarlyStop>, D::Error> {
     let mut json = serde_json::Value::deserialize(deserializer)?;
     if let Some(rule) = json.as_object_mut() {
         rule.entry("type").or_insert_with(|| "hyperband".into());
@@ -175,7 +177,11 @@ impl Constraint {
             Bound::Min(min) => min - value,
             Bound::Max(max) => value - max,
         };
-        if violation.is_nan() { f64::INFINITY } else { violation }
+        if violation.is_nan() {
+            f64::INFINITY
+        } else {
+            violation
+        }
     }
 }
 
@@ -256,7 +262,11 @@ fn thrice() -> u32 {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { lost: 3, machine: thrice(), crashed: 1 }
+        Self {
+            lost: 3,
+            machine: thrice(),
+            crashed: 1,
+        }
     }
 }
 
@@ -286,7 +296,11 @@ pub enum CodeMode {
 
 impl Default for CodePolicy {
     fn default() -> Self {
-        Self { mode: CodeMode::Track, probe: 2, include: Vec::new() }
+        Self {
+            mode: CodeMode::Track,
+            probe: 2,
+            include: Vec::new(),
+        }
     }
 }
 

@@ -10,16 +10,28 @@ const PLAIN_DIGITS_MAX: usize = 15;
 /// # Errors
 /// The tag is unknown or does not fit the text, or an integer does not fit into 64 bits.
 pub(super) fn resolve(text: &str, quoted: bool, tag: Option<&str>) -> Result<Value, String> {
-    let core = tag.map(|tag| tag.trim_start_matches("tag:yaml.org,2002:").trim_start_matches('!'));
+    let core = tag.map(|tag| {
+        tag.trim_start_matches("tag:yaml.org,2002:")
+            .trim_start_matches('!')
+    });
     match core {
         None if quoted => Ok(Value::Str(text.to_owned())),
         None => plain(text),
         Some("str") => Ok(Value::Str(text.to_owned())),
         Some("null") => Ok(Value::Null),
-        Some("bool") => boolean(text).map(Value::Bool).ok_or_else(|| format!("`{text}` is not a boolean")),
-        Some("int") => integer(text)?.map(Value::Int).ok_or_else(|| format!("`{text}` is not an integer")),
-        Some("float") => number(text).map(Value::Float).ok_or_else(|| format!("`{text}` is not a number")),
-        Some(_) => Err(format!("the tag {} is not known here", tag.unwrap_or_default())),
+        Some("bool") => boolean(text)
+            .map(Value::Bool)
+            .ok_or_else(|| format!("`{text}` is not a boolean")),
+        Some("int") => integer(text)?
+            .map(Value::Int)
+            .ok_or_else(|| format!("`{text}` is not an integer")),
+        Some("float") => number(text)
+            .map(Value::Float)
+            .ok_or_else(|| format!("`{text}` is not a number")),
+        Some(_) => Err(format!(
+            "the tag {} is not known here",
+            tag.unwrap_or_default()
+        )),
     }
 }
 
@@ -68,10 +80,16 @@ fn integer(text: &str) -> Result<Option<i64>, String> {
     if digits.is_empty() || !digits.chars().all(|char| char.is_digit(radix)) {
         return Ok(None);
     }
-    let signed = if negative { format!("-{digits}") } else { digits };
+    let signed = if negative {
+        format!("-{digits}")
+    } else {
+        digits
+    };
     match i64::from_str_radix(&signed, radix) {
         Ok(int) => Ok(Some(int)),
-        Err(_) => Err(format!("{text} does not fit into 64 bits; write it with a decimal point or in quotes")),
+        Err(_) => Err(format!(
+            "{text} does not fit into 64 bits; write it with a decimal point or in quotes"
+        )),
     }
 }
 
@@ -116,8 +134,16 @@ fn float(text: &str) -> Option<f64> {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (unsigned, None),
     };
-    let is_grouped = |part: &str| part.chars().all(|char| char.is_ascii_digit() || char == '_') && !part.starts_with('_');
-    let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(whole, fraction)| (whole, Some(fraction)));
+    let is_grouped = |part: &str| {
+        part.chars()
+            .all(|char| char.is_ascii_digit() || char == '_')
+            && !part.starts_with('_')
+    };
+    let (whole, fraction) = mantissa
+        .split_once('.')
+        .map_or((mantissa, None), |(whole, fraction)| {
+            (whole, Some(fraction))
+        });
     if !is_grouped(whole) || !fraction.is_none_or(is_grouped) || mantissa.ends_with('_') {
         return None;
     }
@@ -133,7 +159,11 @@ fn float(text: &str) -> Option<f64> {
         _ => {}
     }
     let digits: String = unsigned.chars().filter(|char| *char != '_').collect();
-    digits.parse::<f64>().ok().filter(|float| float.is_finite()).map(|float| sign * float)
+    digits
+        .parse::<f64>()
+        .ok()
+        .filter(|float| float.is_finite())
+        .map(|float| sign * float)
 }
 
 #[cfg(test)]
@@ -184,7 +214,23 @@ mod tests {
 
     #[test]
     fn words_are_text_or_booleans_as_in_pyyaml() {
-        for text in ["y", "n", "None", "1-2", "e5", "2024-01-02", "1.2.3", "0.1a", "-", ".", "_1", "Infinity", "0o10", "1:75", "12_e3"] {
+        for text in [
+            "y",
+            "n",
+            "None",
+            "1-2",
+            "e5",
+            "2024-01-02",
+            "1.2.3",
+            "0.1a",
+            "-",
+            ".",
+            "_1",
+            "Infinity",
+            "0o10",
+            "1:75",
+            "12_e3",
+        ] {
             assert_eq!(read(text), Value::Str(text.to_owned()), "{text}");
         }
         assert_eq!(read("on"), Value::Bool(true));
@@ -194,20 +240,33 @@ mod tests {
 
     #[test]
     fn identifiers_are_text_and_nothing_becomes_infinite() {
-        for text in ["08", "009", "3e21455", "1234e56", "12e4567", "1e400", "1.5e400", "1.5e+400", "-1e+999", "1a2b3c4", "05e3", "0X1F"] {
+        for text in [
+            "08", "009", "3e21455", "1234e56", "12e4567", "1e400", "1.5e400", "1.5e+400",
+            "-1e+999", "1a2b3c4", "05e3", "0X1F",
+        ] {
             assert_eq!(read(text), Value::Str(text.to_owned()), "{text}");
         }
     }
 
     #[test]
     fn tags_decide() {
-        assert_eq!(resolve("1e-5", false, Some("tag:yaml.org,2002:float")), Ok(Value::Float(1e-5)));
-        assert_eq!(resolve("3", false, Some("tag:yaml.org,2002:str")), Ok(Value::Str("3".to_owned())));
+        assert_eq!(
+            resolve("1e-5", false, Some("tag:yaml.org,2002:float")),
+            Ok(Value::Float(1e-5))
+        );
+        assert_eq!(
+            resolve("3", false, Some("tag:yaml.org,2002:str")),
+            Ok(Value::Str("3".to_owned()))
+        );
         assert!(resolve("x", false, Some("!python/object:os.system")).is_err());
     }
 
     #[test]
     fn an_integer_beyond_64_bits_is_refused() {
-        assert!(plain("92233720368547758080").unwrap_err().contains("64 bits"));
+        assert!(
+            plain("92233720368547758080")
+                .unwrap_err()
+                .contains("64 bits")
+        );
     }
 }

@@ -174,9 +174,9 @@ fn metric() -> Value {
 
 fn early_terminate() -> Value {
     let min_iter = json!({"description": "No run is judged before this iteration.", "type": "integer", "minimum": 1});
-    let max_iter = json!({"description": "The iteration at which runs end.", "type": "integer", "minimum": 1});
-    let eta =
-        json!({"description": "Of eta runs that reach a rung, one continues.", "type": "number", "exclusiveMinimum": 1, "default": 3});
+    let max_iter =
+        json!({"description": "The iteration at which runs end.", "type": "integer", "minimum": 1});
+    let eta = json!({"description": "Of eta runs that reach a rung, one continues.", "type": "number", "exclusiveMinimum": 1, "default": 3});
     let min_runs = |least: u32| json!({"description": "No run is stopped before this many others can be compared with it.", "type": "integer", "minimum": least, "default": 5});
     let form = |name: &str, mut properties: Value| {
         properties["type"] = json!({"const": name});
@@ -247,9 +247,13 @@ fn key_schema(form: &str, key: &str) -> Value {
         "parameters" => json!({"$ref": "#/$defs/parameters"}),
         "min" if form.ends_with("_values") => json!({"type": "number", "exclusiveMinimum": 0}),
         "min" | "max" => json!({"type": if integer { "integer" } else { "number" }}),
-        "q" => json!({"description": "Values are rounded to multiples of this.", "type": "number", "exclusiveMinimum": 0, "default": 1}),
+        "q" => {
+            json!({"description": "Values are rounded to multiples of this.", "type": "number", "exclusiveMinimum": 0, "default": 1})
+        }
         "mu" => json!({"description": "The mean.", "type": "number", "default": 0}),
-        "sigma" => json!({"description": "The standard deviation.", "type": "number", "minimum": 0, "default": 1}),
+        "sigma" => {
+            json!({"description": "The standard deviation.", "type": "number", "minimum": 0, "default": 1})
+        }
         _ => json!({"type": "number", "minimum": 0, "default": 1}),
     }
 }

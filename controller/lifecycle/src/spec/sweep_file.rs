@@ -45,13 +45,26 @@ const KEYS: [&str; 26] = [
 ];
 
 /// W&B's keys that say where and how W&B runs a sweep.
-const WITHOUT_EFFECT: [&str; 8] = ["controller", "scheduler", "launch", "job", "image_uri", "apiVersion", "kind", "settings"];
+const WITHOUT_EFFECT: [&str; 8] = [
+    "controller",
+    "scheduler",
+    "launch",
+    "job",
+    "image_uri",
+    "apiVersion",
+    "kind",
+    "settings",
+];
 
 /// Our keys that a later version will know: ignoring one would be a silent lie.
 const LATER: [&str; 4] = ["transfer", "fidelity", "patience", "artifacts"];
 
-const METHODS: [(&str, Method); 4] =
-    [("grid", Method::Grid), ("random", Method::Random), ("bayes", Method::Bayes), ("external", Method::External)];
+const METHODS: [(&str, Method); 4] = [
+    ("grid", Method::Grid),
+    ("random", Method::Random),
+    ("bayes", Method::Bayes),
+    ("external", Method::External),
+];
 
 /// W&B's command where the file has none.
 const DEFAULT_COMMAND: [&str; 4] = ["${env}", "${interpreter}", "${program}", "${args}"];
@@ -80,23 +93,54 @@ const MACROS: [&str; 20] = [
 ];
 
 /// Macros that count inside a longer item too.
-const ATTEMPT_MACROS: [&str; 5] = ["${run_dir}", "${checkpoint_dir}", "${sweep_id}", "${run}", "${seed}"];
+const ATTEMPT_MACROS: [&str; 5] = [
+    "${run_dir}",
+    "${checkpoint_dir}",
+    "${sweep_id}",
+    "${run}",
+    "${seed}",
+];
 
 /// Reads the whole file. `None` where the report has an error.
 pub(super) fn read(root: &Node, report: &mut DiagnosticReport) -> Option<SweepSpec> {
-    let fields = Fields::new("a sweep file", root.span, root, "`method: random` and `parameters: {…}`", report)?;
+    let fields = Fields::new(
+        "a sweep file",
+        root.span,
+        root,
+        "`method: random` and `parameters: {…}`",
+        report,
+    )?;
     unknown_keys(&fields, report);
     let method = method(&fields, report);
     let over_inits = metric::over_inits(&fields, report);
-    let objective = fields.entry("metric").and_then(|entry| metric::read(entry, report));
-    let objective = objective.map(|objective| Objective { over_inits, ..objective });
-    let constraints = fields.entry("constraints").map(|entry| constraints::read(entry, objective.as_ref(), report));
-    let early_terminate = fields.entry("early_terminate").and_then(|entry| early_terminate::read(entry, report));
-    for (key, wants) in [("early_terminate", "early_terminate"), ("method", "method: bayes")] {
+    let objective = fields
+        .entry("metric")
+        .and_then(|entry| metric::read(entry, report));
+    let objective = objective.map(|objective| Objective {
+        over_inits,
+        ..objective
+    });
+    let constraints = fields
+        .entry("constraints")
+        .map(|entry| constraints::read(entry, objective.as_ref(), report));
+    let early_terminate = fields
+        .entry("early_terminate")
+        .and_then(|entry| early_terminate::read(entry, report));
+    for (key, wants) in [
+        ("early_terminate", "early_terminate"),
+        ("method", "method: bayes"),
+    ] {
         let applies = key == "early_terminate" || method == Some(Method::Bayes);
-        if let Some(entry) = fields.entry(key).filter(|_| applies && fields.entry("metric").is_none()) {
+        if let Some(entry) = fields
+            .entry(key)
+            .filter(|_| applies && fields.entry("metric").is_none())
+        {
             let help = "for example `metric: {name: val_loss, goal: minimize}`".to_owned();
-            report.error(Some(entry.key_span), format!("`{wants}` needs a `metric` to go by"), Some(help));
+            report.error(
+                Some(entry.key_span),
+                format!("`{wants}` needs a `metric` to go by"),
+                Some(help),
+            );
         }
     }
     let (space, origins) = space(&fields, method, report).unzip();
@@ -133,11 +177,21 @@ pub(super) fn read(root: &Node, report: &mut DiagnosticReport) -> Option<SweepSp
 }
 
 fn repeats(fields: &Fields<'_>, report: &mut DiagnosticReport) -> u32 {
-    let Some(repeats) = fields.whole("repeats", 1, report) else { return 1 };
-    let bounded = u32::try_from(repeats).ok().filter(|repeats| *repeats <= REPEATS_MAX);
+    let Some(repeats) = fields.whole("repeats", 1, report) else {
+        return 1;
+    };
+    let bounded = u32::try_from(repeats)
+        .ok()
+        .filter(|repeats| *repeats <= REPEATS_MAX);
     if bounded.is_none() {
-        let place = fields.entry("repeats").map(|entry| at(&entry.value, entry.key_span));
-        report.error(place, format!("`repeats` must be at most {REPEATS_MAX}, not {repeats}"), None);
+        let place = fields
+            .entry("repeats")
+            .map(|entry| at(&entry.value, entry.key_span));
+        report.error(
+            place,
+            format!("`repeats` must be at most {REPEATS_MAX}, not {repeats}"),
+            None,
+        );
     }
     bounded.unwrap_or(1)
 }
@@ -145,7 +199,11 @@ fn repeats(fields: &Fields<'_>, report: &mut DiagnosticReport) -> u32 {
 fn unknown_keys(fields: &Fields<'_>, report: &mut DiagnosticReport) {
     let missing = |key: &str| fields.entry(key).is_none();
     if let Some(entry) = fields.entry("metrics") {
-        report.error(Some(entry.key_span), "several `metrics` are not supported yet", Some("name one with `metric`".to_owned()));
+        report.error(
+            Some(entry.key_span),
+            "several `metrics` are not supported yet",
+            Some("name one with `metric`".to_owned()),
+        );
     }
     for (entry, near) in fields.strange(&KEYS) {
         let key = entry.key.as_str();
@@ -156,19 +214,31 @@ fn unknown_keys(fields: &Fields<'_>, report: &mut DiagnosticReport) {
                 Some("it tells W&B's cloud how to run the sweep".to_owned()),
             );
         } else if LATER.contains(&key) {
-            report.error(Some(entry.key_span), format!("`{key}` is not supported yet"), Some("remove it to run without".to_owned()));
+            report.error(
+                Some(entry.key_span),
+                format!("`{key}` is not supported yet"),
+                Some("remove it to run without".to_owned()),
+            );
         } else {
             // A near miss of a key that the file lacks is why that key is missing.
             match near {
                 Some(near) if missing(near) => {
-                    report.error(Some(entry.key_span), format!("unknown key `{key}`"), Some(format!("did you mean `{near}`?")));
+                    report.error(
+                        Some(entry.key_span),
+                        format!("unknown key `{key}`"),
+                        Some(format!("did you mean `{near}`?")),
+                    );
                 }
                 Some(near) => report.warning(
                     Some(entry.key_span),
                     format!("unknown key `{key}` has no effect"),
                     Some(format!("did you mean `{near}`?")),
                 ),
-                None => report.warning(Some(entry.key_span), format!("unknown key `{key}` has no effect"), None),
+                None => report.warning(
+                    Some(entry.key_span),
+                    format!("unknown key `{key}` has no effect"),
+                    None,
+                ),
             }
         }
     }
@@ -182,21 +252,35 @@ fn misspelt(fields: &Fields<'_>, key: &str) -> bool {
 fn method(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Method> {
     let Some(entry) = fields.entry("method") else {
         if !misspelt(fields, "method") {
-            report.error(None, "the file says no `method`", Some("`method: bayes`, `random`, `grid` or `external`".to_owned()));
+            report.error(
+                None,
+                "the file says no `method`",
+                Some("`method: bayes`, `random`, `grid` or `external`".to_owned()),
+            );
         }
         return None;
     };
     if let Value::Str(word) = entry.value.to_value()
         && word == "custom"
     {
-        let help = "`external`, for your own search that offers its runs; or `bayes`, `random` or `grid`".to_owned();
-        report.error(Some(entry.value.span), "`method: custom` is not supported here", Some(help));
+        let help =
+            "`external`, for your own search that offers its runs; or `bayes`, `random` or `grid`"
+                .to_owned();
+        report.error(
+            Some(entry.value.span),
+            "`method: custom` is not supported here",
+            Some(help),
+        );
         return None;
     }
     fields.word("method", &METHODS, report)
 }
 
-fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut DiagnosticReport) -> Option<(Space, Origins)> {
+fn space(
+    fields: &Fields<'_>,
+    method: Option<Method>,
+    report: &mut DiagnosticReport,
+) -> Option<(Space, Origins)> {
     let Some(entry) = fields.entry("parameters") else {
         if !misspelt(fields, "parameters") {
             let help = "for example `parameters: {lr: {min: 0.001, max: 0.1}}`".to_owned();
@@ -223,34 +307,54 @@ fn space(fields: &Fields<'_>, method: Option<Method>, report: &mut DiagnosticRep
 fn origins(read: &[Read]) -> Origins {
     let path = |read: &Read| read.parameter.path.clone();
     Origins {
-        renamed: read.iter().filter_map(|read| Some((path(read), read.renamed_from.clone()?))).collect(),
-        was: read.iter().filter_map(|read| Some((path(read), read.was.clone()?))).collect(),
+        renamed: read
+            .iter()
+            .filter_map(|read| Some((path(read), read.renamed_from.clone()?)))
+            .collect(),
+        was: read
+            .iter()
+            .filter_map(|read| Some((path(read), read.was.clone()?)))
+            .collect(),
     }
 }
 
 fn conditions(read: &mut [Read], report: &mut DiagnosticReport) {
     let parameters: Vec<Parameter> = read.iter().map(|read| read.parameter.clone()).collect();
-    for Read { parameter, wishes, .. } in read {
-        parameter.when = wishes.iter().filter_map(|wish| when::resolve(wish, &parameter.path, &parameters, report)).collect();
+    for Read {
+        parameter, wishes, ..
+    } in read
+    {
+        parameter.when = wishes
+            .iter()
+            .filter_map(|wish| when::resolve(wish, &parameter.path, &parameters, report))
+            .collect();
     }
 }
 
 fn grid_only(read: &[Read], report: &mut DiagnosticReport) {
-    for Read { parameter, span, .. } in read {
+    for Read {
+        parameter, span, ..
+    } in read
+    {
         let (why, help) = match &parameter.distribution {
             Distribution::Constant { .. }
             | Distribution::Categorical { .. }
             | Distribution::IntUniform { .. }
             | Distribution::QUniform { .. } => continue,
-            Distribution::CategoricalWithProbabilities { .. } => {
-                ("has probabilities, which a grid cannot honour", "leave `probabilities` out")
-            }
+            Distribution::CategoricalWithProbabilities { .. } => (
+                "has probabilities, which a grid cannot honour",
+                "leave `probabilities` out",
+            ),
             _ => (
                 "is continuous, and a grid needs a finite list",
                 "list them: `values: [0.001, 0.01, 0.1]`, or use `q_uniform` with a step `q`",
             ),
         };
-        report.error(Some(*span), format!("parameter `{}` {why}", parameter.path), Some(help.to_owned()));
+        report.error(
+            Some(*span),
+            format!("parameter `{}` {why}", parameter.path),
+            Some(help.to_owned()),
+        );
     }
 }
 
@@ -260,34 +364,64 @@ fn command(fields: &Fields<'_>, report: &mut DiagnosticReport) -> (Option<String
         None => DEFAULT_COMMAND.map(str::to_owned).to_vec(),
         Some(entry) => match &entry.value.kind {
             NodeKind::List(items) if !items.is_empty() => {
-                let command: Vec<_> = items.iter().filter_map(|item| command_item(item, entry.key_span, report)).collect();
+                let command: Vec<_> = items
+                    .iter()
+                    .filter_map(|item| command_item(item, entry.key_span, report))
+                    .collect();
                 if command.first().is_some_and(String::is_empty) {
-                    let help = "the first item names the program that is started, as `python`".to_owned();
-                    report.error(Some(at(&items[0], entry.key_span)), "the first item of `command` is empty", Some(help));
+                    let help =
+                        "the first item names the program that is started, as `python`".to_owned();
+                    report.error(
+                        Some(at(&items[0], entry.key_span)),
+                        "the first item of `command` is empty",
+                        Some(help),
+                    );
                 }
                 command
             }
             NodeKind::List(_) => {
-                report.error(Some(entry.key_span), "`command` is empty", Some("leave it out for W&B's default".to_owned()));
+                report.error(
+                    Some(entry.key_span),
+                    "`command` is empty",
+                    Some("leave it out for W&B's default".to_owned()),
+                );
                 Vec::new()
             }
-            NodeKind::Scalar { value: Value::Str(line), .. } => {
+            NodeKind::Scalar {
+                value: Value::Str(line),
+                ..
+            } => {
                 let words: Vec<_> = line
                     .split_whitespace()
-                    .map(|word| if word.starts_with("${") { format!("\"{word}\"") } else { word.to_owned() })
+                    .map(|word| {
+                        if word.starts_with("${") {
+                            format!("\"{word}\"")
+                        } else {
+                            word.to_owned()
+                        }
+                    })
                     .collect();
                 let help = format!("no shell is involved: `command: [{}]`", words.join(", "));
-                report.error(Some(at(&entry.value, entry.key_span)), "`command` must be a list, not one text", Some(help));
+                report.error(
+                    Some(at(&entry.value, entry.key_span)),
+                    "`command` must be a list, not one text",
+                    Some(help),
+                );
                 Vec::new()
             }
             _ => {
-                report.error(Some(entry.key_span), format!("`command` must be a list, not {}", entry.value.described()), None);
+                report.error(
+                    Some(entry.key_span),
+                    format!("`command` must be a list, not {}", entry.value.described()),
+                    None,
+                );
                 Vec::new()
             }
         },
     };
     if program.is_none() && command.iter().any(|item| item == "${program}") {
-        let help = "`program: train.py`; a sweep whose runs are only asked for needs none".to_owned();
+        let help =
+            "`program: train.py`; a sweep whose runs are only asked for needs none".to_owned();
         report.warning(
             fields.entry("command").map(|entry| entry.key_span),
             "the sweep names no `program`, so agents have nothing to run",
@@ -300,31 +434,55 @@ fn command(fields: &Fields<'_>, report: &mut DiagnosticReport) -> (Option<String
 /// One item, as it is written: a shell would pass `08` and `1e-4` on like that.
 fn command_item(item: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<String> {
     let text = match &item.kind {
-        NodeKind::Scalar { value: Value::Null, .. } if item.span.end == item.span.start => {
-            report.error(Some(key_span), "an item of `command` is empty", Some("write `''` for an empty argument".to_owned()));
+        NodeKind::Scalar {
+            value: Value::Null, ..
+        } if item.span.end == item.span.start => {
+            report.error(
+                Some(key_span),
+                "an item of `command` is empty",
+                Some("write `''` for an empty argument".to_owned()),
+            );
             return None;
         }
         NodeKind::Scalar { written, .. } => written.clone(),
         NodeKind::List(_) | NodeKind::Map(_) => {
             let help = "each item is one argument; `${…}` wants quotes inside `[…]`".to_owned();
-            report.error(Some(key_span), format!("an item of `command` is {}, not text", item.described()), Some(help));
+            report.error(
+                Some(key_span),
+                format!("an item of `command` is {}, not text", item.described()),
+                Some(help),
+            );
             return None;
         }
     };
     if text.contains('\0') {
-        report.error(Some(at(item, key_span)), "an item of `command` holds a zero byte, which no argument can", None);
+        report.error(
+            Some(at(item, key_span)),
+            "an item of `command` holds a zero byte, which no argument can",
+            None,
+        );
         return None;
     }
     let is_macro = text.starts_with("${") && text.ends_with('}');
     if is_macro && !text.starts_with("${envvar:") && !MACROS.contains(&text.as_str()) {
         let message = format!("`{text}` is not a macro: the item is dropped, as W&B drops it");
-        report.warning(Some(at(item, key_span)), message, Some(suggestion(&text, &MACROS)));
+        report.warning(
+            Some(at(item, key_span)),
+            message,
+            Some(suggestion(&text, &MACROS)),
+        );
     }
     // `--set=${args_no_hyphens}` passes each parameter behind the prefix.
-    let is_prefixed = text.strip_suffix("${args_no_hyphens}").is_some_and(|prefix| prefix.starts_with('-') && !prefix.contains([' ', '$']));
-    let inner = MACROS.iter().find(|name| !ATTEMPT_MACROS.contains(name) && !is_macro && !is_prefixed && text.contains(**name));
+    let is_prefixed = text
+        .strip_suffix("${args_no_hyphens}")
+        .is_some_and(|prefix| prefix.starts_with('-') && !prefix.contains([' ', '$']));
+    let inner = MACROS.iter().find(|name| {
+        !ATTEMPT_MACROS.contains(name) && !is_macro && !is_prefixed && text.contains(**name)
+    });
     if let Some(inner) = inner {
-        let message = format!("`{inner}` is part of a longer item, where it is not a macro: a shell would read it as its own variable");
+        let message = format!(
+            "`{inner}` is part of a longer item, where it is not a macro: a shell would read it as its own variable"
+        );
         let help = "write it as its own item; for a shell: `[bash, -c, 'source env.sh && exec \"$@\"', bash, python, \"${program}\", \"${args}\"]`".to_owned();
         report.warning(Some(at(item, key_span)), message, Some(help));
     } else if let Some(unknown) = unknown_macro(&text).filter(|_| !is_macro) {
@@ -355,31 +513,58 @@ fn unknown_macro(text: &str) -> Option<&str> {
 }
 
 fn metric_patterns(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<MetricPattern> {
-    let Some(entry) = fields.entry("metric_patterns") else { return Vec::new() };
+    let Some(entry) = fields.entry("metric_patterns") else {
+        return Vec::new();
+    };
     match &entry.value.kind {
-        NodeKind::Map(entries) => {
-            entries.iter().filter_map(|entry| pattern(Some(&entry.key), &entry.value, entry.key_span, report)).collect()
-        }
-        NodeKind::List(items) => items.iter().filter_map(|item| pattern(None, item, entry.key_span, report)).collect(),
+        NodeKind::Map(entries) => entries
+            .iter()
+            .filter_map(|entry| pattern(Some(&entry.key), &entry.value, entry.key_span, report))
+            .collect(),
+        NodeKind::List(items) => items
+            .iter()
+            .filter_map(|item| pattern(None, item, entry.key_span, report))
+            .collect(),
         NodeKind::Scalar { .. } => {
             let help = "`metric_patterns: {val_loss: 'val_loss=([-+.0-9e]+)'}`, or a list of expressions with named groups".to_owned();
-            report.error(Some(entry.key_span), "`metric_patterns` must be a map or a list", Some(help));
+            report.error(
+                Some(entry.key_span),
+                "`metric_patterns` must be a map or a list",
+                Some(help),
+            );
             Vec::new()
         }
     }
 }
 
-fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut DiagnosticReport) -> Option<MetricPattern> {
+fn pattern(
+    name: Option<&str>,
+    node: &Node,
+    key_span: Span,
+    report: &mut DiagnosticReport,
+) -> Option<MetricPattern> {
     let span = Some(at(node, key_span));
     let Value::Str(regex) = node.to_value() else {
-        report.error(span, "a metric pattern must be text", Some("write it in single quotes".to_owned()));
+        report.error(
+            span,
+            "a metric pattern must be text",
+            Some("write it in single quotes".to_owned()),
+        );
         return None;
     };
     match Regex::new(&regex) {
         Err(error) => {
             let reason = error.to_string();
-            let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-            report.error(span, format!("this is not a regular expression: {reason}"), None);
+            let reason = reason
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            report.error(
+                span,
+                format!("this is not a regular expression: {reason}"),
+                None,
+            );
             None
         }
         Ok(compiled) if name.is_some() && compiled.captures_len() < 2 => {
@@ -391,9 +576,16 @@ fn pattern(name: Option<&str>, node: &Node, key_span: Span, report: &mut Diagnos
             None
         }
         Ok(compiled) if name.is_none() && compiled.capture_names().flatten().next().is_none() => {
-            report.error(span, "the pattern has no named group to name a metric", Some("`(?<val_loss>[-+.0-9e]+)`".to_owned()));
+            report.error(
+                span,
+                "the pattern has no named group to name a metric",
+                Some("`(?<val_loss>[-+.0-9e]+)`".to_owned()),
+            );
             None
         }
-        Ok(_) => Some(MetricPattern { name: name.map(str::to_owned), regex }),
+        Ok(_) => Some(MetricPattern {
+            name: name.map(str::to_owned),
+            regex,
+        }),
     }
 }

@@ -14,23 +14,41 @@ const RETRIES_MAX: u32 = 1000;
 const PROBES_MAX: u32 = 100;
 const PATTERNS_MAX: usize = 100;
 const MODES: [(&str, CodeMode); 2] = [("track", CodeMode::Track), ("pin", CodeMode::Pin)];
-const WORDS: [(&str, OnLeaseLost); 2] = [("continue", OnLeaseLost::Continue), ("stop", OnLeaseLost::Stop)];
+const WORDS: [(&str, OnLeaseLost); 2] = [
+    ("continue", OnLeaseLost::Continue),
+    ("stop", OnLeaseLost::Stop),
+];
 
 /// `retry`.
 pub(super) fn retry(fields: &Fields<'_>, report: &mut DiagnosticReport) -> RetryPolicy {
     let mut policy = RetryPolicy::default();
-    let Some(entry) = fields.entry("retry") else { return policy };
-    let Some(fields) = Fields::new("`retry`", entry.key_span, &entry.value, "`retry: {lost: 3, machine: 3, crashed: 1}`", report) else {
+    let Some(entry) = fields.entry("retry") else {
+        return policy;
+    };
+    let Some(fields) = Fields::new(
+        "`retry`",
+        entry.key_span,
+        &entry.value,
+        "`retry: {lost: 3, machine: 3, crashed: 1}`",
+        report,
+    ) else {
         return policy;
     };
     fields.close(&["lost", "machine", "crashed"], report);
     let mut set = |key: &str, count: &mut u32| {
         if let Some(number) = fields.whole(key, 0, report) {
-            match u32::try_from(number).ok().filter(|number| *number <= RETRIES_MAX) {
+            match u32::try_from(number)
+                .ok()
+                .filter(|number| *number <= RETRIES_MAX)
+            {
                 Some(number) => *count = number,
                 None => {
                     let place = fields.entry(key).map(|entry| entry.key_span);
-                    report.error(place, format!("`retry`: `{key}` is at most {RETRIES_MAX}"), None);
+                    report.error(
+                        place,
+                        format!("`retry`: `{key}` is at most {RETRIES_MAX}"),
+                        None,
+                    );
                 }
             }
         }
@@ -44,18 +62,33 @@ pub(super) fn retry(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Retry
 /// `code`.
 pub(super) fn code(fields: &Fields<'_>, report: &mut DiagnosticReport) -> CodePolicy {
     let mut policy = CodePolicy::default();
-    let Some(entry) = fields.entry("code") else { return policy };
-    let Some(fields) = Fields::new("`code`", entry.key_span, &entry.value, "`code: {mode: track, probe: 2}`", report) else {
+    let Some(entry) = fields.entry("code") else {
+        return policy;
+    };
+    let Some(fields) = Fields::new(
+        "`code`",
+        entry.key_span,
+        &entry.value,
+        "`code: {mode: track, probe: 2}`",
+        report,
+    ) else {
         return policy;
     };
     fields.close(&["mode", "probe", "include"], report);
     policy.mode = fields.word("mode", &MODES, report).unwrap_or_default();
     if let Some(number) = fields.whole("probe", 0, report) {
-        match u32::try_from(number).ok().filter(|number| *number <= PROBES_MAX) {
+        match u32::try_from(number)
+            .ok()
+            .filter(|number| *number <= PROBES_MAX)
+        {
             Some(number) => policy.probe = number,
             None => {
                 let place = fields.entry("probe").map(|entry| entry.key_span);
-                report.error(place, format!("`code`: `probe` is at most {PROBES_MAX}"), None);
+                report.error(
+                    place,
+                    format!("`code`: `probe` is at most {PROBES_MAX}"),
+                    None,
+                );
             }
         }
     }
@@ -66,7 +99,11 @@ pub(super) fn code(fields: &Fields<'_>, report: &mut DiagnosticReport) -> CodePo
                 "`code`: `include` must be a list of paths or patterns inside of the working folder, not {}",
                 entry.value.described()
             );
-            report.error(Some(at(&entry.value, entry.key_span)), message, Some("`code: {include: [prompts, \"data/*.json\"]}`".to_owned()));
+            report.error(
+                Some(at(&entry.value, entry.key_span)),
+                message,
+                Some("`code: {include: [prompts, \"data/*.json\"]}`".to_owned()),
+            );
         }
         policy.include = patterns.unwrap_or_default();
     }
@@ -76,7 +113,9 @@ pub(super) fn code(fields: &Fields<'_>, report: &mut DiagnosticReport) -> CodePo
 fn include(entry: &MappingEntry) -> Option<Vec<String>> {
     let is_inside = |pattern: &String| {
         let mut parts = Path::new(pattern).components();
-        !pattern.is_empty() && !pattern.contains('\0') && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        !pattern.is_empty()
+            && !pattern.contains('\0')
+            && parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
     };
     let patterns = match &entry.value.kind {
         NodeKind::List(_) => argv(entry)?,
@@ -97,10 +136,19 @@ pub(super) fn time(fields: &Fields<'_>, key: &str, report: &mut DiagnosticReport
         Value::Str(text) => duration(&text),
         _ => None,
     };
-    let milliseconds = time.and_then(|time| u64::try_from(time.as_millis()).ok()).filter(|time| *time > 0 && i64::try_from(*time).is_ok());
+    let milliseconds = time
+        .and_then(|time| u64::try_from(time.as_millis()).ok())
+        .filter(|time| *time > 0 && i64::try_from(*time).is_ok());
     if milliseconds.is_none() {
-        let message = format!("`{key}` must be a time above 0, not {}", entry.value.described());
-        report.error(Some(at(&entry.value, entry.key_span)), message, Some(format!("`{key}: 90s`, `30m`, `2h`, `1d`, or seconds")));
+        let message = format!(
+            "`{key}` must be a time above 0, not {}",
+            entry.value.described()
+        );
+        report.error(
+            Some(at(&entry.value, entry.key_span)),
+            message,
+            Some(format!("`{key}: 90s`, `30m`, `2h`, `1d`, or seconds")),
+        );
     }
     milliseconds
 }
@@ -122,22 +170,35 @@ fn duration(text: &str) -> Option<Duration> {
 
 /// `on_lease_lost`.
 pub(super) fn on_lease_lost(fields: &Fields<'_>, report: &mut DiagnosticReport) -> OnLeaseLost {
-    fields.word("on_lease_lost", &WORDS, report).unwrap_or_default()
+    fields
+        .word("on_lease_lost", &WORDS, report)
+        .unwrap_or_default()
 }
 
 /// `preflight`: argv of a program. No macros: it looks at the machine, not at the configuration.
 pub(super) fn preflight(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Vec<String> {
-    let Some(entry) = fields.entry("preflight") else { return Vec::new() };
+    let Some(entry) = fields.entry("preflight") else {
+        return Vec::new();
+    };
     let argv = argv(entry);
     if argv.as_ref().is_none_or(Vec::is_empty) {
-        let message = format!("`preflight` must be a list of texts, a program and its arguments, not {}", entry.value.described());
-        report.error(Some(at(&entry.value, entry.key_span)), message, Some("`preflight: [test, -d, /data/imagenet]`".to_owned()));
+        let message = format!(
+            "`preflight` must be a list of texts, a program and its arguments, not {}",
+            entry.value.described()
+        );
+        report.error(
+            Some(at(&entry.value, entry.key_span)),
+            message,
+            Some("`preflight: [test, -d, /data/imagenet]`".to_owned()),
+        );
     }
     argv.unwrap_or_default()
 }
 
 fn argv(entry: &MappingEntry) -> Option<Vec<String>> {
-    let NodeKind::List(items) = &entry.value.kind else { return None };
+    let NodeKind::List(items) = &entry.value.kind else {
+        return None;
+    };
     let text = |value| match value {
         Value::Str(text) if !text.contains('\0') => Some(text),
         Value::Int(int) => Some(int.to_string()),
@@ -152,11 +213,26 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        for (text, ms) in [("90s", 90_000), ("1.5m", 90_000), ("30 min", 1_800_000), ("250ms", 250), ("2h", 7_200_000), ("1d", 86_400_000)]
-        {
+        for (text, ms) in [
+            ("90s", 90_000),
+            ("1.5m", 90_000),
+            ("30 min", 1_800_000),
+            ("250ms", 250),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "90", "1e3s", "-1s", "5 parsecs", "1.2.3s", "99999999999999999999d"] {
+        for text in [
+            "",
+            "s",
+            "90",
+            "1e3s",
+            "-1s",
+            "5 parsecs",
+            "1.2.3s",
+            "99999999999999999999d",
+        ] {
             assert_eq!(duration(text), None, "{text}");
         }
     }

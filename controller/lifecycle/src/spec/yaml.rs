@@ -29,7 +29,11 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     /// Text, a number, a boolean or null, and as it is written; `quoted` where that is in quotes.
-    Scalar { value: Value, quoted: bool, written: String },
+    Scalar {
+        value: Value,
+        quoted: bool,
+        written: String,
+    },
     /// A sequence.
     List(Vec<Node>),
     /// A mapping in the order of the file, without duplicates.
@@ -50,7 +54,12 @@ impl Node {
         match &self.kind {
             NodeKind::Scalar { value, .. } => value.clone(),
             NodeKind::List(items) => Value::List(items.iter().map(Self::to_value).collect()),
-            NodeKind::Map(entries) => Value::Map(entries.iter().map(|entry| (entry.key.clone(), entry.value.to_value())).collect()),
+            NodeKind::Map(entries) => Value::Map(
+                entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_value()))
+                    .collect(),
+            ),
         }
     }
 
@@ -73,7 +82,13 @@ impl Node {
 
     /// Returns whether nothing is written here: `name:`.
     pub(super) fn is_blank(&self) -> bool {
-        matches!(&self.kind, NodeKind::Scalar { value: Value::Null, .. })
+        matches!(
+            &self.kind,
+            NodeKind::Scalar {
+                value: Value::Null,
+                ..
+            }
+        )
     }
 
     fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
@@ -86,7 +101,11 @@ impl Node {
 
     /// Nodes in the tree, and levels. The depth is bounded by [`DEPTH_MAX`], so the recursion is too.
     fn size(&self) -> (usize, usize) {
-        self.children().map(Self::size).fold((1, 1), |(nodes, depth), (more, deeper)| (nodes + more, depth.max(deeper + 1)))
+        self.children()
+            .map(Self::size)
+            .fold((1, 1), |(nodes, depth), (more, deeper)| {
+                (nodes + more, depth.max(deeper + 1))
+            })
     }
 }
 
@@ -101,16 +120,36 @@ pub(super) fn read(text: &str, report: &mut DiagnosticReport) -> Option<Node> {
         );
         return None;
     }
-    let mut builder = Builder { report, open: Vec::new(), anchors: BTreeMap::new(), nodes: 0, root: None };
-    let options = granit_parser::options! { flow_nesting_limit: DEPTH_MAX, block_nesting_limit: DEPTH_MAX };
+    let mut builder = Builder {
+        report,
+        open: Vec::new(),
+        anchors: BTreeMap::new(),
+        nodes: 0,
+        root: None,
+    };
+    let options =
+        granit_parser::options! { flow_nesting_limit: DEPTH_MAX, block_nesting_limit: DEPTH_MAX };
     for event in Parser::new_from_str_with_options(text, options) {
         let outcome = match event {
             Ok((event, span)) => builder.take(&event, place(text, span)),
             Err(error) => {
-                let start = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-                let span = Span { start, end: start, line: error.marker().line() as u32, column: error.marker().col() as u32 + 1 };
+                let start = error
+                    .marker()
+                    .byte_offset()
+                    .unwrap_or(text.len())
+                    .min(text.len());
+                let span = Span {
+                    start,
+                    end: start,
+                    line: error.marker().line() as u32,
+                    column: error.marker().col() as u32 + 1,
+                };
                 let help = tab_help(text, &span);
-                Err((Some(span), format!("this is not YAML: {}", error.info()), help))
+                Err((
+                    Some(span),
+                    format!("this is not YAML: {}", error.info()),
+                    help,
+                ))
             }
         };
         if let Err((span, message, help)) = outcome {
@@ -120,7 +159,11 @@ pub(super) fn read(text: &str, report: &mut DiagnosticReport) -> Option<Node> {
     }
     let root = builder.root.take();
     if root.is_none() {
-        report.error(None, "the file is empty".to_owned(), Some("a sweep file needs at least `method` and `parameters`".to_owned()));
+        report.error(
+            None,
+            "the file is empty".to_owned(),
+            Some("a sweep file needs at least `method` and `parameters`".to_owned()),
+        );
     }
     root
 }
@@ -129,13 +172,20 @@ fn place(text: &str, span: granit_parser::Span) -> Span {
     let range = span.byte_range().unwrap_or(0..0);
     // A block scalar's or a block map's span may reach into the white space behind it.
     let end = range.start + text.get(range.clone()).unwrap_or_default().trim_end().len();
-    Span { start: range.start, end, line: span.start.line() as u32, column: span.start.col() as u32 + 1 }
+    Span {
+        start: range.start,
+        end,
+        line: span.start.line() as u32,
+        column: span.start.col() as u32 + 1,
+    }
 }
 
 fn tab_help(text: &str, span: &Span) -> Option<String> {
     let line = text.lines().nth(span.line.saturating_sub(1) as usize)?;
     let indentation = &line[..line.len() - line.trim_start().len()];
-    indentation.contains('\t').then(|| "this line is indented with a tab; YAML wants spaces".to_owned())
+    indentation
+        .contains('\t')
+        .then(|| "this line is indented with a tab; YAML wants spaces".to_owned())
 }
 
 type Refused = (Option<Span>, String, Option<String>);
@@ -169,13 +219,24 @@ impl OpenMap {
     fn add(&mut self, entry: MappingEntry) -> Option<u32> {
         let earlier = self.last.insert(entry.key.clone(), self.entries.len());
         self.entries.push(entry);
-        earlier.and_then(|place| self.entries.get(place)).map(|entry| entry.key_span.line)
+        earlier
+            .and_then(|place| self.entries.get(place))
+            .map(|entry| entry.key_span.line)
     }
 
     fn end(self) -> Vec<MappingEntry> {
-        let Self { entries, mut last, merged, .. } = self;
-        let mut whole: Vec<_> =
-            entries.into_iter().enumerate().filter(|(place, entry)| last.get(&entry.key) == Some(place)).map(|(_, entry)| entry).collect();
+        let Self {
+            entries,
+            mut last,
+            merged,
+            ..
+        } = self;
+        let mut whole: Vec<_> = entries
+            .into_iter()
+            .enumerate()
+            .filter(|(place, entry)| last.get(&entry.key) == Some(place))
+            .map(|(_, entry)| entry)
+            .collect();
         for entry in merged {
             if last.insert(entry.key.clone(), whole.len()).is_none() {
                 whole.push(entry);
@@ -199,60 +260,119 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let quoted = !matches!(style, ScalarStyle::Plain);
                 let tag = tag.as_ref().map(|tag| tag.to_string());
-                let value = scalar::resolve(text, quoted, tag.as_deref()).map_err(|message| (Some(span), message, None))?;
-                let is_key = matches!(self.open.last(), Some(OpenCollection { items: Items::Map(OpenMap { key: None, .. }), .. }));
+                let value = scalar::resolve(text, quoted, tag.as_deref())
+                    .map_err(|message| (Some(span), message, None))?;
+                let is_key = matches!(
+                    self.open.last(),
+                    Some(OpenCollection {
+                        items: Items::Map(OpenMap { key: None, .. }),
+                        ..
+                    })
+                );
                 if is_key {
                     return self.take_key(text.to_string(), span);
                 }
-                self.add(Node { span, kind: NodeKind::Scalar { value, quoted, written: text.to_string() } }, *anchor)
+                self.add(
+                    Node {
+                        span,
+                        kind: NodeKind::Scalar {
+                            value,
+                            quoted,
+                            written: text.to_string(),
+                        },
+                    },
+                    *anchor,
+                )
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(OpenCollection { span, anchor: *anchor, items: Items::List(Vec::new()) }),
-            Event::MappingStart(_, anchor, _) => {
-                self.begin(OpenCollection { span, anchor: *anchor, items: Items::Map(OpenMap::default()) })
-            }
+            Event::SequenceStart(_, anchor, _) => self.begin(OpenCollection {
+                span,
+                anchor: *anchor,
+                items: Items::List(Vec::new()),
+            }),
+            Event::MappingStart(_, anchor, _) => self.begin(OpenCollection {
+                span,
+                anchor: *anchor,
+                items: Items::Map(OpenMap::default()),
+            }),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
-                    return Err((Some(span), "this alias stands inside its own anchor".to_owned(), None));
+                    return Err((
+                        Some(span),
+                        "this alias stands inside its own anchor".to_owned(),
+                        None,
+                    ));
                 };
                 let (nodes, depth) = node.size();
                 self.nodes += nodes;
                 if depth + self.open.len() > DEPTH_MAX {
-                    return Err((Some(span), format!("the aliases nest deeper than {DEPTH_MAX} levels"), None));
+                    return Err((
+                        Some(span),
+                        format!("the aliases nest deeper than {DEPTH_MAX} levels"),
+                        None,
+                    ));
                 }
                 self.add(Node { span, ..node }, 0)
             }
             Event::DocumentStart(..) if self.root.is_some() => {
                 let help = "one sweep a file: split it at the `---`".to_owned();
-                Err((Some(span), "the file holds more than one YAML document".to_owned(), Some(help)))
+                Err((
+                    Some(span),
+                    "the file holds more than one YAML document".to_owned(),
+                    Some(help),
+                ))
             }
             _ => Ok(()),
         }
     }
 
     fn begin(&mut self, open: OpenCollection) -> Result<(), Refused> {
-        if let Some(OpenCollection { items: Items::Map(OpenMap { key: None, .. }), .. }) = self.open.last() {
-            return Err((Some(open.span), "a key must be text, not a collection".to_owned(), None));
+        if let Some(OpenCollection {
+            items: Items::Map(OpenMap { key: None, .. }),
+            ..
+        }) = self.open.last()
+        {
+            return Err((
+                Some(open.span),
+                "a key must be text, not a collection".to_owned(),
+                None,
+            ));
         }
         if self.open.len() >= DEPTH_MAX {
-            return Err((Some(open.span), format!("the file nests deeper than {DEPTH_MAX} levels"), None));
+            return Err((
+                Some(open.span),
+                format!("the file nests deeper than {DEPTH_MAX} levels"),
+                None,
+            ));
         }
         self.open.push(open);
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Refused> {
-        let Some(open) = self.open.pop() else { return Ok(()) };
+        let Some(open) = self.open.pop() else {
+            return Ok(());
+        };
         let kind = match open.items {
             Items::List(items) => NodeKind::List(items),
             Items::Map(map) => NodeKind::Map(map.end()),
         };
-        self.add(Node { span: open.span, kind }, open.anchor)
+        self.add(
+            Node {
+                span: open.span,
+                kind,
+            },
+            open.anchor,
+        )
     }
 
     fn take_key(&mut self, text: String, span: Span) -> Result<(), Refused> {
         self.count(span)?;
-        if let Some(OpenCollection { items: Items::Map(map), .. }) = self.open.last_mut() {
+        if let Some(OpenCollection {
+            items: Items::Map(map),
+            ..
+        }) = self.open.last_mut()
+        {
             map.key = Some((text, span));
         }
         Ok(())
@@ -261,7 +381,11 @@ impl Builder<'_> {
     fn count(&mut self, span: Span) -> Result<(), Refused> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return Err((Some(span), format!("the file expands to more than {NODES_MAX} values"), None));
+            return Err((
+                Some(span),
+                format!("the file expands to more than {NODES_MAX} values"),
+                None,
+            ));
         }
         Ok(())
     }
@@ -277,13 +401,25 @@ impl Builder<'_> {
             None => self.root = Some(node),
             Some(Items::List(items)) => items.push(node),
             Some(Items::Map(map)) => {
-                let Some((key, key_span)) = map.key.take() else { return Ok(()) };
+                let Some((key, key_span)) = map.key.take() else {
+                    return Ok(());
+                };
                 if key == "<<" {
                     return merge(&mut map.merged, node);
                 }
-                if let Some(line) = map.add(MappingEntry { key: key.clone(), key_span, value: node }) {
-                    let message = format!("`{key}` stands here for the second time, first in line {line}; the last one counts");
-                    self.report.warning(Some(key_span), message, Some("remove one of them".to_owned()));
+                if let Some(line) = map.add(MappingEntry {
+                    key: key.clone(),
+                    key_span,
+                    value: node,
+                }) {
+                    let message = format!(
+                        "`{key}` stands here for the second time, first in line {line}; the last one counts"
+                    );
+                    self.report.warning(
+                        Some(key_span),
+                        message,
+                        Some("remove one of them".to_owned()),
+                    );
                 }
             }
         }
@@ -298,6 +434,10 @@ fn merge(merged: &mut Vec<MappingEntry>, node: Node) -> Result<(), Refused> {
             Ok(())
         }
         NodeKind::List(items) => items.into_iter().try_for_each(|item| merge(merged, item)),
-        NodeKind::Scalar { .. } => Err((Some(node.span), "`<<` merges a map or a list of maps".to_owned(), None)),
+        NodeKind::Scalar { .. } => Err((
+            Some(node.span),
+            "`<<` merges a map or a list of maps".to_owned(),
+            None,
+        )),
     }
 }

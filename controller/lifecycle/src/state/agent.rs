@@ -124,7 +124,10 @@ impl Agent {
             return Crew::default();
         }
         // A program that asks tells the result of a run before it asks again, and a suggestion computed before that would be thrown away.
-        Crew { places: self.places(), ahead: usize::from(!self.info.asks || self.holds.is_empty()) }
+        Crew {
+            places: self.places(),
+            ahead: usize::from(!self.info.asks || self.holds.is_empty()),
+        }
     }
 
     /// Starts a quarantine period, if none is open.
@@ -132,7 +135,10 @@ impl Agent {
         if self.stays.last().is_some_and(|stay| stay.until.is_none()) {
             return;
         }
-        self.stays.push(QuarantinePeriod { from: at, until: None });
+        self.stays.push(QuarantinePeriod {
+            from: at,
+            until: None,
+        });
         let gone = self.stays.len().saturating_sub(STAYS_MAX);
         self.stays.drain(..gone);
     }
@@ -146,7 +152,11 @@ impl Agent {
 
     /// Returns how many runs it may be executing soon: a program that asks wants one more than it has.
     pub fn places(&self) -> usize {
-        if self.info.asks { self.holds.len() + 1 } else { self.slots() }
+        if self.info.asks {
+            self.holds.len() + 1
+        } else {
+            self.slots()
+        }
     }
 
     /// Returns how many attempts it may hold: an agent that says nothing of slots has one, a program that asks any number.

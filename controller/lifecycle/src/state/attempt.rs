@@ -132,7 +132,11 @@ impl Attempt {
             attempt,
             points: self.points,
             series: series.into_iter().map(AnyFloat).collect(),
-            metrics: self.metrics.iter().map(|(name, value)| (name.clone(), AnyFloat(*value))).collect(),
+            metrics: self
+                .metrics
+                .iter()
+                .map(|(name, value)| (name.clone(), AnyFloat(*value)))
+                .collect(),
             extremes: self.extremes.clone(),
         }
     }
@@ -143,7 +147,11 @@ impl Attempt {
         self.points = self.points.max(summary.points);
         self.objective_step = None;
         self.series = summary.series.iter().map(|value| value.0).collect();
-        self.metrics = summary.metrics.iter().map(|(name, value)| (name.clone(), value.0)).collect();
+        self.metrics = summary
+            .metrics
+            .iter()
+            .map(|(name, value)| (name.clone(), value.0))
+            .collect();
         self.extremes.clone_from(&summary.extremes);
     }
 
@@ -157,15 +165,26 @@ impl Attempt {
     pub(crate) fn summarise(&mut self, name: &str, value: f64) {
         self.metrics.insert(name.to_owned(), value);
         if value.is_finite() {
-            let (min, max) = self.extremes.entry(name.to_owned()).or_insert((value, value));
+            let (min, max) = self
+                .extremes
+                .entry(name.to_owned())
+                .or_insert((value, value));
             (*min, *max) = (min.min(value), max.max(value));
         }
     }
 }
 
 /// Adds a value to the series of an objective whose last value has the step `last`. See [`Attempt::add_objective`].
-pub(crate) fn add_iteration(series: &mut Vec<f64>, last: &mut Option<i64>, step: Option<i64>, value: f64) {
-    match series.last_mut().filter(|_| step.is_some() && step == *last) {
+pub(crate) fn add_iteration(
+    series: &mut Vec<f64>,
+    last: &mut Option<i64>,
+    step: Option<i64>,
+    value: f64,
+) {
+    match series
+        .last_mut()
+        .filter(|_| step.is_some() && step == *last)
+    {
         Some(replaced) => *replaced = value,
         None => series.push(value),
     }

@@ -86,7 +86,10 @@ impl Failure {
     /// Returns whether the agent may be at fault, for all that can be seen in this one failure.
     pub fn may_be_the_agents(&self) -> bool {
         matches!(self.blame, Blame::Configuration | Blame::Machine)
-            && !matches!(self.kind, FailureKind::NanObjective | FailureKind::MaxRuntime)
+            && !matches!(
+                self.kind,
+                FailureKind::NanObjective | FailureKind::MaxRuntime
+            )
     }
 }
 
@@ -107,7 +110,12 @@ impl std::fmt::Display for FailureKind {
             Self::MaxSilence => "it reported nothing for longer than max_silence",
             Self::Lost => "its agent was lost",
             Self::Preempted => "its machine was taken away",
-            Self::Other(word) => return write!(f, "it failed with `{word}`, a kind of failure of a newer version"),
+            Self::Other(word) => {
+                return write!(
+                    f,
+                    "it failed with `{word}`, a kind of failure of a newer version"
+                );
+            }
         })
     }
 }

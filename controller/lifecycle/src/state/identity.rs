@@ -23,16 +23,19 @@ impl ControllerIdentity {
     /// epoch, of another controller, or of a database that was replaced by an older one. Its parts: the controller, the epoch, the place among
     /// the assignments of the sweep, and the time of the assignment.
     pub fn incarnation(&self, attempt: &Attempt) -> String {
-        attempt
-            .origin
-            .clone()
-            .unwrap_or_else(|| format!("{}.{}.{}.{:x}", self.controller, attempt.epoch, attempt.order, attempt.assigned.0))
+        attempt.origin.clone().unwrap_or_else(|| {
+            format!(
+                "{}.{}.{}.{:x}",
+                self.controller, attempt.epoch, attempt.order, attempt.assigned.0
+            )
+        })
     }
 
     /// Returns whether this controller assigned an attempt of that incarnation in its present epoch.
     pub(crate) fn has_assigned(&self, incarnation: &str) -> bool {
         let mut parts = incarnation.split('.');
-        parts.next() == Some(self.controller.as_str()) && parts.next() == Some(self.epoch.to_string().as_str())
+        parts.next() == Some(self.controller.as_str())
+            && parts.next() == Some(self.epoch.to_string().as_str())
     }
 }
 

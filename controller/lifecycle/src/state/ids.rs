@@ -103,7 +103,12 @@ mod tests {
         assert_eq!(runs.ranges(), [(1, 3), (5, 5), (8, 9)]);
         assert_eq!(runs.numbers().collect::<Vec<_>>(), [1, 2, 3, 5, 8, 9]);
         assert_eq!(runs.count(), 6);
-        assert_eq!((0..=10).filter(|run| runs.contains(*run)).collect::<Vec<_>>(), [1, 2, 3, 5, 8, 9]);
+        assert_eq!(
+            (0..=10)
+                .filter(|run| runs.contains(*run))
+                .collect::<Vec<_>>(),
+            [1, 2, 3, 5, 8, 9]
+        );
         assert!(RunRanges::default().is_empty());
     }
 }

@@ -19,7 +19,10 @@ use sweep_search::space::{PointKey, Taken};
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
-use super::{Agent, CodeStep, CodeVersion, ControllerIdentity, Crew, Environment, Revision, State, Sweep, SweepState};
+use super::{
+    Agent, CodeStep, CodeVersion, ControllerIdentity, Crew, Environment, Revision, State, Sweep,
+    SweepState,
+};
 use crate::spec::SweepSpec;
 
 /// Changes with every change of what makes a state from a log.
@@ -104,7 +107,15 @@ struct ImageRun<'a> {
 /// As [`State::write_head`].
 pub fn same(a: &State, b: &State) -> Result<bool, ImageError> {
     let derived = |state: &State| -> Vec<_> {
-        let of = |sweep: &Sweep| (sweep.queued.clone(), sweep.live.clone(), sweep.taken.clone(), sweep.shared.clone(), sweep.crew);
+        let of = |sweep: &Sweep| {
+            (
+                sweep.queued.clone(),
+                sweep.live.clone(),
+                sweep.taken.clone(),
+                sweep.shared.clone(),
+                sweep.crew,
+            )
+        };
         state.sweeps.values().map(of).collect()
     };
     if a.write_head()? != b.write_head()? || derived(a) != derived(b) {
@@ -133,8 +144,16 @@ impl State {
     /// # Errors
     /// [`ImageError::Unwritable`], which no state is known to cause.
     pub fn write_head(&self) -> Result<Vec<u8>, ImageError> {
-        let sweeps = self.sweeps.iter().map(|(id, sweep)| (id.clone(), SweepHead::of(sweep))).collect();
-        Ok(rmp_serde::to_vec_named(&ImageHeader { identity: Cow::Borrowed(&self.identity), sweeps, agents: Cow::Borrowed(&self.agents) })?)
+        let sweeps = self
+            .sweeps
+            .iter()
+            .map(|(id, sweep)| (id.clone(), SweepHead::of(sweep)))
+            .collect();
+        Ok(rmp_serde::to_vec_named(&ImageHeader {
+            identity: Cow::Borrowed(&self.identity),
+            sweeps,
+            agents: Cow::Borrowed(&self.agents),
+        })?)
     }
 
     /// Writes the ended runs of a block; of an unknown sweep, none.
@@ -143,11 +162,26 @@ impl State {
     /// As [`State::write_head`].
     pub fn write_block(&self, (sweep, block): &Block) -> Result<Vec<u8>, ImageError> {
         let numbers = block * BLOCK_RUNS..(block + 1) * BLOCK_RUNS;
-        let sealed = self.sweeps.get(sweep).into_iter().flat_map(|sweep| sweep.runs.ended(numbers.clone()));
+        let sealed = self
+            .sweeps
+            .get(sweep)
+            .into_iter()
+            .flat_map(|sweep| sweep.runs.ended(numbers.clone()));
         let sealed = sealed.collect::<Result<Vec<_>, _>>()?;
         let ended = sealed.iter().map(|(number, sealed)| {
-            let Sealed { first, state, key, body } = sealed.as_ref();
-            ImageRun { number: *number, first: *first, state: *state, key: *key, body }
+            let Sealed {
+                first,
+                state,
+                key,
+                body,
+            } = sealed.as_ref();
+            ImageRun {
+                number: *number,
+                first: *first,
+                state: *state,
+                key: *key,
+                body,
+            }
         });
         Ok(rmp_serde::to_vec(&ended.collect::<Vec<_>>())?)
     }
@@ -157,7 +191,9 @@ impl State {
         let of = |(id, sweep): (&SweepId, &Sweep)| {
             let id = id.clone();
             let last = (!sweep.runs.is_empty()).then(|| block_of(sweep.runs.last()));
-            last.into_iter().flat_map(|last| 0..=last).map(move |block| (id.clone(), block))
+            last.into_iter()
+                .flat_map(|last| 0..=last)
+                .map(move |block| (id.clone(), block))
         };
         self.sweeps.iter().flat_map(of)
     }
@@ -166,9 +202,25 @@ impl State {
 impl<'a> SweepHead<'a> {
     fn of(sweep: &'a Sweep) -> Self {
         // `queued`, `live`, `taken` and `shared` follow from the runs.
-        let Sweep { spec, source, revisions, seed, grid_size, state, reason, stalled, assignments, exhausted, runs, .. } = sweep;
-        let open: BTreeMap<_, _> =
-            runs.open().filter(|(_, run)| !run.state.is_terminal()).map(|(number, run)| (number, Cow::Borrowed(run))).collect();
+        let Sweep {
+            spec,
+            source,
+            revisions,
+            seed,
+            grid_size,
+            state,
+            reason,
+            stalled,
+            assignments,
+            exhausted,
+            runs,
+            ..
+        } = sweep;
+        let open: BTreeMap<_, _> = runs
+            .open()
+            .filter(|(_, run)| !run.state.is_terminal())
+            .map(|(number, run)| (number, Cow::Borrowed(run)))
+            .collect();
         Self {
             spec: Arc::clone(spec),
             source: Arc::clone(source),
@@ -204,12 +256,27 @@ impl<'a> SweepHead<'a> {
 
     fn complete(self, id: &SweepId, ended: Vec<(RunNumber, Sealed)>) -> Result<Sweep, ImageError> {
         if ended.len() as u64 != self.ended {
-            return Err(ImageError::Incomplete(format!("sweep {id} has {} ended runs, the blocks hold {}", self.ended, ended.len())));
+            return Err(ImageError::Incomplete(format!(
+                "sweep {id} has {} ended runs, the blocks hold {}",
+                self.ended,
+                ended.len()
+            )));
         }
-        let in_state =
-            |states: &[RunState]| self.open.iter().filter(|(_, run)| states.contains(&run.state)).map(|(number, _)| *number).collect();
-        let (queued, live) = (in_state(&[RunState::Queued]), in_state(&[RunState::Assigned, RunState::Running]));
-        let open = self.open.into_iter().map(|(number, run)| (number, run.into_owned()));
+        let in_state = |states: &[RunState]| {
+            self.open
+                .iter()
+                .filter(|(_, run)| states.contains(&run.state))
+                .map(|(number, _)| *number)
+                .collect()
+        };
+        let (queued, live) = (
+            in_state(&[RunState::Queued]),
+            in_state(&[RunState::Assigned, RunState::Running]),
+        );
+        let open = self
+            .open
+            .into_iter()
+            .map(|(number, run)| (number, run.into_owned()));
         let mut sweep = Sweep {
             spec: self.spec,
             source: self.source,
@@ -269,9 +336,25 @@ impl Loader {
     pub fn block(&mut self, sweep: SweepId, bytes: &[u8]) -> Result<(), ImageError> {
         let ended: Vec<ImageRun<'_>> = rmp_serde::from_slice(bytes)?;
         let runs = self.ended.entry(sweep).or_default();
-        runs.extend(
-            ended.into_iter().map(|ImageRun { number, first, state, key, body }| (number, Sealed { first, state, key, body: body.into() })),
-        );
+        runs.extend(ended.into_iter().map(
+            |ImageRun {
+                 number,
+                 first,
+                 state,
+                 key,
+                 body,
+             }| {
+                (
+                    number,
+                    Sealed {
+                        first,
+                        state,
+                        key,
+                        body: body.into(),
+                    },
+                )
+            },
+        ));
         Ok(())
     }
 
@@ -281,7 +364,11 @@ impl Loader {
     /// [`ImageError::Unreadable`], or the head speaks of other runs than the blocks hold.
     pub fn complete(mut self, head: &[u8]) -> Result<State, ImageError> {
         let head: ImageHeader<'_> = rmp_serde::from_slice(head)?;
-        let mut state = State { identity: head.identity.into_owned(), sweeps: BTreeMap::new(), agents: head.agents.into_owned() };
+        let mut state = State {
+            identity: head.identity.into_owned(),
+            sweeps: BTreeMap::new(),
+            agents: head.agents.into_owned(),
+        };
         for (id, sweep) in head.sweeps {
             let ended = self.ended.remove(&id).unwrap_or_default();
             let sweep = sweep.complete(&id, ended)?;

@@ -155,13 +155,20 @@ impl Sweep {
 
     /// Returns the version of the code that an attempt executes; empty: not known.
     pub fn code_of(&self, attempt: &Attempt) -> &str {
-        let place = usize::try_from(attempt.code).ok().and_then(|number| number.checked_sub(1));
-        place.and_then(|place| self.codes.get(place)).map_or("", |code| code.version.as_str())
+        let place = usize::try_from(attempt.code)
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        place
+            .and_then(|place| self.codes.get(place))
+            .map_or("", |code| code.version.as_str())
     }
 
     /// Returns the number of an environment, from 1; `None` where it has not been seen.
     pub fn environment_number(&self, digest: &str) -> Option<u32> {
-        let index = self.environments.iter().position(|known| known.digest == digest)?;
+        let index = self
+            .environments
+            .iter()
+            .position(|known| known.digest == digest)?;
         u32::try_from(index + 1).ok()
     }
 
@@ -187,7 +194,9 @@ impl Sweep {
 
     /// Returns what the sweep's file said in a revision; of an unknown one what it says now.
     pub fn spec_of(&self, revision: u32) -> &Arc<SweepSpec> {
-        self.revisions.get((revision as usize).wrapping_sub(1)).map_or(&self.spec, |revision| &revision.spec)
+        self.revisions
+            .get((revision as usize).wrapping_sub(1))
+            .map_or(&self.spec, |revision| &revision.spec)
     }
 
     /// Says where a run is in the newest space; `None`: unknown.
@@ -202,7 +211,11 @@ impl Sweep {
 
     /// Returns whether another run has come for the point of one that was withdrawn.
     pub fn has_instead(&self, run: &Run) -> bool {
-        self.point_of(&Run { withdrawn: false, ..run.clone() }).is_some_and(|point| self.taken.contains(&point))
+        self.point_of(&Run {
+            withdrawn: false,
+            ..run.clone()
+        })
+        .is_some_and(|point| self.taken.contains(&point))
     }
 }
 
@@ -213,7 +226,13 @@ impl Sweep {
             self.runs.points().map(|(_, key)| (key, false)).collect()
         } else {
             let runs = self.runs.with_points();
-            runs.filter_map(|(_, key, run)| Some((known_point(&self.revisions, &run, key)?, !run.again.is_empty()))).collect()
+            runs.filter_map(|(_, key, run)| {
+                Some((
+                    known_point(&self.revisions, &run, key)?,
+                    !run.again.is_empty(),
+                ))
+            })
+            .collect()
         };
         keys.sort_unstable();
         self.shared.clear();

@@ -65,13 +65,26 @@ pub struct PlacedRun<'a> {
 pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<PlacedRun<'a>> {
     let newest = number(revisions.len());
     // What is one of the newest space as it stands needs no way to it: it may have been out of the space in between.
-    if run.revision >= newest || revisions.last().is_some_and(|newest| newest.spec.space.holds(&run.config)) {
-        return Some(PlacedRun { config: Cow::Borrowed(&run.config), outside: false });
+    if run.revision >= newest
+        || revisions
+            .last()
+            .is_some_and(|newest| newest.spec.space.holds(&run.config))
+    {
+        return Some(PlacedRun {
+            config: Cow::Borrowed(&run.config),
+            outside: false,
+        });
     }
     let config = forward(revisions, &run.config, run.revision, newest)?;
     match revisions.last()?.spec.space.locate(config) {
-        ConfigLocation::Inside(config) => Some(PlacedRun { config: Cow::Owned(config), outside: false }),
-        ConfigLocation::Outside(config) => Some(PlacedRun { config: Cow::Owned(config), outside: true }),
+        ConfigLocation::Inside(config) => Some(PlacedRun {
+            config: Cow::Owned(config),
+            outside: false,
+        }),
+        ConfigLocation::Outside(config) => Some(PlacedRun {
+            config: Cow::Owned(config),
+            outside: true,
+        }),
         ConfigLocation::Nowhere => None,
     }
 }
@@ -93,7 +106,11 @@ pub(crate) fn known_point(revisions: &[Revision], run: &Run, own: PointKey) -> O
 }
 
 /// Returns the point of a run at its place; `None` where that is outside of the space.
-pub(crate) fn point_at(run: &Run, placed: &PlacedRun<'_>, own: impl FnOnce() -> PointKey) -> Option<PointKey> {
+pub(crate) fn point_at(
+    run: &Run,
+    placed: &PlacedRun<'_>,
+    own: impl FnOnce() -> PointKey,
+) -> Option<PointKey> {
     match &placed.config {
         _ if placed.outside => None,
         Cow::Borrowed(_) => Some(own()),
@@ -111,14 +128,23 @@ fn forward(revisions: &[Revision], config: &Config, from: u32, to: u32) -> Optio
     let newest = at(to)?;
     // What was restored is as it was: nothing that came between has happened to what is older.
     if let Some(restored) = newest.restores {
-        return if from <= restored { forward(revisions, config, from, restored) } else { back(revisions, config, from, restored) };
+        return if from <= restored {
+            forward(revisions, config, from, restored)
+        } else {
+            back(revisions, config, from, restored)
+        };
     }
     let before = at(to - 1)?;
     let config = forward(revisions, config, from, to - 1)?;
     if before.space == newest.space {
         return Some(config);
     }
-    carry(&config, &before.spec.space, &newest.spec.space, &newest.spec.origins)
+    carry(
+        &config,
+        &before.spec.space,
+        &newest.spec.space,
+        &newest.spec.origins,
+    )
 }
 
 /// Carries a configuration back from a revision to an earlier one.
@@ -129,12 +155,21 @@ fn back(revisions: &[Revision], config: &Config, from: u32, to: u32) -> Option<C
     let at = |number: u32| revisions.get((number as usize).checked_sub(1)?);
     let (later, earlier) = (at(from)?, at(from - 1)?);
     if let Some(restored) = later.restores {
-        return if restored <= to { forward(revisions, config, restored, to) } else { back(revisions, config, restored, to) };
+        return if restored <= to {
+            forward(revisions, config, restored, to)
+        } else {
+            back(revisions, config, restored, to)
+        };
     }
     let config = if earlier.space == later.space {
         config.clone()
     } else {
-        carry_back(config, &earlier.spec.space, &later.spec.space, &later.spec.origins)?
+        carry_back(
+            config,
+            &earlier.spec.space,
+            &later.spec.space,
+            &later.spec.origins,
+        )?
     };
     back(revisions, &config, from - 1, to)
 }

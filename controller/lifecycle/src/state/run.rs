@@ -96,21 +96,59 @@ mod by_place {
     use sweep_search::why::{Kind, Prediction, Why};
 
     pub(super) fn serialize<S: Serializer>(why: &Why, serializer: S) -> Result<S::Ok, S::Error> {
-        let Why { reason, kind, predicted, improvement, success, observations, pending } = why;
-        (reason, kind, predicted, improvement, success, observations, pending).serialize(serializer)
+        let Why {
+            reason,
+            kind,
+            predicted,
+            improvement,
+            success,
+            observations,
+            pending,
+        } = why;
+        (
+            reason,
+            kind,
+            predicted,
+            improvement,
+            success,
+            observations,
+            pending,
+        )
+            .serialize(serializer)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Why, D::Error> {
-        type Fields = (String, Kind, Option<Prediction>, Option<f64>, Option<f64>, u64, u64);
-        let (reason, kind, predicted, improvement, success, observations, pending) = Fields::deserialize(deserializer)?;
-        Ok(Why { reason, kind, predicted, improvement, success, observations, pending })
+        type Fields = (
+            String,
+            Kind,
+            Option<Prediction>,
+            Option<f64>,
+            Option<f64>,
+            u64,
+            u64,
+        );
+        let (reason, kind, predicted, improvement, success, observations, pending) =
+            Fields::deserialize(deserializer)?;
+        Ok(Why {
+            reason,
+            kind,
+            predicted,
+            improvement,
+            success,
+            observations,
+            pending,
+        })
     }
 }
 
 impl Run {
     /// Returns the identity of its point in the space that it was created in.
     pub fn point(&self) -> PointKey {
-        if self.again.is_empty() { self.config.key() } else { self.config.key_again(&self.again) }
+        if self.again.is_empty() {
+            self.config.key()
+        } else {
+            self.config.key_again(&self.again)
+        }
     }
 
     /// Returns whether a person has asked for its point again, though it was tried before.
@@ -120,7 +158,8 @@ impl Run {
 
     /// Returns an attempt by its number.
     pub fn attempt(&self, number: AttemptNumber) -> Option<&Attempt> {
-        self.attempts.get(usize::try_from(number).ok()?.checked_sub(1)?)
+        self.attempts
+            .get(usize::try_from(number).ok()?.checked_sub(1)?)
     }
 
     /// Returns the number of the newest attempt; 0 where there is none.
@@ -135,23 +174,40 @@ impl Run {
         let value = |constraint: &Constraint| match (newest, constraint.of) {
             (None, _) => None,
             (Some(newest), Summary::Last) => newest.metrics.get(&constraint.metric).copied(),
-            (Some(newest), Summary::Min) => newest.extremes.get(&constraint.metric).map(|(min, _)| *min),
-            (Some(newest), Summary::Max) => newest.extremes.get(&constraint.metric).map(|(_, max)| *max),
+            (Some(newest), Summary::Min) => {
+                newest.extremes.get(&constraint.metric).map(|(min, _)| *min)
+            }
+            (Some(newest), Summary::Max) => {
+                newest.extremes.get(&constraint.metric).map(|(_, max)| *max)
+            }
         };
-        constraints.iter().map(|constraint| value(constraint).map(|value| constraint.violation(value))).collect()
+        constraints
+            .iter()
+            .map(|constraint| value(constraint).map(|value| constraint.violation(value)))
+            .collect()
     }
 
     /// Returns the objective's values in the newest attempt that has any, all of them and in their order.
     pub fn series(&self) -> &[f64] {
-        let whole = self.attempts.iter().rev().filter(|attempt| !attempt.summarised);
-        whole.map(|attempt| attempt.series.as_slice()).find(|series| !series.is_empty()).unwrap_or_default()
+        let whole = self
+            .attempts
+            .iter()
+            .rev()
+            .filter(|attempt| !attempt.summarised);
+        whole
+            .map(|attempt| attempt.series.as_slice())
+            .find(|series| !series.is_empty())
+            .unwrap_or_default()
     }
 }
 
 impl RunState {
     /// Returns whether nothing more happens to the run unless the user asks for it.
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Finished | Self::Stopped | Self::Failed | Self::Cancelled
+        )
     }
 }
 

@@ -40,7 +40,10 @@ pub struct Sealed {
 
 impl Runs {
     pub(crate) fn new(seals: bool) -> Self {
-        Self { entries: BTreeMap::new(), seals }
+        Self {
+            entries: BTreeMap::new(),
+            seals,
+        }
     }
 
     /// Returns a run.
@@ -90,7 +93,9 @@ impl Runs {
 
     /// Returns all in the order of their numbers, each with its point. Unseals each.
     pub(crate) fn with_points(&self) -> impl Iterator<Item = (RunNumber, PointKey, Cow<'_, Run>)> {
-        self.entries.iter().map(|(number, entry)| (*number, entry.key(), entry.run()))
+        self.entries
+            .iter()
+            .map(|(number, entry)| (*number, entry.key(), entry.run()))
     }
 
     /// Returns all in the order of their numbers. Unseals each: where there are many, that takes its time.
@@ -100,24 +105,38 @@ impl Runs {
 
     /// Returns those that are not sealed, which is all where nothing is.
     pub fn open(&self) -> impl Iterator<Item = (RunNumber, &Run)> + Clone {
-        self.entries
-            .iter()
-            .filter_map(|(number, entry)| if let RunEntry::Open(_, run) = entry { Some((*number, run.as_ref())) } else { None })
+        self.entries.iter().filter_map(|(number, entry)| {
+            if let RunEntry::Open(_, run) = entry {
+                Some((*number, run.as_ref()))
+            } else {
+                None
+            }
+        })
     }
 
     /// Returns those of a range of numbers.
-    pub fn range(&self, range: impl RangeBounds<RunNumber>) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
-        self.entries.range(range).map(|(number, entry)| (*number, entry.run()))
+    pub fn range(
+        &self,
+        range: impl RangeBounds<RunNumber>,
+    ) -> impl Iterator<Item = (RunNumber, Cow<'_, Run>)> {
+        self.entries
+            .range(range)
+            .map(|(number, entry)| (*number, entry.run()))
     }
 
     /// Returns the numbers of those in a state, unsealing none.
     pub fn in_state(&self, state: RunState) -> impl Iterator<Item = RunNumber> {
-        self.entries.iter().filter(move |(_, entry)| entry.state() == state).map(|(number, _)| *number)
+        self.entries
+            .iter()
+            .filter(move |(_, entry)| entry.state() == state)
+            .map(|(number, _)| *number)
     }
 
     /// Returns each number with its point, unsealing none.
     pub fn points(&self) -> impl Iterator<Item = (RunNumber, PointKey)> {
-        self.entries.iter().map(|(number, entry)| (*number, entry.key()))
+        self.entries
+            .iter()
+            .map(|(number, entry)| (*number, entry.key()))
     }
 
     /// Returns those of a range of numbers that have ended, as bytes.
@@ -125,12 +144,15 @@ impl Runs {
         &self,
         range: impl RangeBounds<RunNumber>,
     ) -> impl Iterator<Item = Result<(RunNumber, Cow<'_, Sealed>), rmp_serde::encode::Error>> {
-        self.entries.range(range).filter(|(_, entry)| entry.state().is_terminal()).map(|(number, entry)| {
-            Ok(match entry {
-                RunEntry::Open(key, run) => (*number, Cow::Owned(Sealed::seal(*key, run)?)),
-                RunEntry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
+        self.entries
+            .range(range)
+            .filter(|(_, entry)| entry.state().is_terminal())
+            .map(|(number, entry)| {
+                Ok(match entry {
+                    RunEntry::Open(key, run) => (*number, Cow::Owned(Sealed::seal(*key, run)?)),
+                    RunEntry::Sealed(sealed) => (*number, Cow::Borrowed(sealed)),
+                })
             })
-        })
     }
 
     /// Begins, or ends, to seal runs that have ended.
@@ -160,26 +182,43 @@ impl Runs {
                 return Ok(RunEntry::Sealed(sealed));
             }
             let run: Box<Run> = Box::new(rmp_serde::from_slice(&sealed.body)?);
-            Ok(if seals && is_worth_sealing(&run) { RunEntry::Sealed(sealed) } else { RunEntry::Open(sealed.key, run) })
+            Ok(if seals && is_worth_sealing(&run) {
+                RunEntry::Sealed(sealed)
+            } else {
+                RunEntry::Open(sealed.key, run)
+            })
         };
-        let ended = ended.into_iter().map(|(number, sealed)| Ok((number, entry(sealed)?)));
-        let open = open.map(|(number, run)| Ok((number, RunEntry::Open(run.point(), Box::new(run)))));
+        let ended = ended
+            .into_iter()
+            .map(|(number, sealed)| Ok((number, entry(sealed)?)));
+        let open =
+            open.map(|(number, run)| Ok((number, RunEntry::Open(run.point(), Box::new(run)))));
         let entries: Result<_, rmp_serde::decode::Error> = ended.chain(open).collect();
-        Ok(Self { entries: entries?, seals })
+        Ok(Self {
+            entries: entries?,
+            seals,
+        })
     }
 
     pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
-        self.entries.insert(number, RunEntry::Open(run.point(), Box::new(run)));
+        self.entries
+            .insert(number, RunEntry::Open(run.point(), Box::new(run)));
         self.settle(number);
     }
 
     /// Changes a run; `None` where there is no such run.
-    pub(crate) fn change<T>(&mut self, number: RunNumber, change: impl FnOnce(&mut Run) -> T) -> Option<T> {
+    pub(crate) fn change<T>(
+        &mut self,
+        number: RunNumber,
+        change: impl FnOnce(&mut Run) -> T,
+    ) -> Option<T> {
         let entry = self.entries.get_mut(&number)?;
         if let RunEntry::Sealed(sealed) = entry {
             *entry = RunEntry::Open(sealed.key, Box::new(sealed.unseal()));
         }
-        let RunEntry::Open(_, run) = entry else { return None };
+        let RunEntry::Open(_, run) = entry else {
+            return None;
+        };
         let changed = change(run);
         self.settle(number);
         Some(changed)
@@ -235,15 +274,29 @@ impl RunEntry {
 
 impl std::fmt::Debug for Sealed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { first, state, key, body } = self;
-        write!(f, "Sealed {{ first: {first}, state: {state}, key: {key:?}, body: \"{}\" }}", body.escape_ascii())
+        let Self {
+            first,
+            state,
+            key,
+            body,
+        } = self;
+        write!(
+            f,
+            "Sealed {{ first: {first}, state: {state}, key: {key:?}, body: \"{}\" }}",
+            body.escape_ascii()
+        )
     }
 }
 
 impl Sealed {
     fn seal(key: PointKey, run: &Run) -> Result<Self, rmp_serde::encode::Error> {
         let body = rmp_serde::to_vec(run)?.into_boxed_slice();
-        Ok(Self { first: run.first, state: run.state, key, body })
+        Ok(Self {
+            first: run.first,
+            state: run.state,
+            key,
+            body,
+        })
     }
 
     fn unseal(&self) -> Run {

@@ -16,10 +16,24 @@ impl UnknownWord {
 
     /// Takes the word.
     pub fn new(text: &str) -> Self {
-        let mut word = Self { bytes: [0; Self::BYTES_MAX], length: 0 };
-        for character in text.chars().map(|character| if character.is_control() { '_' } else { character }) {
-            let (start, end) = (usize::from(word.length), usize::from(word.length) + character.len_utf8());
-            let Some(place) = word.bytes.get_mut(start..end) else { break };
+        let mut word = Self {
+            bytes: [0; Self::BYTES_MAX],
+            length: 0,
+        };
+        for character in text.chars().map(|character| {
+            if character.is_control() {
+                '_'
+            } else {
+                character
+            }
+        }) {
+            let (start, end) = (
+                usize::from(word.length),
+                usize::from(word.length) + character.len_utf8(),
+            );
+            let Some(place) = word.bytes.get_mut(start..end) else {
+                break;
+            };
             character.encode_utf8(place);
             word.length = u8::try_from(end).unwrap_or(word.length);
         }
@@ -28,7 +42,8 @@ impl UnknownWord {
 
     /// Returns the word.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).expect("whole characters were written")
+        std::str::from_utf8(&self.bytes[..usize::from(self.length)])
+            .expect("whole characters were written")
     }
 }
 
@@ -67,19 +82,31 @@ mod tests {
         let failure: Failure = serde_json::from_str(json).unwrap();
         assert_eq!(
             (failure.kind, failure.blame),
-            (FailureKind::Other(UnknownWord::new("melted")), Blame::Other(UnknownWord::new("provider")))
+            (
+                FailureKind::Other(UnknownWord::new("melted")),
+                Blame::Other(UnknownWord::new("provider"))
+            )
         );
         assert_eq!(serde_json::to_string(&failure).unwrap(), json);
         let bytes = rmp_serde::to_vec(&failure).unwrap();
         assert_eq!(rmp_serde::from_slice::<Failure>(&bytes).unwrap(), failure);
         assert!(!failure.may_be_the_agents());
-        assert_eq!(failure.kind.to_string(), "it failed with `melted`, a kind of failure of a newer version");
+        assert_eq!(
+            failure.kind.to_string(),
+            "it failed with `melted`, a kind of failure of a newer version"
+        );
     }
 
     #[test]
     fn known_words_are_read_as_known() {
-        assert_eq!(serde_json::from_str::<FailureKind>("\"cuda_out_of_memory\"").unwrap(), FailureKind::CudaOutOfMemory);
-        assert_eq!(serde_json::from_str::<Blame>("\"machine\"").unwrap(), Blame::Machine);
+        assert_eq!(
+            serde_json::from_str::<FailureKind>("\"cuda_out_of_memory\"").unwrap(),
+            FailureKind::CudaOutOfMemory
+        );
+        assert_eq!(
+            serde_json::from_str::<Blame>("\"machine\"").unwrap(),
+            Blame::Machine
+        );
         let failure = Failure {
             kind: FailureKind::Nccl,
             blame: Blame::Configuration,
@@ -89,13 +116,19 @@ mod tests {
             output_tail: String::new(),
             evidence: String::new(),
         };
-        assert_eq!(rmp_serde::from_slice::<Failure>(&rmp_serde::to_vec(&failure).unwrap()).unwrap(), failure);
+        assert_eq!(
+            rmp_serde::from_slice::<Failure>(&rmp_serde::to_vec(&failure).unwrap()).unwrap(),
+            failure
+        );
     }
 
     #[test]
     fn a_word_is_cut_between_characters_and_has_no_control_characters() {
         assert_eq!(UnknownWord::new(&"x".repeat(33)).as_str(), "x".repeat(32));
-        assert_eq!(UnknownWord::new(&format!("{}é", "x".repeat(31))).as_str(), "x".repeat(31));
+        assert_eq!(
+            UnknownWord::new(&format!("{}é", "x".repeat(31))).as_str(),
+            "x".repeat(31)
+        );
         assert_eq!(UnknownWord::new("a\nb\u{1b}").as_str(), "a_b_");
         assert_eq!(UnknownWord::new("").as_str(), "");
     }

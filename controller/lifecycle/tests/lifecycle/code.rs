@@ -1,37 +1,67 @@
 //! Code that changes: pinned and pushed, points tried again with it, and what people say of versions.
 
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Pin, Push, Reply, Rerun, SweepAction};
+use sweep_lifecycle::command::{
+    AttemptResult, Command, Directive, Pin, Push, Reply, Rerun, SweepAction,
+};
 use sweep_lifecycle::observe::{code_line, observations, planned, wants_suggestions};
 use sweep_lifecycle::spec::{CodeMode, CodePolicy, SweepSpec};
-use sweep_lifecycle::state::{AttemptRef, AttemptState, CodeAbout, CodeMark, RunState, StopKind, SweepState};
+use sweep_lifecycle::state::{
+    AttemptRef, AttemptState, CodeAbout, CodeMark, RunState, StopKind, SweepState,
+};
 use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, agent, crash, grid, offer, start, sweep};
 
 fn code(version: &str) -> Pin {
-    Pin { version: version.to_owned(), about: CodeAbout { branch: "main".to_owned(), ..CodeAbout::default() } }
+    Pin {
+        version: version.to_owned(),
+        about: CodeAbout {
+            branch: "main".to_owned(),
+            ..CodeAbout::default()
+        },
+    }
 }
 
 fn pinned(spec: SweepSpec) -> SweepSpec {
-    SweepSpec { code: CodePolicy { mode: CodeMode::Pin, ..CodePolicy::default() }, ..spec }
+    SweepSpec {
+        code: CodePolicy {
+            mode: CodeMode::Pin,
+            ..CodePolicy::default()
+        },
+        ..spec
+    }
 }
 
 /// A world with a sweep that is pinned to version `a`, and two agents.
 fn world(spec: SweepSpec) -> World {
     let mut world = World::default();
     let spec = Box::new(pinned(spec));
-    world.ask(&Command::CreatePinnedSweep { sweep: sweep(), spec, source: String::new(), seed: 7, code: code("a") });
+    world.ask(&Command::CreatePinnedSweep {
+        sweep: sweep(),
+        spec,
+        source: String::new(),
+        seed: 7,
+        code: code("a"),
+    });
     world.register("ann");
     world.register("bob");
     world
 }
 
 fn push(version: &str, push: Push) -> Command {
-    Command::PinCode { sweep: sweep(), code: code(version), push }
+    Command::PinCode {
+        sweep: sweep(),
+        code: code(version),
+        push,
+    }
 }
 
 fn mark(version: &str, mark: Option<CodeMark>) -> Command {
-    Command::MarkCode { sweep: sweep(), version: version.to_owned(), mark }
+    Command::MarkCode {
+        sweep: sweep(),
+        version: version.to_owned(),
+        mark,
+    }
 }
 
 fn same_as(version: &str, other: &str) -> Command {
@@ -39,7 +69,10 @@ fn same_as(version: &str, other: &str) -> Command {
 }
 
 fn rerun(which: Rerun) -> Command {
-    Command::RerunPoints { sweep: sweep(), which }
+    Command::RerunPoints {
+        sweep: sweep(),
+        which,
+    }
 }
 
 /// Executes the run of a point, or the next that is queued, to its end; returns its number.
@@ -50,12 +83,23 @@ fn execute(world: &mut World, x: i64, loss: f64) -> u64 {
 }
 
 fn pushed(reply: Reply) -> (u32, bool, Vec<u64>, Vec<u64>, Vec<String>) {
-    let Reply::Pinned { number, moved, stopped, again, skipped } = reply else { panic!("{reply:?}") };
+    let Reply::Pinned {
+        number,
+        moved,
+        stopped,
+        again,
+        skipped,
+    } = reply
+    else {
+        panic!("{reply:?}")
+    };
     (number, moved, stopped, again, skipped)
 }
 
 fn tried_again(reply: Reply) -> (Vec<u64>, Vec<String>) {
-    let Reply::Rerun { again, skipped } = reply else { panic!("{reply:?}") };
+    let Reply::Rerun { again, skipped } = reply else {
+        panic!("{reply:?}")
+    };
     (again, skipped)
 }
 
@@ -63,16 +107,45 @@ fn tried_again(reply: Reply) -> (Vec<u64>, Vec<String>) {
 fn a_pinned_sweep_is_never_there_without_its_code() {
     let mut world = World::default();
     let spec = Box::new(pinned(grid(3)));
-    let refused = world.refused(&Command::CreateSweep { sweep: sweep(), spec, source: String::new(), seed: 7 });
+    let refused = world.refused(&Command::CreateSweep {
+        sweep: sweep(),
+        spec,
+        source: String::new(),
+        seed: 7,
+    });
     assert!(refused.contains("no code came with it"), "{refused}");
     let mut world = self::world(grid(3));
-    assert_eq!((world.sweep().pinned.as_deref(), world.sweep().codes.len()), (Some("a"), 1));
+    assert_eq!(
+        (world.sweep().pinned.as_deref(), world.sweep().codes.len()),
+        (Some("a"), 1)
+    );
     // What an agent has itself is of no concern, and is not taken down.
-    world.ask_idly(&Command::DescribeCode { agent: agent("ann"), sweep: sweep(), version: "own".to_owned(), about: CodeAbout::default() });
+    world.ask_idly(&Command::DescribeCode {
+        agent: agent("ann"),
+        sweep: sweep(),
+        version: "own".to_owned(),
+        about: CodeAbout::default(),
+    });
     let offers = vec![offer(1)];
-    world.ask(&Command::Acquire { agent: agent("ann"), sweep: sweep(), offers, code_version: "own".to_owned() });
-    let attempt = AttemptRef { sweep: sweep(), run: 1, attempt: 1 };
-    assert_eq!((world.attempt(&attempt).pinned, world.attempt(&attempt).code, world.run(1).code_version.as_str()), (true, 1, "a"));
+    world.ask(&Command::Acquire {
+        agent: agent("ann"),
+        sweep: sweep(),
+        offers,
+        code_version: "own".to_owned(),
+    });
+    let attempt = AttemptRef {
+        sweep: sweep(),
+        run: 1,
+        attempt: 1,
+    };
+    assert_eq!(
+        (
+            world.attempt(&attempt).pinned,
+            world.attempt(&attempt).code,
+            world.run(1).code_version.as_str()
+        ),
+        (true, 1, "a")
+    );
     assert_eq!(world.sweep().codes.len(), 1);
 }
 
@@ -87,10 +160,19 @@ fn what_runs_finishes_on_the_old_code_and_what_begins_has_the_new() {
     let new = world.begin("bob", 2);
     world.succeed("ann", &old, 0.5);
     world.succeed("bob", &new, 0.25);
-    assert_eq!((world.run(1).code_version.as_str(), world.run(2).code_version.as_str()), ("a", "b"));
+    assert_eq!(
+        (
+            world.run(1).code_version.as_str(),
+            world.run(2).code_version.as_str()
+        ),
+        ("a", "b")
+    );
     // Back to what was there before: that is searched for then.
     world.ask(&push("a", Push::default()));
-    assert_eq!((code_line(world.sweep()), world.sweep().codes.len()), (vec!["b".to_owned(), "a".to_owned()], 2));
+    assert_eq!(
+        (code_line(world.sweep()), world.sweep().codes.len()),
+        (vec!["b".to_owned(), "a".to_owned()], 2)
+    );
 }
 
 #[test]
@@ -99,8 +181,17 @@ fn a_sweep_that_tracks_has_nothing_to_push_until_it_is_pinned() {
     world.create(grid(4));
     world.register("ann");
     let refused = world.refused(&push("b", Push::default()));
-    assert!(refused.contains("nothing to push") && refused.contains("--pin"), "{refused}");
-    world.ask(&push("b", Push { pin: true, ..Push::default() }));
+    assert!(
+        refused.contains("nothing to push") && refused.contains("--pin"),
+        "{refused}"
+    );
+    world.ask(&push(
+        "b",
+        Push {
+            pin: true,
+            ..Push::default()
+        },
+    ));
     execute(&mut world, 1, 0.5);
     assert_eq!(world.run(1).code_version, "b");
 }
@@ -108,24 +199,70 @@ fn a_sweep_that_tracks_has_nothing_to_push_until_it_is_pinned() {
 #[test]
 fn running_attempts_make_way_if_a_person_wants_it_and_use_up_no_retry() {
     let mut world = world(grid(4));
-    let (one, two, three) = (world.begin("ann", 1), world.begin("ann", 2), world.begin("bob", 3));
-    let (_, _, stopped, ..) = pushed(world.ask(&push("b", Push { stop_running: true, ..Push::default() })));
+    let (one, two, three) = (
+        world.begin("ann", 1),
+        world.begin("ann", 2),
+        world.begin("bob", 3),
+    );
+    let (_, _, stopped, ..) = pushed(world.ask(&push(
+        "b",
+        Push {
+            stop_running: true,
+            ..Push::default()
+        },
+    )));
     assert_eq!(stopped, [1, 2, 3]);
-    let Reply::Directive(Directive::Stop { kind, reason }) = world.report("ann", &one, 0, &[0.5]) else { panic!("it is to stop") };
-    assert_eq!((kind, reason.contains("makes way for code version b")), (StopKind::Requeue, true));
-    assert_eq!(world.finish("ann", &one, AttemptResult::Stopped(StopKind::Cancel)), Reply::Run(RunState::Queued));
-    assert_eq!((world.attempt(&one).state, world.run(1).retries), (AttemptState::Cancelled, Default::default()));
+    let Reply::Directive(Directive::Stop { kind, reason }) = world.report("ann", &one, 0, &[0.5])
+    else {
+        panic!("it is to stop")
+    };
+    assert_eq!(
+        (kind, reason.contains("makes way for code version b")),
+        (StopKind::Requeue, true)
+    );
+    assert_eq!(
+        world.finish("ann", &one, AttemptResult::Stopped(StopKind::Cancel)),
+        Reply::Run(RunState::Queued)
+    );
+    assert_eq!(
+        (world.attempt(&one).state, world.run(1).retries),
+        (AttemptState::Cancelled, Default::default())
+    );
     // One crashes when it is told to end, one has ended well before it was.
-    assert_eq!(world.finish("ann", &two, crash()), Reply::Run(RunState::Queued));
+    assert_eq!(
+        world.finish("ann", &two, crash()),
+        Reply::Run(RunState::Queued)
+    );
     world.report("bob", &three, 0, &[0.25]);
-    assert_eq!(world.finish("bob", &three, AttemptResult::Succeeded), Reply::Run(RunState::Finished));
-    assert_eq!((world.run(2).retries, world.run(2).avoid.len()), (Default::default(), 0));
+    assert_eq!(
+        world.finish("bob", &three, AttemptResult::Succeeded),
+        Reply::Run(RunState::Finished)
+    );
+    assert_eq!(
+        (world.run(2).retries, world.run(2).avoid.len()),
+        (Default::default(), 0)
+    );
     let again = world.begin("ann", 9);
-    assert_eq!((again.run, again.attempt, world.run(1).code_version.as_str()), (1, 2, "b"));
+    assert_eq!(
+        (again.run, again.attempt, world.run(1).code_version.as_str()),
+        (1, 2, "b")
+    );
     // A person may still end it for good.
-    world.ask(&push("c", Push { stop_running: true, ..Push::default() }));
-    world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Cancel });
-    assert_eq!(world.finish("ann", &again, AttemptResult::Stopped(StopKind::Cancel)), Reply::Run(RunState::Cancelled));
+    world.ask(&push(
+        "c",
+        Push {
+            stop_running: true,
+            ..Push::default()
+        },
+    ));
+    world.ask(&Command::SetSweep {
+        sweep: sweep(),
+        action: SweepAction::Cancel,
+    });
+    assert_eq!(
+        world.finish("ann", &again, AttemptResult::Stopped(StopKind::Cancel)),
+        Reply::Run(RunState::Cancelled)
+    );
 }
 
 #[test]
@@ -134,39 +271,101 @@ fn a_grid_tries_points_again_and_still_ends_when_all_were_tried() {
     for (x, loss) in [(1, 0.3), (2, 0.1)] {
         execute(&mut world, x, loss);
     }
-    let (_, _, _, again, skipped) = pushed(world.ask(&push("b", Push { rerun: Rerun::Best(1), ..Push::default() })));
+    let (_, _, _, again, skipped) = pushed(world.ask(&push(
+        "b",
+        Push {
+            rerun: Rerun::Best(1),
+            ..Push::default()
+        },
+    )));
     assert_eq!((again, skipped.len()), (vec![3], 0));
-    assert_eq!((planned(world.sweep()), wants_suggestions(world.sweep())), (Some(4), Some(1)));
+    assert_eq!(
+        (planned(world.sweep()), wants_suggestions(world.sweep())),
+        (Some(4), Some(1))
+    );
     assert_eq!(execute(&mut world, 9, 0.4), 3, "it comes first");
-    assert_eq!((world.run(3).config.clone(), world.run(3).code_version.as_str()), (world.run(2).config.clone(), "b"));
+    assert_eq!(
+        (
+            world.run(3).config.clone(),
+            world.run(3).code_version.as_str()
+        ),
+        (world.run(2).config.clone(), "b")
+    );
     assert_eq!(world.sweep().state, SweepState::Running, "a point is left");
     execute(&mut world, 3, 0.2);
     world.ask(&acquire("ann", &[]));
-    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "all 3 points of the grid tried"));
+    assert_eq!(
+        (world.sweep().state, world.sweep().reason.as_str()),
+        (SweepState::Finished, "all 3 points of the grid tried")
+    );
     // All of it again: what has a result of that code is not.
     let (again, skipped) = tried_again(world.ask(&rerun(Rerun::All)));
     assert_eq!((again, world.sweep().state), (vec![5], SweepState::Running));
-    assert_eq!(skipped, ["the point of run 2 has been asked for with that code already"]);
+    assert_eq!(
+        skipped,
+        ["the point of run 2 has been asked for with that code already"]
+    );
     let (again, skipped) = tried_again(world.ask(&rerun(Rerun::All)));
     assert_eq!((again.len(), skipped.len()), (0, 2), "{skipped:?}");
     execute(&mut world, 9, 0.6);
-    assert_eq!((world.sweep().state, world.sweep().runs.len(), world.sweep().best), (SweepState::Finished, 5, Some((2, 0.1))));
+    assert_eq!(
+        (
+            world.sweep().state,
+            world.sweep().runs.len(),
+            world.sweep().best
+        ),
+        (SweepState::Finished, 5, Some((2, 0.1)))
+    );
     world.assert_an_image_gives_the_state();
 }
 
 #[test]
 fn no_run_cap_counts_what_a_person_asks_for_again() {
-    let mut world = world(SweepSpec { run_cap: Some(4), repeats: 2, method: Method::Random, ..grid(9) });
+    let mut world = world(SweepSpec {
+        run_cap: Some(4),
+        repeats: 2,
+        method: Method::Random,
+        ..grid(9)
+    });
     for x in [1, 1, 2, 2] {
         execute(&mut world, x, 0.1 * x as f64);
     }
-    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "run cap of 4 reached"));
-    let (_, _, _, again, _) = pushed(world.ask(&push("b", Push { rerun: Rerun::Best(1), ..Push::default() })));
+    assert_eq!(
+        (world.sweep().state, world.sweep().reason.as_str()),
+        (SweepState::Finished, "run cap of 4 reached")
+    );
+    let (_, _, _, again, _) = pushed(world.ask(&push(
+        "b",
+        Push {
+            rerun: Rerun::Best(1),
+            ..Push::default()
+        },
+    )));
     assert_eq!((again, planned(world.sweep())), (vec![5], Some(6)));
-    assert_eq!((execute(&mut world, 9, 0.5), execute(&mut world, 9, 0.6)), (5, 6));
-    assert_eq!((world.sweep().state, world.sweep().reruns, world.sweep().again), (SweepState::Finished, 2, 1));
-    let seen: Vec<_> = observations(world.sweep()).into_iter().map(|seen| (seen.index, seen.code_version, seen.repeats)).collect();
-    assert_eq!(seen, [(1, "a".to_owned(), 2), (3, "a".to_owned(), 2), (5, "b".to_owned(), 2)]);
+    assert_eq!(
+        (execute(&mut world, 9, 0.5), execute(&mut world, 9, 0.6)),
+        (5, 6)
+    );
+    assert_eq!(
+        (
+            world.sweep().state,
+            world.sweep().reruns,
+            world.sweep().again
+        ),
+        (SweepState::Finished, 2, 1)
+    );
+    let seen: Vec<_> = observations(world.sweep())
+        .into_iter()
+        .map(|seen| (seen.index, seen.code_version, seen.repeats))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (1, "a".to_owned(), 2),
+            (3, "a".to_owned(), 2),
+            (5, "b".to_owned(), 2)
+        ]
+    );
 }
 
 #[test]
@@ -176,8 +375,15 @@ fn a_sweep_that_tracks_tries_points_again_with_whatever_comes_next() {
     world.register("ann");
     let execute = |world: &mut World, version: &str, loss: f64| {
         let offers = vec![offer(1), offer(2)];
-        let ask = Command::Acquire { agent: agent("ann"), sweep: sweep(), offers, code_version: version.to_owned() };
-        let Reply::Assigned(attempt) = world.ask(&ask) else { panic!("a run") };
+        let ask = Command::Acquire {
+            agent: agent("ann"),
+            sweep: sweep(),
+            offers,
+            code_version: version.to_owned(),
+        };
+        let Reply::Assigned(attempt) = world.ask(&ask) else {
+            panic!("a run")
+        };
         world.ask(&start("ann", &attempt));
         world.succeed("ann", &attempt, loss);
     };
@@ -202,7 +408,10 @@ fn points_are_tried_again_where_no_version_is_known() {
     execute(&mut world, 1, 0.5);
     assert_eq!(tried_again(world.ask(&rerun(Rerun::All))).0, [2]);
     assert_eq!(execute(&mut world, 9, 0.4), 2);
-    assert_eq!((world.sweep().state, world.sweep().reason.as_str()), (SweepState::Finished, "the only point of the grid tried"));
+    assert_eq!(
+        (world.sweep().state, world.sweep().reason.as_str()),
+        (SweepState::Finished, "the only point of the grid tried")
+    );
 }
 
 #[test]
@@ -213,15 +422,34 @@ fn versions_that_are_the_same_are_one_to_the_search() {
     execute(&mut world, 2, 0.2);
     world.ask(&push("c", Push::default()));
     execute(&mut world, 3, 0.1);
-    let seen = |world: &World| observations(world.sweep()).into_iter().map(|seen| seen.code_version).collect::<Vec<_>>();
+    let seen = |world: &World| {
+        observations(world.sweep())
+            .into_iter()
+            .map(|seen| seen.code_version)
+            .collect::<Vec<_>>()
+    };
     let history = world.sweep().history;
     world.ask(&same_as("c", "a"));
-    assert_eq!((seen(&world), code_line(world.sweep())), (vec!["a".into(), "b".into(), "a".into()], vec!["b".to_owned(), "a".to_owned()]));
+    assert_eq!(
+        (seen(&world), code_line(world.sweep())),
+        (
+            vec!["a".into(), "b".into(), "a".into()],
+            vec!["b".to_owned(), "a".to_owned()]
+        )
+    );
     assert!(world.sweep().history > history);
     world.ask_idly(&same_as("c", "a"));
     world.ask(&same_as("a", "b"));
-    assert_eq!((seen(&world), code_line(world.sweep())), (vec!["b".to_owned(); 3], vec!["b".to_owned()]));
-    for refused in [same_as("b", "c"), same_as("b", "b"), same_as("b", "x"), mark("x", None)] {
+    assert_eq!(
+        (seen(&world), code_line(world.sweep())),
+        (vec!["b".to_owned(); 3], vec!["b".to_owned()])
+    );
+    for refused in [
+        same_as("b", "c"),
+        same_as("b", "b"),
+        same_as("b", "x"),
+        mark("x", None),
+    ] {
         world.refused(&refused);
     }
     world.ask(&mark("a", None));
@@ -241,19 +469,38 @@ fn what_came_of_an_unusable_version_is_kept_and_counts_for_nothing() {
     execute(&mut world, 1, 0.3);
     world.ask(&push("b", Push::default()));
     execute(&mut world, 2, 0.1);
-    assert_eq!((world.sweep().state, world.sweep().best), (SweepState::Finished, Some((2, 0.1))));
+    assert_eq!(
+        (world.sweep().state, world.sweep().best),
+        (SweepState::Finished, Some((2, 0.1)))
+    );
     world.ask(&mark("b", Some(CodeMark::Unusable)));
-    assert_eq!((world.sweep().best, observations(world.sweep()).len(), world.sweep().runs.len()), (Some((1, 0.3)), 1, 2));
+    assert_eq!(
+        (
+            world.sweep().best,
+            observations(world.sweep()).len(),
+            world.sweep().runs.len()
+        ),
+        (Some((1, 0.3)), 1, 2)
+    );
     assert_eq!(code_line(world.sweep()), ["a"]);
-    world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Resume });
+    world.ask(&Command::SetSweep {
+        sweep: sweep(),
+        action: SweepAction::Resume,
+    });
     assert_eq!(world.sweep().state, SweepState::Running);
     // Same as what is of no use is of no use.
     world.ask(&same_as("a", "b"));
-    assert_eq!((world.sweep().best, code_line(world.sweep()).len()), (None, 0));
+    assert_eq!(
+        (world.sweep().best, code_line(world.sweep()).len()),
+        (None, 0)
+    );
     world.ask(&mark("a", None));
     // It counts again, and then there is nothing left to do.
     world.ask(&mark("b", None));
-    assert_eq!((world.sweep().state, world.sweep().best), (SweepState::Finished, Some((2, 0.1))));
+    assert_eq!(
+        (world.sweep().state, world.sweep().best),
+        (SweepState::Finished, Some((2, 0.1)))
+    );
     world.assert_an_image_gives_the_state();
 }
 
@@ -264,13 +511,25 @@ fn outputs_that_are_named_later_are_added_to_a_version() {
     world.register("ann");
     let describe = |outputs: &[&str]| {
         let outputs = outputs.iter().map(|output| (*output).to_owned()).collect();
-        let about = CodeAbout { branch: "main".to_owned(), outputs, ..CodeAbout::default() };
-        Command::DescribeCode { agent: agent("ann"), sweep: sweep(), version: "a".to_owned(), about }
+        let about = CodeAbout {
+            branch: "main".to_owned(),
+            outputs,
+            ..CodeAbout::default()
+        };
+        Command::DescribeCode {
+            agent: agent("ann"),
+            sweep: sweep(),
+            version: "a".to_owned(),
+            about,
+        }
     };
     world.ask(&describe(&[]));
     world.ask(&describe(&["out/"]));
     world.ask(&describe(&["out/", "runs.csv"]));
     world.ask_idly(&describe(&["runs.csv"]));
     let codes = &world.sweep().codes;
-    assert_eq!((codes.len(), codes[0].about.outputs.as_slice()), (1, ["out/".to_owned(), "runs.csv".to_owned()].as_slice()));
+    assert_eq!(
+        (codes.len(), codes[0].about.outputs.as_slice()),
+        (1, ["out/".to_owned(), "runs.csv".to_owned()].as_slice())
+    );
 }

@@ -13,7 +13,11 @@ use crate::world::{World, agent, grid, report};
 fn with_hyperband() -> (World, AttemptRef, Reply) {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
+        bands: Bands::MinIter(3),
+        eta: 3.0,
+        strict: true,
+    }));
     world.create(spec);
     world.register("ann");
     for (x, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
@@ -22,7 +26,10 @@ fn with_hyperband() -> (World, AttemptRef, Reply) {
         world.succeed("ann", &attempt, value);
     }
     let bad = world.begin("ann", 4);
-    assert_eq!(world.report("ann", &bad, 0, &[0.9, 0.9]), Reply::Directive(Directive::Continue));
+    assert_eq!(
+        world.report("ann", &bad, 0, &[0.9, 0.9]),
+        Reply::Directive(Directive::Continue)
+    );
     let reply = world.report("ann", &bad, 2, &[0.9]);
     (world, bad, reply)
 }
@@ -30,34 +37,74 @@ fn with_hyperband() -> (World, AttemptRef, Reply) {
 #[test]
 fn a_run_that_lags_behind_is_stopped_early_with_a_reason() {
     let (mut world, bad, reply) = with_hyperband();
-    let Reply::Directive(Directive::Stop { kind: StopKind::Early, reason }) = reply else { panic!("{reply:?}") };
+    let Reply::Directive(Directive::Stop {
+        kind: StopKind::Early,
+        reason,
+    }) = reply
+    else {
+        panic!("{reply:?}")
+    };
     assert!(!reason.is_empty());
-    let (events, again) = world.tell(&report("ann", &bad, 3, &[0.9])).expect("it is recorded");
+    let (events, again) = world
+        .tell(&report("ann", &bad, 3, &[0.9]))
+        .expect("it is recorded");
     assert_eq!(events.len(), 1, "it is asked once");
-    assert!(matches!(again, Reply::Directive(Directive::Stop { kind: StopKind::Early, .. })));
-    assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
-    assert_eq!((world.run(4).value, world.run(4).reason.clone()), (Some(0.9), reason));
-    let Outcome::Stopped(ending) = observations(world.sweep())[3].outcome else { panic!("it was stopped") };
-    assert!(ending.mean == 0.9 && ending.deviation > 0.05, "the finished curves are no longer, so it is weak evidence: {ending:?}");
+    assert!(matches!(
+        again,
+        Reply::Directive(Directive::Stop {
+            kind: StopKind::Early,
+            ..
+        })
+    ));
+    assert_eq!(
+        world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)),
+        Reply::Run(RunState::Stopped)
+    );
+    assert_eq!(
+        (world.run(4).value, world.run(4).reason.clone()),
+        (Some(0.9), reason)
+    );
+    let Outcome::Stopped(ending) = observations(world.sweep())[3].outcome else {
+        panic!("it was stopped")
+    };
+    assert!(
+        ending.mean == 0.9 && ending.deviation > 0.05,
+        "the finished curves are no longer, so it is weak evidence: {ending:?}"
+    );
 }
 
 /// Six runs have ended after 20 iterations with 0.2, 0.3, …, and a seventh has come to its sixth, far above them.
 fn with_prediction(reduce: Reduce) -> (World, AttemptRef, Reply) {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Predictive(Predictive { min_probability: 0.2, min_iter: None, max_iter: None, min_runs: 5 }));
+    spec.early_terminate = Some(EarlyStop::Predictive(Predictive {
+        min_probability: 0.2,
+        min_iter: None,
+        max_iter: None,
+        min_runs: 5,
+    }));
     spec.objective.as_mut().expect("a grid has one here").reduce = reduce;
     world.create(spec);
     world.register("ann");
-    let curve = |end: f64| (1..=20).map(move |iteration| end + 0.5 / f64::from(iteration)).collect::<Vec<_>>();
+    let curve = |end: f64| {
+        (1..=20)
+            .map(move |iteration| end + 0.5 / f64::from(iteration))
+            .collect::<Vec<_>>()
+    };
     for x in 1..=6 {
         let attempt = world.begin("ann", x);
         let series = curve(0.1 + 0.1 * x as f64);
-        assert_eq!(world.report("ann", &attempt, 0, &series), Reply::Directive(Directive::Continue));
+        assert_eq!(
+            world.report("ann", &attempt, 0, &series),
+            Reply::Directive(Directive::Continue)
+        );
         world.finish("ann", &attempt, AttemptResult::Succeeded);
     }
     let bad = world.begin("ann", 7);
-    assert_eq!(world.report("ann", &bad, 0, &curve(0.75)[..3]), Reply::Directive(Directive::Continue));
+    assert_eq!(
+        world.report("ann", &bad, 0, &curve(0.75)[..3]),
+        Reply::Directive(Directive::Continue)
+    );
     let reply = world.report("ann", &bad, 3, &curve(0.75)[3..6]);
     (world, bad, reply)
 }
@@ -66,12 +113,26 @@ fn with_prediction(reduce: Reduce) -> (World, AttemptRef, Reply) {
 fn what_was_predicted_to_lose_is_stopped_and_its_ending_teaches_the_search() {
     for reduce in [Reduce::Best, Reduce::Last, Reduce::MeanLast(2)] {
         let (mut world, bad, reply) = with_prediction(reduce);
-        let Reply::Directive(Directive::Stop { kind: StopKind::Early, reason }) = reply else { panic!("{reduce:?}: {reply:?}") };
+        let Reply::Directive(Directive::Stop {
+            kind: StopKind::Early,
+            reason,
+        }) = reply
+        else {
+            panic!("{reduce:?}: {reply:?}")
+        };
         assert!(reason.contains(" at step 20, best 0.2"), "{reason}");
-        assert_eq!(world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)), Reply::Run(RunState::Stopped));
+        assert_eq!(
+            world.finish("ann", &bad, AttemptResult::Stopped(StopKind::Early)),
+            Reply::Run(RunState::Stopped)
+        );
         let reached = world.run(7).value.expect("it had reached something");
-        let Outcome::Stopped(ending) = observations(world.sweep())[6].outcome else { panic!("it was stopped") };
-        assert!((ending.mean - 0.775).abs() < 0.05 && reached > 0.83, "{reduce:?}: {ending:?}, {reached}");
+        let Outcome::Stopped(ending) = observations(world.sweep())[6].outcome else {
+            panic!("it was stopped")
+        };
+        assert!(
+            (ending.mean - 0.775).abs() < 0.05 && reached > 0.83,
+            "{reduce:?}: {ending:?}, {reached}"
+        );
         assert!(ending.deviation < 0.1, "{ending:?}");
     }
 }
@@ -80,10 +141,18 @@ fn what_was_predicted_to_lose_is_stopped_and_its_ending_teaches_the_search() {
 fn an_ending_is_predicted_from_the_curves_of_the_moment() {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
+        bands: Bands::MinIter(3),
+        eta: 3.0,
+        strict: true,
+    }));
     world.create(spec);
     world.register("ann");
-    let curve = |end: f64| (0..20).map(move |epoch| end + (-f64::from(epoch) / 4.0).exp()).collect::<Vec<_>>();
+    let curve = |end: f64| {
+        (0..20)
+            .map(move |epoch| end + (-f64::from(epoch) / 4.0).exp())
+            .collect::<Vec<_>>()
+    };
     let good = world.begin("ann", 1);
     world.report("ann", &good, 0, &curve(0.2)[..3]);
     let bad = world.begin("ann", 2);
@@ -97,18 +166,28 @@ fn an_ending_is_predicted_from_the_curves_of_the_moment() {
         [] => panic!("it was stopped"),
     };
     let early = ending(&world);
-    assert!(early.mean > 1.1 && early.deviation > 0.2, "nothing has ended that was longer: {early:?}");
+    assert!(
+        early.mean > 1.1 && early.deviation > 0.2,
+        "nothing has ended that was longer: {early:?}"
+    );
     world.report("ann", &good, 3, &curve(0.2)[3..]);
     world.finish("ann", &good, AttemptResult::Succeeded);
     let seen = observations(world.sweep());
-    let Outcome::Stopped(late) = seen[1].outcome else { panic!("{seen:?}") };
+    let Outcome::Stopped(late) = seen[1].outcome else {
+        panic!("{seen:?}")
+    };
     assert!((late.mean - 0.5).abs() < 0.05, "{late:?}");
-    assert_eq!(world.run(2).value, Some(curve(0.5)[2]), "what was observed stays as it was");
+    assert_eq!(
+        world.run(2).value,
+        Some(curve(0.5)[2]),
+        "what was observed stays as it was"
+    );
 }
 
 #[test]
 fn a_stop_that_was_logged_without_a_prediction_can_be_read() {
-    let request: StopRequest = serde_json::from_str(r#"{"kind": "early", "reason": "band 3"}"#).expect("it can be read");
+    let request: StopRequest =
+        serde_json::from_str(r#"{"kind": "early", "reason": "band 3"}"#).expect("it can be read");
     assert_eq!(request.predicted, None);
 }
 
@@ -116,13 +195,22 @@ fn a_stop_that_was_logged_without_a_prediction_can_be_read() {
 fn runs_of_other_code_are_no_measure() {
     let mut world = World::default();
     let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(3), eta: 3.0, strict: true }));
+    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
+        bands: Bands::MinIter(3),
+        eta: 3.0,
+        strict: true,
+    }));
     world.create(spec);
     world.register("ann");
     let begin = |world: &mut World, x: i64, version: &str| {
         let attempt = world.acquire("ann", &[x]);
         let command = vec!["train".to_owned()];
-        world.ask(&Command::StartAttempt { agent: agent("ann"), attempt: attempt.clone(), command, code_version: version.to_owned() });
+        world.ask(&Command::StartAttempt {
+            agent: agent("ann"),
+            attempt: attempt.clone(),
+            command,
+            code_version: version.to_owned(),
+        });
         attempt
     };
     for (x, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
@@ -137,9 +225,21 @@ fn runs_of_other_code_are_no_measure() {
         world.finish("ann", &attempt, AttemptResult::Succeeded);
         reply
     };
-    assert_eq!(directive(&mut world, 4, 5.1), Reply::Directive(Directive::Continue));
+    assert_eq!(
+        directive(&mut world, 4, 5.1),
+        Reply::Directive(Directive::Continue)
+    );
     directive(&mut world, 5, 5.2);
     directive(&mut world, 6, 5.3);
     let worst = directive(&mut world, 7, 5.9);
-    assert!(matches!(worst, Reply::Directive(Directive::Stop { kind: StopKind::Early, .. })), "{worst:?}");
+    assert!(
+        matches!(
+            worst,
+            Reply::Directive(Directive::Stop {
+                kind: StopKind::Early,
+                ..
+            })
+        ),
+        "{worst:?}"
+    );
 }

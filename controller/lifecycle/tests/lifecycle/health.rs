@@ -11,7 +11,14 @@ const GOOD: [&str; 5] = ["ann", "bob", "cat", "dan", "eve"];
 
 fn world(names: &[&str]) -> World {
     let mut world = World::default();
-    world.create(SweepSpec { retry: RetryPolicy { lost: 3, machine: 3, crashed: 0 }, ..grid(500) });
+    world.create(SweepSpec {
+        retry: RetryPolicy {
+            lost: 3,
+            machine: 3,
+            crashed: 0,
+        },
+        ..grid(500)
+    });
     for name in names {
         world.register(name);
     }
@@ -35,17 +42,36 @@ fn probe(world: &mut World, name: &str) {
 fn a_black_hole_swallows_three_runs_and_they_get_another_chance() {
     let mut world = world(&GOOD);
     world.register("hole");
-    let begun: Vec<_> = (1..=5).zip(GOOD).map(|(x, name)| (name, world.begin(name, x))).collect();
-    assert_eq!(fail_one(&mut world, "hole", 6), Reply::Run(RunState::Failed));
-    assert_eq!(fail_one(&mut world, "hole", 7), Reply::Run(RunState::Failed));
-    assert_eq!(fail_one(&mut world, "hole", 8), Reply::Run(RunState::Queued));
-    let Health::Quarantined { reason, probes: 0 } = health(&world, "hole") else { panic!("{:?}", health(&world, "hole")) };
-    assert_eq!(reason, "3 runs in a row failed on it; elsewhere 5 of 5 did well; the last: exit status 1");
+    let begun: Vec<_> = (1..=5)
+        .zip(GOOD)
+        .map(|(x, name)| (name, world.begin(name, x)))
+        .collect();
+    assert_eq!(
+        fail_one(&mut world, "hole", 6),
+        Reply::Run(RunState::Failed)
+    );
+    assert_eq!(
+        fail_one(&mut world, "hole", 7),
+        Reply::Run(RunState::Failed)
+    );
+    assert_eq!(
+        fail_one(&mut world, "hole", 8),
+        Reply::Run(RunState::Queued)
+    );
+    let Health::Quarantined { reason, probes: 0 } = health(&world, "hole") else {
+        panic!("{:?}", health(&world, "hole"))
+    };
+    assert_eq!(
+        reason,
+        "3 runs in a row failed on it; elsewhere 5 of 5 did well; the last: exit status 1"
+    );
     for run in [6, 7, 8] {
         assert_eq!(world.run(run).state, RunState::Queued, "{run}");
         assert!(!world.run(run).blamed);
     }
-    let Reply::Wait { reason, .. } = world.ask_idly(&acquire("hole", &[9])) else { panic!("it gets nothing") };
+    let Reply::Wait { reason, .. } = world.ask_idly(&acquire("hole", &[9])) else {
+        panic!("it gets nothing")
+    };
     assert!(reason.contains("quarantine"), "{reason}");
     for (name, attempt) in &begun {
         world.succeed(name, attempt, 0.5);
@@ -57,7 +83,10 @@ fn a_black_hole_swallows_three_runs_and_they_get_another_chance() {
 fn a_probe_that_fails_costs_nobody_anything_and_one_that_ends_well_lets_the_agent_back() {
     let mut world = world(&GOOD);
     world.register("hole");
-    let begun: Vec<_> = (1..=5).zip(GOOD).map(|(x, name)| (name, world.begin(name, x))).collect();
+    let begun: Vec<_> = (1..=5)
+        .zip(GOOD)
+        .map(|(x, name)| (name, world.begin(name, x)))
+        .collect();
     for x in 6..=8 {
         fail_one(&mut world, "hole", x);
     }
@@ -65,9 +94,18 @@ fn a_probe_that_fails_costs_nobody_anything_and_one_that_ends_well_lets_the_agen
     probe(&mut world, "hole");
     assert!(matches!(health(&world, "hole"), Health::Probing { .. }));
     let attempt = world.acquire("hole", &[9]);
-    assert!(matches!(world.ask_idly(&acquire("hole", &[10])), Reply::Wait { .. }), "one at a time");
-    assert_eq!(world.finish("hole", &attempt, crash()), Reply::Run(RunState::Queued));
-    assert!(matches!(health(&world, "hole"), Health::Quarantined { probes: 1, .. }));
+    assert!(
+        matches!(world.ask_idly(&acquire("hole", &[10])), Reply::Wait { .. }),
+        "one at a time"
+    );
+    assert_eq!(
+        world.finish("hole", &attempt, crash()),
+        Reply::Run(RunState::Queued)
+    );
+    assert!(matches!(
+        health(&world, "hole"),
+        Health::Quarantined { probes: 1, .. }
+    ));
     probe(&mut world, "hole");
     let attempt = world.acquire("hole", &[10]);
     world.succeed("hole", &attempt, 0.5);
@@ -88,7 +126,10 @@ fn configurations_that_fail_everywhere_are_no_fault_of_agents() {
             world.succeed(name, &attempt, 0.5);
         }
     }
-    assert_eq!((health(&world, "ann"), health(&world, "bob")), (Health::Ok, Health::Ok));
+    assert_eq!(
+        (health(&world, "ann"), health(&world, "bob")),
+        (Health::Ok, Health::Ok)
+    );
     assert_eq!(world.run(2).state, RunState::Failed);
 }
 
@@ -113,8 +154,13 @@ fn one_broken_machine_is_no_excuse_for_the_next() {
         assert_eq!(health(&world, "hole"), Health::Ok);
         fail_one(&mut world, "hole", x);
     }
-    let Health::Quarantined { reason, .. } = health(&world, "hole") else { panic!("{:?}", health(&world, "hole")) };
-    assert_eq!(reason, "3 runs in a row failed on it; elsewhere 5 of 5 did well; the last: exit status 1");
+    let Health::Quarantined { reason, .. } = health(&world, "hole") else {
+        panic!("{:?}", health(&world, "hole"))
+    };
+    assert_eq!(
+        reason,
+        "3 runs in a row failed on it; elsewhere 5 of 5 did well; the last: exit status 1"
+    );
 }
 
 #[test]
@@ -133,9 +179,16 @@ fn two_broken_machines_do_not_bring_each_other_back() {
             tried += 1;
         }
     }
-    assert!(tried <= 10, "{tried}: beside each other they are found out later than one alone, and then for good");
+    assert!(
+        tried <= 10,
+        "{tried}: beside each other they are found out later than one alone, and then for good"
+    );
     for name in ["one", "two"] {
-        assert!(matches!(health(&world, name), Health::Quarantined { .. }), "{name}: {:?}", health(&world, name));
+        assert!(
+            matches!(health(&world, name), Health::Quarantined { .. }),
+            "{name}: {:?}",
+            health(&world, name)
+        );
     }
 }
 
@@ -149,7 +202,10 @@ fn what_fails_elsewhere_too_exonerates_the_first() {
     for x in 6..=8 {
         fail_one(&mut world, "unlucky", x);
     }
-    assert!(matches!(health(&world, "unlucky"), Health::Quarantined { .. }));
+    assert!(matches!(
+        health(&world, "unlucky"),
+        Health::Quarantined { .. }
+    ));
     for (name, run) in GOOD.iter().zip([6, 7, 8]) {
         let attempt = world.acquire(name, &[]);
         assert_eq!(attempt.run, run);
@@ -171,12 +227,22 @@ fn when_all_agents_fail_the_sweep_pauses_and_resuming_it_tries_again() {
         probe(&mut world, "ann");
         fail_one(&mut world, "ann", x);
     }
-    assert_eq!((world.sweep().state, world.sweep().stalled), (SweepState::Paused, true));
+    assert_eq!(
+        (world.sweep().state, world.sweep().stalled),
+        (SweepState::Paused, true)
+    );
     let expected = "run after run fails on the only agent, 7 so far; the last: exit status 1; after a fix, `sweep resume k3x9q2ab` continues and \
                     tries those runs again";
     assert_eq!(world.sweep().reason, expected);
     world.set(SweepAction::Resume);
-    assert_eq!((world.sweep().state, world.sweep().stalled, health(&world, "ann")), (SweepState::Running, false, Health::Ok));
+    assert_eq!(
+        (
+            world.sweep().state,
+            world.sweep().stalled,
+            health(&world, "ann")
+        ),
+        (SweepState::Running, false, Health::Ok)
+    );
     assert_eq!(world.sweep().queued.len(), 7);
     let attempt = world.begin("ann", 8);
     assert_eq!(attempt.run, 1);
@@ -203,7 +269,11 @@ fn lost_and_nan_runs_say_nothing_of_the_agent() {
     world.begin("bob", 1);
     for x in 2..=9 {
         let attempt = world.begin("ann", x);
-        world.finish("ann", &attempt, failed(FailureKind::NanObjective, Blame::Configuration, "NaN"));
+        world.finish(
+            "ann",
+            &attempt,
+            failed(FailureKind::NanObjective, Blame::Configuration, "NaN"),
+        );
     }
     assert_eq!(health(&world, "ann"), Health::Ok);
 }
@@ -211,19 +281,33 @@ fn lost_and_nan_runs_say_nothing_of_the_agent() {
 #[test]
 fn a_person_may_let_an_agent_back_and_only_one_that_is_there_and_set_aside() {
     let mut world = world(&["ann"]);
-    let readmit = Command::ReadmitAgent { agent: agent("ann") };
+    let readmit = Command::ReadmitAgent {
+        agent: agent("ann"),
+    };
     assert_eq!(world.refused(&readmit), "agent ann is not in quarantine");
     for x in 1..=3 {
         fail_one(&mut world, "ann", x);
     }
     world.ask(&readmit);
-    assert_eq!((health(&world, "ann"), world.state.agents[&agent("ann")].streak.len()), (Health::Ok, 0));
+    assert_eq!(
+        (
+            health(&world, "ann"),
+            world.state.agents[&agent("ann")].streak.len()
+        ),
+        (Health::Ok, 0)
+    );
     world.ask(&remove("ann", false));
     assert!(world.refused(&readmit).contains("has left"));
     // Its health stays with it.
     world.ask(&register("ann"));
     let events = world.tell(&acquire("ann", &[4])).expect("it gets a run").0;
-    assert!(matches!(&events[0], Event::RunCreated { config, .. } if *config == offer(4).suggestion.config));
-    let attempt = sweep_lifecycle::state::AttemptRef { sweep: sweep(), run: 4, attempt: 1 };
+    assert!(
+        matches!(&events[0], Event::RunCreated { config, .. } if *config == offer(4).suggestion.config)
+    );
+    let attempt = sweep_lifecycle::state::AttemptRef {
+        sweep: sweep(),
+        run: 4,
+        attempt: 1,
+    };
     world.finish("ann", &attempt, AttemptResult::Returned);
 }

@@ -3,11 +3,15 @@
 
 use proptest::prelude::*;
 use sweep_lifecycle::command::{
-    AnnotationPatch, AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal, Reply, Rerun, SweepAction, TellOutcome,
+    AnnotationPatch, AttemptResult, Command, Directive, Import, Offer, Offered, Pin, Push, Refusal,
+    Reply, Rerun, SweepAction, TellOutcome,
 };
-use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec};
+use sweep_lifecycle::spec::{
+    Bound, Constraint, Goal, Objective, OnLeaseLost, Reduce, Summary, SweepSpec,
+};
 use sweep_lifecycle::state::{
-    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, CodeMark, FailureKind, RunState, StopKind, Sweep, SweepId, SweepState, UnknownWord,
+    AgentId, AgentInfo, AttemptRef, Blame, CodeAbout, CodeMark, FailureKind, RunState, StopKind,
+    Sweep, SweepId, SweepState, UnknownWord,
 };
 use sweep_search::early_stop::{Bands, EarlyStop, Hyperband, Predictive};
 use sweep_search::space::{Distribution, Origins, Parameter, Path, Space, Value};
@@ -54,8 +58,14 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let action = prop_oneof![Just(SweepAction::Pause), Just(SweepAction::Stop), Just(SweepAction::Cancel), Just(SweepAction::Resume)];
-    let value = prop_oneof![8 => 0.0..1.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(-0.0)];
+    let action = prop_oneof![
+        Just(SweepAction::Pause),
+        Just(SweepAction::Stop),
+        Just(SweepAction::Cancel),
+        Just(SweepAction::Resume)
+    ];
+    let value =
+        prop_oneof![8 => 0.0..1.0, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(-0.0)];
     // Most steps come from the owner of the attempt.
     let owner = || prop::bool::weighted(0.9);
     prop_oneof![
@@ -116,8 +126,17 @@ fn result() -> impl Strategy<Value = AttemptResult> {
         FailureKind::Preempted,
         FailureKind::Other(UnknownWord::new("melted")),
     ];
-    let blames = [Blame::Configuration, Blame::Configuration, Blame::Machine, Blame::External, Blame::Other(UnknownWord::new("provider"))];
-    let failure = (prop::sample::select(kinds.to_vec()), prop::sample::select(blames.to_vec()));
+    let blames = [
+        Blame::Configuration,
+        Blame::Configuration,
+        Blame::Machine,
+        Blame::External,
+        Blame::Other(UnknownWord::new("provider")),
+    ];
+    let failure = (
+        prop::sample::select(kinds.to_vec()),
+        prop::sample::select(blames.to_vec()),
+    );
     prop_oneof![
         5 => Just(AttemptResult::Succeeded),
         4 => failure.prop_map(|(kind, blame)| failed(kind, blame, "")),
@@ -129,7 +148,10 @@ fn result() -> impl Strategy<Value = AttemptResult> {
 }
 
 fn told(value: Option<f64>) -> TellOutcome {
-    value.map_or_else(|| TellOutcome::Failed("it burst".to_owned()), TellOutcome::Value)
+    value.map_or_else(
+        || TellOutcome::Failed("it burst".to_owned()),
+        TellOutcome::Value,
+    )
 }
 
 /// Four kinds of sweeps: a grid whose runs are stopped by predictions, a Bayesian one with a cap, repeats, a target and hyperband, a grid
@@ -138,13 +160,22 @@ fn spec(kind: u8) -> SweepSpec {
     let mut spec = grid(POINTS);
     match kind {
         0 => {
-            let rule = Predictive { min_probability: 0.5, min_iter: Some(1), max_iter: None, min_runs: 1 };
+            let rule = Predictive {
+                min_probability: 0.5,
+                min_iter: Some(1),
+                max_iter: None,
+                min_runs: 1,
+            };
             spec.early_terminate = Some(EarlyStop::Predictive(rule));
             spec.on_lease_lost = OnLeaseLost::Stop;
         }
         1 => {
             (spec.run_cap, spec.repeats, spec.method) = (Some(5), 2, Method::Bayes);
-            spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband { bands: Bands::MinIter(1), eta: 2.0, strict: true }));
+            spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
+                bands: Bands::MinIter(1),
+                eta: 2.0,
+                strict: true,
+            }));
             let objective = spec.objective.as_mut().expect("a grid has one here");
             (objective.target, objective.reduce) = (Some(0.05), Reduce::MeanLast(2));
         }
@@ -156,12 +187,29 @@ fn spec(kind: u8) -> SweepSpec {
 
 /// Each of the things that an edit may change.
 fn edited(spec: &SweepSpec, how: u8) -> SweepSpec {
-    let mut spec = SweepSpec { origins: Origins::default(), ..spec.clone() };
-    let values =
-        |points: std::ops::RangeInclusive<i64>| Distribution::Categorical { values: points.map(Value::Int).collect(), ordered: None };
-    let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: Vec::new() };
+    let mut spec = SweepSpec {
+        origins: Origins::default(),
+        ..spec.clone()
+    };
+    let values = |points: std::ops::RangeInclusive<i64>| Distribution::Categorical {
+        values: points.map(Value::Int).collect(),
+        ordered: None,
+    };
+    let parameter = |name: &str, distribution| Parameter {
+        path: Path::flat(name),
+        distribution,
+        when: Vec::new(),
+    };
     let space = |parameters: Vec<Parameter>| Space::new(parameters).expect("no two have one name");
-    let switch = || parameter("y", Distribution::Categorical { values: vec![Value::Int(0), Value::Int(1)], ordered: None });
+    let switch = || {
+        parameter(
+            "y",
+            Distribution::Categorical {
+                values: vec![Value::Int(0), Value::Int(1)],
+                ordered: None,
+            },
+        )
+    };
     match how % 12 {
         0 => spec.space = space(vec![parameter("x", values(1..=3))]),
         1 => spec.space = space(vec![parameter("x", values(3..=POINTS))]),
@@ -172,33 +220,81 @@ fn edited(spec: &SweepSpec, how: u8) -> SweepSpec {
                 spec.origins.was.insert(Path::flat("y"), Value::Int(0));
             }
         }
-        5 => spec.space = space(vec![parameter("x", values(1..=POINTS)), parameter("y", Distribution::Constant { value: Value::Int(0) })]),
+        5 => {
+            spec.space = space(vec![
+                parameter("x", values(1..=POINTS)),
+                parameter(
+                    "y",
+                    Distribution::Constant {
+                        value: Value::Int(0),
+                    },
+                ),
+            ]);
+        }
         6 => {
             spec.space = space(vec![parameter("z", values(1..=POINTS))]);
-            spec.origins.renamed.insert(Path::flat("z"), Path::flat("x"));
+            spec.origins
+                .renamed
+                .insert(Path::flat("z"), Path::flat("x"));
         }
-        7 => spec.objective = Some(Objective { metric: "accuracy".to_owned(), goal: Goal::Maximize, ..objective() }),
-        8 => spec.objective = Some(Objective { reduce: Reduce::Last, ..objective() }),
+        7 => {
+            spec.objective = Some(Objective {
+                metric: "accuracy".to_owned(),
+                goal: Goal::Maximize,
+                ..objective()
+            });
+        }
+        8 => {
+            spec.objective = Some(Objective {
+                reduce: Reduce::Last,
+                ..objective()
+            });
+        }
         9 => spec.run_cap = Some(u64::from(how % 7) + 3),
         10 => (spec.run_cap, spec.early_terminate) = (None, None),
-        _ => spec.constraints = vec![Constraint { metric: "accuracy".to_owned(), bound: Bound::Max(0.6), of: Summary::Last }],
+        _ => {
+            spec.constraints = vec![Constraint {
+                metric: "accuracy".to_owned(),
+                bound: Bound::Max(0.6),
+                of: Summary::Last,
+            }];
+        }
     }
     spec
 }
 
 /// Suggestions that the newest space holds, made from all that is known.
-fn fitting(sweep: Option<&Sweep>, points: impl Iterator<Item = i64>, make: fn(i64) -> Offer) -> Vec<Offer> {
+fn fitting(
+    sweep: Option<&Sweep>,
+    points: impl Iterator<Item = i64>,
+    make: fn(i64) -> Offer,
+) -> Vec<Offer> {
     let fit = |x: i64| {
         let mut offer = make(x);
         offer.history = u64::MAX;
-        let Some(sweep) = sweep else { return vec![offer] };
+        let Some(sweep) = sweep else {
+            return vec![offer];
+        };
         let x = Value::Int(x);
         let config = |y: i64| {
             let values = [("x", x.clone()), ("z", x.clone()), ("y", Value::Int(y))];
-            sweep.spec.space.activate(values.map(|(name, value)| (Path::flat(name), value)).into())
+            sweep
+                .spec
+                .space
+                .activate(values.map(|(name, value)| (Path::flat(name), value)).into())
         };
-        let configs = [config(0), config(1)].into_iter().filter(|config| sweep.spec.space.holds(config));
-        configs.map(|config| Offer { suggestion: Suggestion { config, ..offer.suggestion.clone() }, ..offer.clone() }).collect()
+        let configs = [config(0), config(1)]
+            .into_iter()
+            .filter(|config| sweep.spec.space.holds(config));
+        configs
+            .map(|config| Offer {
+                suggestion: Suggestion {
+                    config,
+                    ..offer.suggestion.clone()
+                },
+                ..offer.clone()
+            })
+            .collect()
     };
     points.flat_map(fit).collect()
 }
@@ -210,12 +306,22 @@ fn code(number: usize) -> String {
 
 fn sweep(number: u8) -> SweepId {
     // The fifth never exists.
-    SweepId(format!("sweep{}", if number == 255 { KINDS } else { number % KINDS }))
+    SweepId(format!(
+        "sweep{}",
+        if number == 255 { KINDS } else { number % KINDS }
+    ))
 }
 
 fn offered(sweep: &SweepId, points: &[i64], end: bool) -> Command {
-    let run = |x: &i64| Offered { config: offer(*x).suggestion.config, reason: String::new() };
-    Command::OfferRuns { sweep: sweep.clone(), runs: points.iter().map(run).collect(), end }
+    let run = |x: &i64| Offered {
+        config: offer(*x).suggestion.config,
+        reason: String::new(),
+    };
+    Command::OfferRuns {
+        sweep: sweep.clone(),
+        runs: points.iter().map(run).collect(),
+        end,
+    }
 }
 
 fn agent(number: u8) -> AgentId {
@@ -233,7 +339,9 @@ struct Chaos {
 
 impl Chaos {
     fn take(&mut self, step: &Step) {
-        let Some(command) = self.command(step) else { return };
+        let Some(command) = self.command(step) else {
+            return;
+        };
         // A refusal is as good an answer as any other; `tell` checks what must hold either way.
         if let Ok(Reply::Assigned(attempt)) = self.tell(&command) {
             let owner = self.world.attempt(&attempt).agent.clone();
@@ -245,92 +353,189 @@ impl Chaos {
     fn tell(&mut self, command: &Command) -> Result<Reply, Refusal> {
         let before = self.world.state.clone();
         let answer = self.world.tell(command);
-        self.reference.follow(&before, command, &answer, &self.world.state);
+        self.reference
+            .follow(&before, command, &answer, &self.world.state);
         Ok(answer?.1)
     }
 
     fn ask(&mut self, command: &Command) -> Reply {
-        self.tell(command).unwrap_or_else(|refusal| panic!("{command:?} is refused: {refusal}"))
+        self.tell(command)
+            .unwrap_or_else(|refusal| panic!("{command:?} is refused: {refusal}"))
     }
 
     fn command(&self, step: &Step) -> Option<Command> {
         Some(match step {
             Step::Create(number) => {
                 let kind = number % KINDS;
-                Command::CreateSweep { sweep: sweep(kind), spec: Box::new(spec(kind)), source: String::new(), seed: 1 }
+                Command::CreateSweep {
+                    sweep: sweep(kind),
+                    spec: Box::new(spec(kind)),
+                    source: String::new(),
+                    seed: 1,
+                }
             }
-            Step::Set(number, action) => Command::SetSweep { sweep: sweep(*number), action: *action },
-            Step::Probe(name) => Command::ProbeAgent { agent: agent(*name) },
-            Step::Readmit(name) => Command::ReadmitAgent { agent: agent(*name) },
+            Step::Set(number, action) => Command::SetSweep {
+                sweep: sweep(*number),
+                action: *action,
+            },
+            Step::Probe(name) => Command::ProbeAgent {
+                agent: agent(*name),
+            },
+            Step::Readmit(name) => Command::ReadmitAgent {
+                agent: agent(*name),
+            },
             Step::Register(name, number, names) => {
-                let own = self.attempts.iter().enumerate().filter(|(_, (_, owner))| *owner == agent(*name));
-                let named = own.filter(|(index, _)| (*index + usize::from(*names)) % 3 > 0).map(|(_, (attempt, _))| attempt.clone());
-                let attempts = named.filter(|attempt| attempt.sweep == sweep(*number)).collect();
+                let own = self
+                    .attempts
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (_, owner))| *owner == agent(*name));
+                let named = own
+                    .filter(|(index, _)| (*index + usize::from(*names)) % 3 > 0)
+                    .map(|(_, (attempt, _))| attempt.clone());
+                let attempts = named
+                    .filter(|attempt| attempt.sweep == sweep(*number))
+                    .collect();
                 let info = AgentInfo {
                     host: "box".to_owned(),
                     slots: u32::from(*number % 3),
                     version: String::new(),
-                    process: if names % 4 == 0 { "another".to_owned() } else { String::new() },
+                    process: if names % 4 == 0 {
+                        "another".to_owned()
+                    } else {
+                        String::new()
+                    },
                     asks: name % 4 == 0,
                 };
-                Command::RegisterAgent { agent: agent(*name), sweep: sweep(*number), info, attempts }
+                Command::RegisterAgent {
+                    agent: agent(*name),
+                    sweep: sweep(*number),
+                    info,
+                    attempts,
+                }
             }
             Step::Acquire(name, number, offers) => {
-                let works_for = self.world.state.agents.get(&agent(*name)).map(|agent| agent.sweep.clone());
-                let sweep = works_for.filter(|_| !number.is_multiple_of(8)).unwrap_or_else(|| sweep(*number));
+                let works_for = self
+                    .world
+                    .state
+                    .agents
+                    .get(&agent(*name))
+                    .map(|agent| agent.sweep.clone());
+                let sweep = works_for
+                    .filter(|_| !number.is_multiple_of(8))
+                    .unwrap_or_else(|| sweep(*number));
                 let works_on = self.world.state.sweeps.get(&sweep);
                 Command::Acquire {
                     agent: agent(*name),
                     sweep,
-                    offers: fitting(works_on, offers.iter().copied(), if number % 3 == 0 { probe } else { offer }),
+                    offers: fitting(
+                        works_on,
+                        offers.iter().copied(),
+                        if number % 3 == 0 { probe } else { offer },
+                    ),
                     code_version: code(offers.len()),
                 }
             }
-            Step::Exhaust(number) => Command::ExhaustSpace { sweep: sweep(*number), history: u64::MAX },
+            Step::Exhaust(number) => Command::ExhaustSpace {
+                sweep: sweep(*number),
+                history: u64::MAX,
+            },
             Step::Describe(name, number, version) => {
-                let about = CodeAbout { branch: "main".to_owned(), ..CodeAbout::default() };
+                let about = CodeAbout {
+                    branch: "main".to_owned(),
+                    ..CodeAbout::default()
+                };
                 let version = format!("code {}", version % 4);
-                Command::DescribeCode { agent: agent(*name), sweep: sweep(*number), version, about }
+                Command::DescribeCode {
+                    agent: agent(*name),
+                    sweep: sweep(*number),
+                    version,
+                    about,
+                }
             }
             Step::Start(index, owner) => {
                 let (attempt, agent) = self.attempt(*index, *owner)?;
-                Command::StartAttempt { agent, attempt, command: vec!["train".to_owned()], code_version: code(*index as usize) }
+                Command::StartAttempt {
+                    agent,
+                    attempt,
+                    command: vec!["train".to_owned()],
+                    code_version: code(*index as usize),
+                }
             }
             Step::Report(index, owner, seq, values) => {
                 let (attempt, agent) = self.attempt(*index, *owner)?;
-                let known = self.world.state.sweeps[&attempt.sweep].attempt(&attempt).map_or(0, |known| known.points);
+                let known = self.world.state.sweeps[&attempt.sweep]
+                    .attempt(&attempt)
+                    .map_or(0, |known| known.points);
                 let first_seq = if *seq == u64::MAX { known } else { *seq };
-                Command::ReportMetrics { agent, attempt, first_seq, points: points(values) }
+                Command::ReportMetrics {
+                    agent,
+                    attempt,
+                    first_seq,
+                    points: points(values),
+                }
             }
             Step::Finish(index, owner, result) => {
                 let (attempt, agent) = self.attempt(*index, *owner)?;
-                Command::FinishAttempt { agent, attempt, result: result.clone() }
+                Command::FinishAttempt {
+                    agent,
+                    attempt,
+                    result: result.clone(),
+                }
             }
-            Step::Lose(index) => Command::LoseAttempt { attempt: self.attempt(*index, true)?.0 },
-            Step::Announce(name) => Command::AnnounceLeaving { agent: agent(*name), reason: "SIGTERM".to_owned() },
-            Step::Remove(name, lost) => Command::RemoveAgent { agent: agent(*name), lost: *lost, reason: String::new() },
+            Step::Lose(index) => Command::LoseAttempt {
+                attempt: self.attempt(*index, true)?.0,
+            },
+            Step::Announce(name) => Command::AnnounceLeaving {
+                agent: agent(*name),
+                reason: "SIGTERM".to_owned(),
+            },
+            Step::Remove(name, lost) => Command::RemoveAgent {
+                agent: agent(*name),
+                lost: *lost,
+                reason: String::new(),
+            },
             Step::Cancel(index) => {
                 let (attempt, _) = self.attempt(*index, true)?;
-                Command::CancelRun { sweep: attempt.sweep, run: attempt.run }
+                Command::CancelRun {
+                    sweep: attempt.sweep,
+                    run: attempt.run,
+                }
             }
             Step::Annotate(index, tag) => {
                 let (attempt, _) = self.attempt(*index, true)?;
-                let tags = |wanted: bool| wanted.then(|| format!("tag-{}", tag % 8)).into_iter().collect();
+                let tags = |wanted: bool| {
+                    wanted
+                        .then(|| format!("tag-{}", tag % 8))
+                        .into_iter()
+                        .collect()
+                };
                 let said = AnnotationPatch {
                     note: (tag % 3 == 0).then(|| format!("note {tag}")),
                     add: tags(tag % 2 == 0),
                     remove: tags(tag % 2 == 1),
                     pinned: (tag % 5 == 0).then_some(tag % 10 == 0),
                 };
-                Command::AnnotateRun { sweep: attempt.sweep, run: attempt.run, said }
+                Command::AnnotateRun {
+                    sweep: attempt.sweep,
+                    run: attempt.run,
+                    said,
+                }
             }
             Step::Tell(index, value) => {
                 let (attempt, _) = self.attempt(*index, true)?;
-                Command::Tell { attempt, told: told(*value), metrics: [("accuracy".to_owned(), 0.5)].into() }
+                Command::Tell {
+                    attempt,
+                    told: told(*value),
+                    metrics: [("accuracy".to_owned(), 0.5)].into(),
+                }
             }
             Step::Reread(index, values) => {
                 let (attempt, _) = self.attempt(*index, true)?;
-                Command::RereadRun { attempt, points: points(values) }
+                Command::RereadRun {
+                    attempt,
+                    points: points(values),
+                }
             }
             Step::Import(number, runs) => {
                 let import = |(x, value): &(i64, Option<f64>)| Import {
@@ -338,42 +543,90 @@ impl Chaos {
                     told: told(*value),
                     code_version: code(x.unsigned_abs() as usize),
                 };
-                Command::ImportRuns { sweep: sweep(*number), runs: runs.iter().map(import).collect() }
+                Command::ImportRuns {
+                    sweep: sweep(*number),
+                    runs: runs.iter().map(import).collect(),
+                }
             }
             Step::Offer(number, points, end) => offered(&sweep(*number), points, *end),
             Step::Pin(number, version, push) => {
                 let version = format!("code {}", version % 4);
-                Command::PinCode { sweep: sweep(*number), code: Pin { version, about: CodeAbout::default() }, push: *push }
+                Command::PinCode {
+                    sweep: sweep(*number),
+                    code: Pin {
+                        version,
+                        about: CodeAbout::default(),
+                    },
+                    push: *push,
+                }
             }
             Step::Mark(number, version, other) => {
                 let codes = &self.world.state.sweeps.get(&sweep(*number))?.codes;
-                let named = |index: u8| Some(codes.get(usize::from(index) % codes.len().max(1))?.version.clone());
+                let named = |index: u8| {
+                    Some(
+                        codes
+                            .get(usize::from(index) % codes.len().max(1))?
+                            .version
+                            .clone(),
+                    )
+                };
                 let mark = match other {
                     None => None,
                     Some(other) if other % 3 == 0 => Some(CodeMark::Unusable),
                     Some(other) => Some(CodeMark::SameAs(named(*other)?)),
                 };
-                Command::MarkCode { sweep: sweep(*number), version: named(*version)?, mark }
+                Command::MarkCode {
+                    sweep: sweep(*number),
+                    version: named(*version)?,
+                    mark,
+                }
             }
-            Step::Rerun(number, which) => Command::RerunPoints { sweep: sweep(*number), which: *which },
-            Step::Retry(number, runs) => Command::RetryRuns { sweep: sweep(*number), runs: runs.clone() },
+            Step::Rerun(number, which) => Command::RerunPoints {
+                sweep: sweep(*number),
+                which: *which,
+            },
+            Step::Retry(number, runs) => Command::RetryRuns {
+                sweep: sweep(*number),
+                runs: runs.clone(),
+            },
             Step::Edit(number, how) => {
                 let sweep = sweep(*number);
                 let spec = edited(&self.world.state.sweeps.get(&sweep)?.spec, *how);
-                Command::EditSweep { sweep, spec: Box::new(spec), source: String::new(), base: None }
+                Command::EditSweep {
+                    sweep,
+                    spec: Box::new(spec),
+                    source: String::new(),
+                    base: None,
+                }
             }
-            Step::Undo(number) => Command::UndoEdit { sweep: sweep(*number), base: None },
-            Step::Repeat(index) => self.told.get(usize::from(*index) % self.told.len().max(1))?.clone(),
+            Step::Undo(number) => Command::UndoEdit {
+                sweep: sweep(*number),
+                base: None,
+            },
+            Step::Repeat(index) => self
+                .told
+                .get(usize::from(*index) % self.told.len().max(1))?
+                .clone(),
         })
     }
 
     // Newer attempts are chosen more often: they are the ones that are live.
     fn attempt(&self, index: u8, owner: bool) -> Option<(AttemptRef, AgentId)> {
-        let back = if index.is_multiple_of(4) { usize::from(index / 4) } else { usize::from(index / 4) % 6 };
+        let back = if index.is_multiple_of(4) {
+            usize::from(index / 4)
+        } else {
+            usize::from(index / 4) % 6
+        };
         let back = back % self.attempts.len().max(1);
         let (attempt, holder) = self.attempts.iter().rev().nth(back)?.clone();
         if index == 255 {
-            return Some((AttemptRef { attempt: attempt.attempt + 1, ..attempt }, holder));
+            return Some((
+                AttemptRef {
+                    attempt: attempt.attempt + 1,
+                    ..attempt
+                },
+                holder,
+            ));
         }
         Some((attempt, if owner { holder } else { agent(index) }))
     }
@@ -381,10 +634,18 @@ impl Chaos {
     /// All agents vanish, every sweep is resumed, and new agents work until nobody gets anything any more.
     fn settle(&mut self, finish: &[AttemptResult]) {
         for name in self.world.state.agents.keys().cloned().collect::<Vec<_>>() {
-            self.ask(&Command::RemoveAgent { agent: name, lost: true, reason: String::new() });
+            self.ask(&Command::RemoveAgent {
+                agent: name,
+                lost: true,
+                reason: String::new(),
+            });
         }
         for sweep in self.world.state.sweeps.keys().cloned().collect::<Vec<_>>() {
-            if self.ask(&Command::SetSweep { sweep: sweep.clone(), action: SweepAction::Resume }) == Reply::Sweep(SweepState::Running) {
+            if self.ask(&Command::SetSweep {
+                sweep: sweep.clone(),
+                action: SweepAction::Resume,
+            }) == Reply::Sweep(SweepState::Running)
+            {
                 self.work_off(&sweep, finish);
             }
             let ended = &self.world.state.sweeps[&sweep];
@@ -394,10 +655,23 @@ impl Chaos {
     }
 
     fn work_off(&mut self, sweep: &SweepId, finish: &[AttemptResult]) {
-        let workers: Vec<AgentId> = (0..3).map(|number| AgentId(format!("{}-worker{number}", sweep.0))).collect();
+        let workers: Vec<AgentId> = (0..3)
+            .map(|number| AgentId(format!("{}-worker{number}", sweep.0)))
+            .collect();
         for worker in &workers {
-            let info = AgentInfo { host: "box".to_owned(), slots: 1, version: String::new(), process: String::new(), asks: false };
-            self.ask(&Command::RegisterAgent { agent: worker.clone(), sweep: sweep.clone(), info, attempts: Vec::new() });
+            let info = AgentInfo {
+                host: "box".to_owned(),
+                slots: 1,
+                version: String::new(),
+                process: String::new(),
+                asks: false,
+            };
+            self.ask(&Command::RegisterAgent {
+                agent: worker.clone(),
+                sweep: sweep.clone(),
+                info,
+                attempts: Vec::new(),
+            });
         }
         if self.world.state.sweeps[sweep].spec.method == Method::External {
             self.ask(&offered(sweep, &[], true));
@@ -410,11 +684,23 @@ impl Chaos {
             let mut left = fitting(Some(known), 1..=POINTS, offer);
             left.retain(|offer| !known.taken.contains(&offer.suggestion.config.key()));
             if left.is_empty() {
-                self.ask(&Command::ExhaustSpace { sweep: sweep.clone(), history: u64::MAX });
+                self.ask(&Command::ExhaustSpace {
+                    sweep: sweep.clone(),
+                    history: u64::MAX,
+                });
             }
-            let acquire = Command::Acquire { agent: worker.clone(), sweep: sweep.clone(), offers: left, code_version: String::new() };
+            let acquire = Command::Acquire {
+                agent: worker.clone(),
+                sweep: sweep.clone(),
+                offers: left,
+                code_version: String::new(),
+            };
             match self.ask(&acquire) {
-                Reply::Assigned(attempt) => self.execute(worker, &attempt, results.next().unwrap_or(&AttemptResult::Succeeded)),
+                Reply::Assigned(attempt) => self.execute(
+                    worker,
+                    &attempt,
+                    results.next().unwrap_or(&AttemptResult::Succeeded),
+                ),
                 Reply::Wait { .. } => self.care(&workers, sweep),
                 Reply::Ended { .. } => return,
                 other => panic!("{other:?}"),
@@ -425,10 +711,15 @@ impl Chaos {
     // Time passes for agents in quarantine, and a person looks after a sweep that gets nowhere.
     fn care(&mut self, workers: &[AgentId], sweep: &SweepId) {
         for worker in workers {
-            self.ask(&Command::ProbeAgent { agent: worker.clone() });
+            self.ask(&Command::ProbeAgent {
+                agent: worker.clone(),
+            });
         }
         if self.world.state.sweeps[sweep].stalled {
-            self.ask(&Command::SetSweep { sweep: sweep.clone(), action: SweepAction::Resume });
+            self.ask(&Command::SetSweep {
+                sweep: sweep.clone(),
+                action: SweepAction::Resume,
+            });
         }
     }
 
@@ -440,12 +731,21 @@ impl Chaos {
             command: Vec::new(),
             code_version: String::new(),
         });
-        let report = Command::ReportMetrics { agent: agent.clone(), attempt: attempt.clone(), first_seq: 0, points: points(&[0.5, 0.25]) };
+        let report = Command::ReportMetrics {
+            agent: agent.clone(),
+            attempt: attempt.clone(),
+            first_seq: 0,
+            points: points(&[0.5, 0.25]),
+        };
         let result = match self.ask(&report) {
             Reply::Directive(Directive::Stop { kind, .. }) => AttemptResult::Stopped(kind),
             _ => result.clone(),
         };
-        self.ask(&Command::FinishAttempt { agent, attempt, result });
+        self.ask(&Command::FinishAttempt {
+            agent,
+            attempt,
+            result,
+        });
     }
 }
 

@@ -7,7 +7,8 @@ use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, TellOutco
 use sweep_lifecycle::event::{Event, RetryCause};
 use sweep_lifecycle::spec::{OnLeaseLost, SweepSpec};
 use sweep_lifecycle::state::{
-    AgentId, AttemptRef, AttemptState, Blame, Failure, FailureKind, Health, RunState, State, StopKind, SweepId, SweepState,
+    AgentId, AttemptRef, AttemptState, Blame, Failure, FailureKind, Health, RunState, State,
+    StopKind, SweepId, SweepState,
 };
 
 type RunId = (SweepId, u64);
@@ -37,14 +38,28 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// Follows a command that was answered, and compares. `before`: the state when it came.
-    pub(crate) fn follow(&mut self, before: &State, command: &Command, answer: &Result<(Vec<Event>, Reply), Refusal>, state: &State) {
+    pub(crate) fn follow(
+        &mut self,
+        before: &State,
+        command: &Command,
+        answer: &Result<(Vec<Event>, Reply), Refusal>,
+        state: &State,
+    ) {
         if let Ok((events, reply)) = answer {
-            let used: BTreeMap<RunId, _> = self.runs.iter().map(|(id, run)| (id.clone(), run.used.clone())).collect();
+            let used: BTreeMap<RunId, _> = self
+                .runs
+                .iter()
+                .map(|(id, run)| (id.clone(), run.used.clone()))
+                .collect();
             self.take_news(events, state);
             // An agent that fails by itself may cost its run nothing.
             let spared = |run: u64| {
                 let free = |event: &Event| matches!(event, Event::RunRequeued { run: requeued, counts: None, .. } if *requeued == run);
-                events.iter().any(free) && state.agents.values().any(|agent| agent.health != Health::Ok)
+                events.iter().any(free)
+                    && state
+                        .agents
+                        .values()
+                        .any(|agent| agent.health != Health::Ok)
             };
             self.work_out(before, command, reply, state, &spared);
             self.take_pardons(command, events);
@@ -57,29 +72,51 @@ impl Reference {
     fn take_news(&mut self, events: &[Event], state: &State) {
         for event in events {
             match event {
-                Event::SweepCreated { sweep, spec, .. } => drop(self.specs.insert(sweep.clone(), (**spec).clone())),
+                Event::SweepCreated { sweep, spec, .. } => {
+                    drop(self.specs.insert(sweep.clone(), (**spec).clone()));
+                }
                 Event::SweepEdited { sweep, spec, .. } => {
                     self.specs.insert(sweep.clone(), (**spec).clone());
                     self.reevaluate(sweep, state);
                 }
                 Event::RunCreated { sweep, run, .. } => self.insert(sweep, *run, RunState::Queued),
-                Event::RunImported { sweep, run, state, .. } => self.insert(sweep, *run, *state),
-                Event::MetricsReported { attempt, points, .. } => {
-                    let objective = self.specs[&attempt.sweep].objective.as_ref().map(|objective| objective.metric.clone());
+                Event::RunImported {
+                    sweep, run, state, ..
+                } => self.insert(sweep, *run, *state),
+                Event::MetricsReported {
+                    attempt, points, ..
+                } => {
+                    let objective = self.specs[&attempt.sweep]
+                        .objective
+                        .as_ref()
+                        .map(|objective| objective.metric.clone());
                     let reported = self.attempt(attempt);
-                    for point in points.iter().filter(|point| objective.as_ref() == Some(&point.name)) {
+                    for point in points
+                        .iter()
+                        .filter(|point| objective.as_ref() == Some(&point.name))
+                    {
                         reported.values += 1;
                         reported.finite |= point.value.is_finite();
                     }
                 }
-                Event::StopRequested { attempt, request } => self.attempt(attempt).stop = Some(request.kind),
+                Event::StopRequested { attempt, request } => {
+                    self.attempt(attempt).stop = Some(request.kind);
+                }
                 _ => {}
             }
         }
     }
 
     fn insert(&mut self, sweep: &SweepId, run: u64, state: RunState) {
-        self.runs.insert((sweep.clone(), run), Run { state, attempts: Vec::new(), used: BTreeMap::new(), withdrawn: false });
+        self.runs.insert(
+            (sweep.clone(), run),
+            Run {
+                state,
+                attempts: Vec::new(),
+                used: BTreeMap::new(),
+                withdrawn: false,
+            },
+        );
     }
 
     // Of another objective the last value and the extremes are known: as many values as the state has, of which one is finite or none.
@@ -94,18 +131,36 @@ impl Reference {
     }
 
     // Queued runs that an edit took out of the space, and runs that would have been queued again and are not in it any more.
-    fn take_withdrawals(&mut self, command: &Command, events: &[Event], used: &BTreeMap<RunId, BTreeMap<&'static str, u32>>) {
+    fn take_withdrawals(
+        &mut self,
+        command: &Command,
+        events: &[Event],
+        used: &BTreeMap<RunId, BTreeMap<&'static str, u32>>,
+    ) {
         for event in events {
             let (sweep, runs) = match event {
-                Event::RunEnded { sweep, run, withdrawn: true, .. } => (sweep, vec![*run]),
-                Event::QueuedRunsCancelled { sweep, runs, withdrawn: true, .. } => (sweep, runs.numbers().collect()),
+                Event::RunEnded {
+                    sweep,
+                    run,
+                    withdrawn: true,
+                    ..
+                } => (sweep, vec![*run]),
+                Event::QueuedRunsCancelled {
+                    sweep,
+                    runs,
+                    withdrawn: true,
+                    ..
+                } => (sweep, runs.numbers().collect()),
                 _ => continue,
             };
             for run in &runs {
                 let id = (sweep.clone(), *run);
                 let withdrawn = self.run(sweep, *run);
                 // A failed one would have been pardoned.
-                assert!(matches!(withdrawn.state, RunState::Queued | RunState::Failed), "{command:?} withdraws run {run}");
+                assert!(
+                    matches!(withdrawn.state, RunState::Queued | RunState::Failed),
+                    "{command:?} withdraws run {run}"
+                );
                 (withdrawn.state, withdrawn.withdrawn) = (RunState::Cancelled, true);
                 withdrawn.used = used.get(&id).cloned().unwrap_or_default();
             }
@@ -116,9 +171,18 @@ impl Reference {
     fn take_pardons(&mut self, command: &Command, events: &[Event]) {
         for event in events {
             match event {
-                Event::RunRequeued { sweep, run, counts: Some(RetryCause::Absolved), .. } => {
+                Event::RunRequeued {
+                    sweep,
+                    run,
+                    counts: Some(RetryCause::Absolved),
+                    ..
+                } => {
                     let pardoned = self.run(sweep, *run);
-                    assert_eq!(pardoned.state, RunState::Failed, "{command:?} pardons run {run}");
+                    assert_eq!(
+                        pardoned.state,
+                        RunState::Failed,
+                        "{command:?} pardons run {run}"
+                    );
                     (pardoned.state, pardoned.used) = (RunState::Queued, BTreeMap::new());
                 }
                 Event::RunAbsolved { sweep, run, .. } => self.run(sweep, *run).used.clear(),
@@ -127,17 +191,48 @@ impl Reference {
         }
     }
 
-    fn work_out(&mut self, before: &State, command: &Command, reply: &Reply, state: &State, spared: &dyn Fn(u64) -> bool) {
+    fn work_out(
+        &mut self,
+        before: &State,
+        command: &Command,
+        reply: &Reply,
+        state: &State,
+        spared: &dyn Fn(u64) -> bool,
+    ) {
         match command {
             Command::Acquire { agent, sweep, .. } => {
-                let Reply::Assigned(attempt) = reply else { return };
-                assert_eq!(before.sweeps[sweep].state, SweepState::Running, "runs are handed out by running sweeps alone");
+                let Reply::Assigned(attempt) = reply else {
+                    return;
+                };
+                assert_eq!(
+                    before.sweeps[sweep].state,
+                    SweepState::Running,
+                    "runs are handed out by running sweeps alone"
+                );
                 let asks = state.agents[agent].info.asks;
                 let run = self.run(sweep, attempt.run);
-                assert_eq!((run.state, run.attempts.len() + 1), (RunState::Queued, attempt.attempt as usize), "{attempt:?}");
-                run.state = if asks { RunState::Running } else { RunState::Assigned };
-                let state = if asks { AttemptState::Running } else { AttemptState::Assigned };
-                run.attempts.push(Attempt { agent: agent.clone(), state, stop: None, values: 0, finite: false });
+                assert_eq!(
+                    (run.state, run.attempts.len() + 1),
+                    (RunState::Queued, attempt.attempt as usize),
+                    "{attempt:?}"
+                );
+                run.state = if asks {
+                    RunState::Running
+                } else {
+                    RunState::Assigned
+                };
+                let state = if asks {
+                    AttemptState::Running
+                } else {
+                    AttemptState::Assigned
+                };
+                run.attempts.push(Attempt {
+                    agent: agent.clone(),
+                    state,
+                    stop: None,
+                    values: 0,
+                    finite: false,
+                });
             }
             Command::StartAttempt { agent, attempt, .. } => {
                 self.resume(agent, attempt, before);
@@ -145,12 +240,20 @@ impl Reference {
                 self.run(&attempt.sweep, attempt.run).state = RunState::Running;
             }
             Command::ReportMetrics { agent, attempt, .. } => self.resume(agent, attempt, before),
-            Command::FinishAttempt { attempt, result, .. } => self.finish(before, attempt, result, spared(attempt.run)),
-            Command::Tell { attempt, told, .. } => self.finish(before, attempt, &AttemptResult::Told(told.clone()), false),
+            Command::FinishAttempt {
+                attempt, result, ..
+            } => self.finish(before, attempt, result, spared(attempt.run)),
+            Command::Tell { attempt, told, .. } => {
+                self.finish(before, attempt, &AttemptResult::Told(told.clone()), false);
+            }
             Command::RereadRun { attempt, .. } => {
                 let Reply::Run(state) = reply else { return };
                 let run = self.run(&attempt.sweep, attempt.run);
-                assert!(run.state == *state || (run.state, *state) == (RunState::Failed, RunState::Finished), "{attempt:?} is {state}");
+                assert!(
+                    run.state == *state
+                        || (run.state, *state) == (RunState::Failed, RunState::Finished),
+                    "{attempt:?} is {state}"
+                );
                 run.state = *state;
             }
             Command::LoseAttempt { attempt } => {
@@ -159,26 +262,56 @@ impl Reference {
             }
             Command::RemoveAgent { agent, lost, .. } => {
                 for attempt in self.held(agent) {
-                    self.lose(before, &attempt, if *lost { silent(before, agent) } else { FailureKind::Preempted });
+                    self.lose(
+                        before,
+                        &attempt,
+                        if *lost {
+                            silent(before, agent)
+                        } else {
+                            FailureKind::Preempted
+                        },
+                    );
                 }
             }
-            Command::RegisterAgent { agent, sweep, info, attempts } => {
-                if before.agents.get(agent).is_some_and(|known| known.alive && known.info.process != info.process) {
-                    for attempt in self.held(agent).into_iter().filter(|held| !attempts.contains(held)) {
+            Command::RegisterAgent {
+                agent,
+                sweep,
+                info,
+                attempts,
+            } => {
+                if before
+                    .agents
+                    .get(agent)
+                    .is_some_and(|known| known.alive && known.info.process != info.process)
+                {
+                    for attempt in self
+                        .held(agent)
+                        .into_iter()
+                        .filter(|held| !attempts.contains(held))
+                    {
                         match self.attempt(&attempt).state {
-                            AttemptState::Assigned => self.finish(before, &attempt, &AttemptResult::Returned, false),
+                            AttemptState::Assigned => {
+                                self.finish(before, &attempt, &AttemptResult::Returned, false);
+                            }
                             _ => self.lose(before, &attempt, silent(before, agent)),
                         }
                     }
                 }
-                let resumed: BTreeSet<_> = attempts.iter().filter(|attempt| attempt.sweep == *sweep).collect();
+                let resumed: BTreeSet<_> = attempts
+                    .iter()
+                    .filter(|attempt| attempt.sweep == *sweep)
+                    .collect();
                 for attempt in resumed {
                     self.resume(agent, attempt, before);
                 }
             }
             Command::RetryRuns { .. } => {
-                let Reply::Retried { requeued, .. } = reply else { return };
-                let Command::RetryRuns { sweep, .. } = command else { return };
+                let Reply::Retried { requeued, .. } = reply else {
+                    return;
+                };
+                let Command::RetryRuns { sweep, .. } = command else {
+                    return;
+                };
                 for run in requeued {
                     let run = self.run(sweep, *run);
                     (run.state, run.used) = (RunState::Queued, BTreeMap::new());
@@ -190,8 +323,16 @@ impl Reference {
                     run.state = RunState::Cancelled;
                 }
             }
-            Command::SetSweep { sweep, .. } if matches!(reply, Reply::Sweep(SweepState::Stopped | SweepState::Cancelled)) => {
-                let queued = self.runs.iter_mut().filter(|((of, _), run)| of == sweep && run.state == RunState::Queued);
+            Command::SetSweep { sweep, .. }
+                if matches!(
+                    reply,
+                    Reply::Sweep(SweepState::Stopped | SweepState::Cancelled)
+                ) =>
+            {
+                let queued = self
+                    .runs
+                    .iter_mut()
+                    .filter(|((of, _), run)| of == sweep && run.state == RunState::Queued);
                 queued.for_each(|(_, run)| run.state = RunState::Cancelled);
             }
             _ => {}
@@ -202,22 +343,33 @@ impl Reference {
         let spec = self.specs[&name.sweep].clone();
         let known = &before.sweeps[&name.sweep];
         let goes_on = !known.state.is_terminal();
-        let instead = known.runs.get(name.run).is_some_and(|run| known.has_instead(&run));
+        let instead = known
+            .runs
+            .get(name.run)
+            .is_some_and(|run| known.has_instead(&run));
         let run = self.run(&name.sweep, name.run);
         let newest = run.attempts.len() == name.attempt as usize;
-        let Some(attempt) = run.attempts.get(name.attempt as usize - 1).cloned() else { return };
+        let Some(attempt) = run.attempts.get(name.attempt as usize - 1).cloned() else {
+            return;
+        };
         let given_up = matches!(attempt.state, AttemptState::Lost | AttemptState::Preempted);
         let late = newest
             && given_up
             && (run.state == RunState::Queued || run.withdrawn && goes_on && !instead)
             && attempt.stop.is_none()
             && spec.on_lease_lost == OnLeaseLost::Continue;
-        if late && matches!(result, AttemptResult::Preempted | AttemptResult::Returned) || !(late || attempt.state.is_live()) {
+        if late && matches!(result, AttemptResult::Preempted | AttemptResult::Returned)
+            || !(late || attempt.state.is_live())
+        {
             return;
         }
         let has_value = spec.objective.is_none() || attempt.finite;
         let no_value = Failure {
-            kind: if attempt.values > 0 { FailureKind::NanObjective } else { FailureKind::NoMetric },
+            kind: if attempt.values > 0 {
+                FailureKind::NanObjective
+            } else {
+                FailureKind::NoMetric
+            },
             blame: Blame::Configuration,
             message: String::new(),
             exit_code: None,
@@ -225,51 +377,91 @@ impl Reference {
             output_tail: String::new(),
             evidence: String::new(),
         };
-        let preempted = Failure { kind: FailureKind::Preempted, blame: Blame::External, ..no_value.clone() };
-        let moves =
-            matches!(result, AttemptResult::Stopped(_) | AttemptResult::Failed(_) | AttemptResult::Preempted | AttemptResult::Returned);
+        let preempted = Failure {
+            kind: FailureKind::Preempted,
+            blame: Blame::External,
+            ..no_value.clone()
+        };
+        let moves = matches!(
+            result,
+            AttemptResult::Stopped(_)
+                | AttemptResult::Failed(_)
+                | AttemptResult::Preempted
+                | AttemptResult::Returned
+        );
         let ends = match (attempt.stop, result) {
             (Some(StopKind::Requeue), _) if moves && goes_on => RunState::Queued,
             (Some(StopKind::Requeue), _) if moves => RunState::Cancelled,
             (None, AttemptResult::Stopped(StopKind::Requeue)) if goes_on => RunState::Queued,
             (None, AttemptResult::Stopped(StopKind::Requeue)) => RunState::Cancelled,
-            (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => RunState::Cancelled,
-            (_, AttemptResult::Told(TellOutcome::Value(value))) if value.is_finite() => RunState::Finished,
+            (Some(StopKind::Cancel), _) | (_, AttemptResult::Stopped(StopKind::Cancel)) => {
+                RunState::Cancelled
+            }
+            (_, AttemptResult::Told(TellOutcome::Value(value))) if value.is_finite() => {
+                RunState::Finished
+            }
             (_, AttemptResult::Told(_)) => RunState::Failed,
             (_, AttemptResult::Succeeded) if has_value => RunState::Finished,
             (_, AttemptResult::Succeeded) => self.fail(name, &spec, &no_value, goes_on, spared),
-            (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early)) if has_value => RunState::Stopped,
+            (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early))
+                if has_value =>
+            {
+                RunState::Stopped
+            }
             (Some(StopKind::Early), _) | (None, AttemptResult::Stopped(StopKind::Early)) => {
                 self.fail(name, &spec, &no_value, goes_on, spared)
             }
             (Some(StopKind::Requeue), _) => unreachable!("it is told above"),
-            (None, AttemptResult::Failed(failure)) => self.fail(name, &spec, failure, goes_on, spared),
+            (None, AttemptResult::Failed(failure)) => {
+                self.fail(name, &spec, failure, goes_on, spared)
+            }
             (None, AttemptResult::Preempted) => self.fail(name, &spec, &preempted, goes_on, spared),
             (None, AttemptResult::Returned) if goes_on => RunState::Queued,
             (None, AttemptResult::Returned) => RunState::Cancelled,
         };
         // How exactly it is called is of no consequence here, but that it has ended, and whether it may come back.
-        let kind = if let AttemptResult::Failed(failure) = result { Some(failure.kind) } else { None };
+        let kind = if let AttemptResult::Failed(failure) = result {
+            Some(failure.kind)
+        } else {
+            None
+        };
         self.attempt(name).state = match (result, kind) {
             (_, Some(FailureKind::Lost)) => AttemptState::Lost,
-            (AttemptResult::Preempted, _) | (_, Some(FailureKind::Preempted)) => AttemptState::Preempted,
+            (AttemptResult::Preempted, _) | (_, Some(FailureKind::Preempted)) => {
+                AttemptState::Preempted
+            }
             _ => AttemptState::Finished,
         };
         let run = self.run(&name.sweep, name.run);
         (run.state, run.withdrawn) = (ends, false);
     }
 
-    fn fail(&mut self, name: &AttemptRef, spec: &SweepSpec, failure: &Failure, goes_on: bool, spared: bool) -> RunState {
-        use FailureKind::{CouldNotStart, CudaOutOfMemory, Lost, MaxRuntime, NanObjective, NoMetric, Preempted};
+    fn fail(
+        &mut self,
+        name: &AttemptRef,
+        spec: &SweepSpec,
+        failure: &Failure,
+        goes_on: bool,
+        spared: bool,
+    ) -> RunState {
+        use FailureKind::{
+            CouldNotStart, CudaOutOfMemory, Lost, MaxRuntime, NanObjective, NoMetric, Preempted,
+        };
         let policy = spec.retry;
         let (cause, allowed) = match (failure.kind, failure.blame) {
             (Preempted, _) => ("", u32::MAX),
             (Lost, _) => ("lost", policy.lost),
             (_, Blame::Machine | Blame::External | Blame::Other(_)) => ("machine", policy.machine),
-            (CudaOutOfMemory | NanObjective | NoMetric | CouldNotStart | MaxRuntime, _) => ("never", 0),
+            (CudaOutOfMemory | NanObjective | NoMetric | CouldNotStart | MaxRuntime, _) => {
+                ("never", 0)
+            }
             _ => ("crashed", policy.crashed),
         };
-        let used = self.run(&name.sweep, name.run).used.entry(cause).or_default();
+        let used = self
+            .run(&name.sweep, name.run)
+            .used
+            .entry(cause)
+            .or_default();
         match (spared || *used < allowed, goes_on) {
             (true, true) => {
                 *used += u32::from(!spared && !cause.is_empty());
@@ -298,57 +490,121 @@ impl Reference {
     fn resume(&mut self, agent: &AgentId, name: &AttemptRef, state: &State) {
         let continues = self.specs[&name.sweep].on_lease_lost == OnLeaseLost::Continue;
         let known = &state.sweeps[&name.sweep];
-        let adopts = !known.state.is_terminal() && known.runs.get(name.run).is_some_and(|run| !known.has_instead(&run));
-        let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else { return };
+        let adopts = !known.state.is_terminal()
+            && known
+                .runs
+                .get(name.run)
+                .is_some_and(|run| !known.has_instead(&run));
+        let Some(run) = self.runs.get_mut(&(name.sweep.clone(), name.run)) else {
+            return;
+        };
         let newest = run.attempts.len() == name.attempt as usize;
-        let Some(lost) = run.attempts.last_mut().filter(|lost| newest && lost.agent == *agent) else { return };
+        let Some(lost) = run
+            .attempts
+            .last_mut()
+            .filter(|lost| newest && lost.agent == *agent)
+        else {
+            return;
+        };
         let given_up = matches!(lost.state, AttemptState::Lost | AttemptState::Preempted);
-        if continues && given_up && lost.stop.is_none() && (run.state == RunState::Queued || run.withdrawn && adopts) {
-            let counted = u32::from(lost.state == AttemptState::Lost && !std::mem::take(&mut run.withdrawn));
-            let started = state.sweeps[&name.sweep].attempt(name).is_some_and(|attempt| attempt.started.is_some());
-            (lost.state, run.state) =
-                if started { (AttemptState::Running, RunState::Running) } else { (AttemptState::Assigned, RunState::Assigned) };
+        if continues
+            && given_up
+            && lost.stop.is_none()
+            && (run.state == RunState::Queued || run.withdrawn && adopts)
+        {
+            let counted =
+                u32::from(lost.state == AttemptState::Lost && !std::mem::take(&mut run.withdrawn));
+            let started = state.sweeps[&name.sweep]
+                .attempt(name)
+                .is_some_and(|attempt| attempt.started.is_some());
+            (lost.state, run.state) = if started {
+                (AttemptState::Running, RunState::Running)
+            } else {
+                (AttemptState::Assigned, RunState::Assigned)
+            };
             let used = run.used.entry("lost").or_default();
             *used = used.saturating_sub(counted);
         }
     }
 
     fn held(&self, agent: &AgentId) -> Vec<AttemptRef> {
-        let live = |run: &Run| run.attempts.last().is_some_and(|newest| newest.agent == *agent && newest.state.is_live());
-        let name =
-            |((sweep, number), run): (&RunId, &Run)| AttemptRef { sweep: sweep.clone(), run: *number, attempt: run.attempts.len() as u32 };
-        self.runs.iter().filter(|(_, run)| live(run)).map(name).collect()
+        let live = |run: &Run| {
+            run.attempts
+                .last()
+                .is_some_and(|newest| newest.agent == *agent && newest.state.is_live())
+        };
+        let name = |((sweep, number), run): (&RunId, &Run)| AttemptRef {
+            sweep: sweep.clone(),
+            run: *number,
+            attempt: run.attempts.len() as u32,
+        };
+        self.runs
+            .iter()
+            .filter(|(_, run)| live(run))
+            .map(name)
+            .collect()
     }
 
     fn compare(&self, command: &Command, state: &State) {
-        let real =
-            state.sweeps.iter().flat_map(|(sweep, known)| known.runs.iter().map(move |(number, run)| ((sweep.clone(), number), run)));
+        let real = state.sweeps.iter().flat_map(|(sweep, known)| {
+            known
+                .runs
+                .iter()
+                .map(move |(number, run)| ((sweep.clone(), number), run))
+        });
         let real: BTreeMap<RunId, String> = real
             .map(|(id, run)| {
-                let owner = run.attempts.last().filter(|newest| newest.state.is_live()).map(|newest| &newest.agent);
+                let owner = run
+                    .attempts
+                    .last()
+                    .filter(|newest| newest.state.is_live())
+                    .map(|newest| &newest.agent);
                 let used = [run.retries.lost, run.retries.machine, run.retries.crashed];
-                (id, format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()))
+                (
+                    id,
+                    format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()),
+                )
             })
             .collect();
         let ours = self.runs.iter().map(|(id, run)| {
-            let owner = run.attempts.last().filter(|newest| newest.state.is_live()).map(|newest| &newest.agent);
-            let used = ["lost", "machine", "crashed"].map(|cause| run.used.get(cause).copied().unwrap_or_default());
-            (id.clone(), format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()))
+            let owner = run
+                .attempts
+                .last()
+                .filter(|newest| newest.state.is_live())
+                .map(|newest| &newest.agent);
+            let used = ["lost", "machine", "crashed"]
+                .map(|cause| run.used.get(cause).copied().unwrap_or_default());
+            (
+                id.clone(),
+                format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()),
+            )
         });
         assert_eq!(real, ours.collect(), "after {command:?}");
     }
 
     fn run(&mut self, sweep: &SweepId, run: u64) -> &mut Run {
-        self.runs.get_mut(&(sweep.clone(), run)).expect("what is answered speaks of runs that are there")
+        self.runs
+            .get_mut(&(sweep.clone(), run))
+            .expect("what is answered speaks of runs that are there")
     }
 
     fn attempt(&mut self, name: &AttemptRef) -> &mut Attempt {
-        self.run(&name.sweep, name.run).attempts.get_mut(name.attempt as usize - 1).expect("and of attempts")
+        self.run(&name.sweep, name.run)
+            .attempts
+            .get_mut(name.attempt as usize - 1)
+            .expect("and of attempts")
     }
 }
 
 /// The expected state of an attempt whose agent stops reporting.
 fn silent(before: &State, agent: &AgentId) -> FailureKind {
-    let leaves = before.agents.get(agent).is_some_and(|agent| agent.leaving.is_some());
-    if leaves { FailureKind::Preempted } else { FailureKind::Lost }
+    let leaves = before
+        .agents
+        .get(agent)
+        .is_some_and(|agent| agent.leaving.is_some());
+    if leaves {
+        FailureKind::Preempted
+    } else {
+        FailureKind::Lost
+    }
 }

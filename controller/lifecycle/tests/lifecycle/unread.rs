@@ -3,12 +3,18 @@
 use sweep_lifecycle::command::{AttemptResult, Command, Reply, SweepAction};
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::spec::SweepSpec;
-use sweep_lifecycle::state::{AttemptRef, AttemptState, Blame, FailureKind, RunState, SweepState, Timestamp};
+use sweep_lifecycle::state::{
+    AttemptRef, AttemptState, Blame, FailureKind, RunState, SweepState, Timestamp,
+};
 
 use crate::world::{World, acquire, failed, grid, point, points, sweep};
 
 fn without_objective() -> AttemptResult {
-    failed(FailureKind::NoMetric, Blame::Configuration, "no metric was seen")
+    failed(
+        FailureKind::NoMetric,
+        Blame::Configuration,
+        "no metric was seen",
+    )
 }
 
 fn world(names: &[&str]) -> World {
@@ -19,7 +25,10 @@ fn world(names: &[&str]) -> World {
 }
 
 fn reread(attempt: &AttemptRef, points: Vec<MetricPoint>) -> Command {
-    Command::RereadRun { attempt: attempt.clone(), points }
+    Command::RereadRun {
+        attempt: attempt.clone(),
+        points,
+    }
 }
 
 #[test]
@@ -27,16 +36,27 @@ fn new_runs_wait_for_a_second_run_once_one_has_ended_without_the_objective() {
     let mut world = world(&["ann", "bob", "cat"]);
     let (first, second) = (world.begin("ann", 1), world.begin("bob", 2));
     world.finish("ann", &first, without_objective());
-    let Reply::Wait { reason, .. } = world.ask_idly(&acquire("ann", &[3])) else { panic!("it waits") };
-    assert!(reason.starts_with("run 1 ended without reporting `loss`"), "{reason}");
+    let Reply::Wait { reason, .. } = world.ask_idly(&acquire("ann", &[3])) else {
+        panic!("it waits")
+    };
+    assert!(
+        reason.starts_with("run 1 ended without reporting `loss`"),
+        "{reason}"
+    );
     world.finish("bob", &second, without_objective());
     assert_eq!(world.sweep().state, SweepState::Paused);
     let reason = &world.sweep().reason;
     assert!(reason.starts_with("runs 1 and 2 ended without reporting `loss`, and no run has reported it: no metric was seen"), "{reason}");
-    assert!(reason.contains("`sweep reread ") && reason.contains("`sweep resume "), "{reason}");
+    assert!(
+        reason.contains("`sweep reread ") && reason.contains("`sweep resume "),
+        "{reason}"
+    );
     world.assert_an_image_gives_the_state();
     // The user who resumes it has fixed it, or wants to test it.
-    world.ask(&Command::SetSweep { sweep: sweep(), action: SweepAction::Resume });
+    world.ask(&Command::SetSweep {
+        sweep: sweep(),
+        action: SweepAction::Resume,
+    });
     let (third, fourth) = (world.begin("ann", 3), world.begin("bob", 4));
     world.succeed("ann", &third, 0.5);
     world.finish("bob", &fourth, without_objective());
@@ -50,9 +70,20 @@ fn one_more_run_is_handed_out_where_none_is_left_that_could_confirm_it() {
     let first = world.begin("ann", 1);
     world.finish("ann", &first, without_objective());
     let second = world.begin("ann", 2);
-    assert!(matches!(world.ask_idly(&acquire("bob", &[3])), Reply::Wait { .. }));
+    assert!(matches!(
+        world.ask_idly(&acquire("bob", &[3])),
+        Reply::Wait { .. }
+    ));
     // A crash says nothing of how the metric is read.
-    world.finish("ann", &second, failed(FailureKind::CudaOutOfMemory, Blame::Configuration, "CUDA out of memory"));
+    world.finish(
+        "ann",
+        &second,
+        failed(
+            FailureKind::CudaOutOfMemory,
+            Blame::Configuration,
+            "CUDA out of memory",
+        ),
+    );
     let third = world.begin("bob", 3);
     world.report("bob", &third, 0, &[0.5]);
     world.begin("ann", 4);
@@ -63,20 +94,44 @@ fn one_more_run_is_handed_out_where_none_is_left_that_could_confirm_it() {
 fn a_run_whose_output_is_read_again_finishes() {
     let mut world = world(&["ann"]);
     let first = world.begin("ann", 1);
-    let other = [MetricPoint { name: "acc".to_owned(), ..point("loss", 0.9) }];
-    world.ask(&Command::ReportMetrics { agent: crate::world::agent("ann"), attempt: first.clone(), first_seq: 0, points: other.to_vec() });
-    assert!(world.refused(&reread(&first, points(&[0.5]))).contains("has not ended"));
+    let other = [MetricPoint {
+        name: "acc".to_owned(),
+        ..point("loss", 0.9)
+    }];
+    world.ask(&Command::ReportMetrics {
+        agent: crate::world::agent("ann"),
+        attempt: first.clone(),
+        first_seq: 0,
+        points: other.to_vec(),
+    });
+    assert!(
+        world
+            .refused(&reread(&first, points(&[0.5])))
+            .contains("has not ended")
+    );
     world.finish("ann", &first, without_objective());
     assert_eq!(world.run(1).state, RunState::Failed);
     let again = [points(&[0.5, 0.25]), other.to_vec()].concat();
-    assert_eq!(world.ask(&reread(&first, again.clone())), Reply::Run(RunState::Finished));
-    assert_eq!((world.run(1).state, world.run(1).value, world.run(1).blamed), (RunState::Finished, Some(0.25), false));
+    assert_eq!(
+        world.ask(&reread(&first, again.clone())),
+        Reply::Run(RunState::Finished)
+    );
+    assert_eq!(
+        (world.run(1).state, world.run(1).value, world.run(1).blamed),
+        (RunState::Finished, Some(0.25), false)
+    );
     let attempt = world.attempt(&first);
-    assert_eq!((attempt.state, attempt.points, attempt.series.as_slice()), (AttemptState::Finished, 3, &[0.5, 0.25][..]));
+    assert_eq!(
+        (attempt.state, attempt.points, attempt.series.as_slice()),
+        (AttemptState::Finished, 3, &[0.5, 0.25][..])
+    );
     assert!(attempt.failure.is_none());
     assert_eq!(world.sweep().best, Some((1, 0.25)));
     // Nothing that was recorded changes.
-    assert_eq!(world.ask_idly(&reread(&first, again)), Reply::Run(RunState::Finished));
+    assert_eq!(
+        world.ask_idly(&reread(&first, again)),
+        Reply::Run(RunState::Finished)
+    );
     world.assert_an_image_gives_the_state();
 }
 
@@ -84,9 +139,23 @@ fn a_run_whose_output_is_read_again_finishes() {
 fn another_failure_stays_one_whatever_is_read_again() {
     let mut world = world(&["ann"]);
     let first = world.begin("ann", 1);
-    world.finish("ann", &first, failed(FailureKind::CudaOutOfMemory, Blame::Configuration, "CUDA out of memory"));
-    assert_eq!(world.ask(&reread(&first, points(&[0.5]))), Reply::Run(RunState::Failed));
-    assert_eq!((world.run(1).state, world.attempt(&first).series.as_slice()), (RunState::Failed, &[0.5][..]));
+    world.finish(
+        "ann",
+        &first,
+        failed(
+            FailureKind::CudaOutOfMemory,
+            Blame::Configuration,
+            "CUDA out of memory",
+        ),
+    );
+    assert_eq!(
+        world.ask(&reread(&first, points(&[0.5]))),
+        Reply::Run(RunState::Failed)
+    );
+    assert_eq!(
+        (world.run(1).state, world.attempt(&first).series.as_slice()),
+        (RunState::Failed, &[0.5][..])
+    );
 }
 
 #[test]
@@ -95,10 +164,25 @@ fn values_of_one_step_are_one_iteration() {
     world.create(SweepSpec { ..grid(3) });
     world.register("ann");
     let attempt = world.begin("ann", 1);
-    let at = |step, value| MetricPoint { step, wall: Timestamp(0), ..point("loss", value) };
-    let values = vec![at(Some(1), 0.9), at(Some(1), 0.8), at(Some(2), 0.7), at(None, 0.6), at(None, 0.5), at(Some(2), 0.4)];
-    let report =
-        |first_seq, points| Command::ReportMetrics { agent: crate::world::agent("ann"), attempt: attempt.clone(), first_seq, points };
+    let at = |step, value| MetricPoint {
+        step,
+        wall: Timestamp(0),
+        ..point("loss", value)
+    };
+    let values = vec![
+        at(Some(1), 0.9),
+        at(Some(1), 0.8),
+        at(Some(2), 0.7),
+        at(None, 0.6),
+        at(None, 0.5),
+        at(Some(2), 0.4),
+    ];
+    let report = |first_seq, points| Command::ReportMetrics {
+        agent: crate::world::agent("ann"),
+        attempt: attempt.clone(),
+        first_seq,
+        points,
+    };
     world.ask(&report(0, values));
     world.ask(&report(6, vec![at(Some(2), 0.3)]));
     assert_eq!(world.attempt(&attempt).series, [0.8, 0.7, 0.6, 0.5, 0.3]);

@@ -46,13 +46,22 @@ impl Store for FailingStore {
 async fn replies_come_after_the_commit_and_many_share_one() {
     let (begun, begins) = channel();
     let (give_leave, leave) = channel();
-    let bench = Arc::new(Bench::over(GatedStore { inner: MemoryStore::new(), begun, leave }));
+    let bench = Arc::new(Bench::over(GatedStore {
+        inner: MemoryStore::new(),
+        begun,
+        leave,
+    }));
     let create = tokio::spawn({
         let bench = Arc::clone(&bench);
         async move { bench.create(spec(Method::Grid)).await }
     });
-    let begins = tokio::task::spawn_blocking(move || begins.recv().map(|events| (begins, events))).await.unwrap().unwrap();
-    let (begins, 1) = begins else { panic!("one event was expected") };
+    let begins = tokio::task::spawn_blocking(move || begins.recv().map(|events| (begins, events)))
+        .await
+        .unwrap()
+        .unwrap();
+    let (begins, 1) = begins else {
+        panic!("one event was expected")
+    };
     // The engine is held in its first commit while ten agents come.
     let agents: Vec<_> = (0..10)
         .map(|number| {
@@ -66,7 +75,11 @@ async fn replies_come_after_the_commit_and_many_share_one() {
     assert!(!create.is_finished());
     give_leave.send(()).unwrap();
     create.await.unwrap();
-    let (begins, events) = tokio::task::spawn_blocking(move || begins.recv().map(|events| (begins, events))).await.unwrap().unwrap();
+    let (begins, events) =
+        tokio::task::spawn_blocking(move || begins.recv().map(|events| (begins, events)))
+            .await
+            .unwrap()
+            .unwrap();
     assert_eq!(events, 10);
     assert!(agents.iter().all(|agent| !agent.is_finished()));
     give_leave.send(()).unwrap();
@@ -86,18 +99,35 @@ async fn a_full_disk_leaves_no_trace_and_passes() {
     let before = bench.state().await;
     let finish = || {
         let result = AttemptResult::Succeeded;
-        bench.engine.command("r1", Command::FinishAttempt { agent: agent("a"), attempt: run.clone(), result })
+        bench.engine.command(
+            "r1",
+            Command::FinishAttempt {
+                agent: agent("a"),
+                attempt: run.clone(),
+                result,
+            },
+        )
     };
     store.fail(StoreError::Full);
     assert_eq!(finish().await, Err(EngineError::Full));
     assert_eq!(bench.state().await, before);
     // For a while nothing is tried, and nobody's lease ends; what needs no disk goes on.
     assert_eq!(bench.acquire("a", LONG).await, Err(EngineError::Full));
-    assert_eq!(bench.heartbeat("a", &[&run]).await, Ok(vec![Directive::Continue]));
+    assert_eq!(
+        bench.heartbeat("a", &[&run]).await,
+        Ok(vec![Directive::Continue])
+    );
     assert_eq!(bench.engine.find_sweep("first").await, Ok(sweep_id()));
     bench.clock.advance(LEASE / 2);
     finish().await.unwrap();
-    assert!(bench.state().await.sweeps[&sweep_id()].runs.get(1).unwrap().state.is_terminal());
+    assert!(
+        bench.state().await.sweeps[&sweep_id()]
+            .runs
+            .get(1)
+            .unwrap()
+            .state
+            .is_terminal()
+    );
 }
 
 #[tokio::test]
@@ -118,10 +148,21 @@ async fn a_commit_with_an_unknown_outcome_ends_the_engine() {
     let mut bench = Bench::with_sweep(store.clone()).await;
     let mut commits = bench.engine.commits();
     store.fail(StoreError::Failed("disk I/O error".to_owned()));
-    let result =
-        bench.engine.command("", Command::SetSweep { sweep: sweep_id(), action: sweep_lifecycle::command::SweepAction::Pause }).await;
+    let result = bench
+        .engine
+        .command(
+            "",
+            Command::SetSweep {
+                sweep: sweep_id(),
+                action: sweep_lifecycle::command::SweepAction::Pause,
+            },
+        )
+        .await;
     assert_eq!(result, Err(EngineError::Stopped));
-    assert_eq!(bench.join.ended().await.unwrap_err().to_string(), "the database failed: disk I/O error");
+    assert_eq!(
+        bench.join.ended().await.unwrap_err().to_string(),
+        "the database failed: disk I/O error"
+    );
     assert_eq!(bench.heartbeat("a", &[]).await, Err(EngineError::Stopped));
     // Who waits for changes sees the end too.
     commits.borrow_and_update();
@@ -148,14 +189,20 @@ async fn after_a_crash_the_state_is_a_replay_of_the_log_and_everything_goes_on()
     ended.await.unwrap().unwrap();
 
     let mut replayed = State::default();
-    SqliteStore::open(&path).unwrap().replay(0, &mut |recorded| evolve(&mut replayed, &recorded)).unwrap();
+    SqliteStore::open(&path)
+        .unwrap()
+        .replay(0, &mut |recorded| evolve(&mut replayed, &recorded))
+        .unwrap();
     assert_eq!(replayed, before);
     assert_rows_equal_state(&SqliteQuery::open(&path).unwrap(), &replayed);
 
     let bench = Bench::over(SqliteStore::open(&path).unwrap());
     assert_eq!(bench.state().await, before);
     bench.pass(LEASE - Duration::from_millis(1)).await;
-    assert_eq!(bench.heartbeat("a", &[&running]).await, Ok(vec![Directive::Continue]));
+    assert_eq!(
+        bench.heartbeat("a", &[&running]).await,
+        Ok(vec![Directive::Continue])
+    );
     bench.report("a", &running, 0.5).await.unwrap();
     bench.succeed("a", &running).await.unwrap();
     assert_eq!(bench.assigned("a").await.attempt, attempt(5, 1));
@@ -176,25 +223,40 @@ async fn an_image_that_is_damaged_or_another_versions_costs_time_and_nothing_els
     bench.join.stop().await.unwrap();
     let image = |path: &Path| {
         let mut store = SqliteStore::open(path).unwrap();
-        let head = store.image_head().unwrap().expect("one is made after a few events, and at the end");
+        let head = store
+            .image_head()
+            .unwrap()
+            .expect("one is made after a few events, and at the end");
         from_image(&head, |each| store.image_blocks(each))
     };
     assert_eq!(image(&path).unwrap().unwrap().0, before);
     let crc = crc32fast::hash;
     for damage in [
         "UPDATE image_blocks SET body = x'00'".to_owned(),
-        format!("UPDATE image_blocks SET body = x'90', checksum = {}", crc(&[0x90])),
-        format!("UPDATE image_blocks SET body = x'c0', checksum = {}", crc(&[0xc0])),
+        format!(
+            "UPDATE image_blocks SET body = x'90', checksum = {}",
+            crc(&[0x90])
+        ),
+        format!(
+            "UPDATE image_blocks SET body = x'c0', checksum = {}",
+            crc(&[0xc0])
+        ),
         "DELETE FROM image_blocks".to_owned(),
         "UPDATE image_head SET body = x'00'".to_owned(),
-        format!("UPDATE image_head SET body = x'c0', checksum = {}", crc(&[0xc0])),
+        format!(
+            "UPDATE image_head SET body = x'c0', checksum = {}",
+            crc(&[0xc0])
+        ),
         "UPDATE image_head SET maker = 'another'".to_owned(),
         "DELETE FROM image_head".to_owned(),
         "DROP TABLE image_head".to_owned(),
     ] {
         let damaged = dir.path().join("damaged.db");
         std::fs::copy(&path, &damaged).unwrap();
-        rusqlite::Connection::open(&damaged).unwrap().execute(&damage, []).unwrap();
+        rusqlite::Connection::open(&damaged)
+            .unwrap()
+            .execute(&damage, [])
+            .unwrap();
         let bench = Bench::over(SqliteStore::open(&damaged).unwrap());
         assert_eq!(bench.state().await, before, "{damage}");
         // The next image is whole again.
@@ -210,16 +272,34 @@ async fn an_image_that_is_damaged_or_another_versions_costs_time_and_nothing_els
 fn assert_rows_equal_state(query: &dyn Query, state: &State) {
     let touched = Touched {
         sweeps: state.sweeps.keys().cloned().collect(),
-        runs: state.sweeps.iter().flat_map(|(id, sweep)| sweep.runs.numbers().map(|run| (id.clone(), run))).collect(),
+        runs: state
+            .sweeps
+            .iter()
+            .flat_map(|(id, sweep)| sweep.runs.numbers().map(|run| (id.clone(), run)))
+            .collect(),
         agents: state.agents.keys().cloned().collect(),
         ..Touched::default()
     };
     let mut rows = Batch::default();
     project(&mut rows, &touched, state);
-    assert_eq!(query.runs(&sweep_id(), &[], 0, usize::MAX).unwrap(), rows.runs);
+    assert_eq!(
+        query.runs(&sweep_id(), &[], 0, usize::MAX).unwrap(),
+        rows.runs
+    );
     assert_eq!(query.agents(None).unwrap(), rows.agents);
-    let sweeps: Vec<_> = query.sweeps().unwrap().into_iter().map(|(row, _)| row).collect();
+    let sweeps: Vec<_> = query
+        .sweeps()
+        .unwrap()
+        .into_iter()
+        .map(|(row, _)| row)
+        .collect();
     // Metric reports and attempts move `updated` without touching the row.
-    let settled = |row: &crate::store::SweepRow| crate::store::SweepRow { updated_ms: 0, ..row.clone() };
-    assert_eq!(sweeps.iter().map(settled).collect::<Vec<_>>(), rows.sweeps.iter().map(settled).collect::<Vec<_>>());
+    let settled = |row: &crate::store::SweepRow| crate::store::SweepRow {
+        updated_ms: 0,
+        ..row.clone()
+    };
+    assert_eq!(
+        sweeps.iter().map(settled).collect::<Vec<_>>(),
+        rows.sweeps.iter().map(settled).collect::<Vec<_>>()
+    );
 }

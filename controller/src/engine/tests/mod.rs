@@ -14,8 +14,12 @@ use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{CodePolicy, Impute, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy, SweepSpec};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRecord, AttemptRef, State, SweepId, Timestamp};
+use sweep_lifecycle::spec::{
+    CodePolicy, Impute, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy, SweepSpec,
+};
+use sweep_lifecycle::state::{
+    AgentId, AgentInfo, AttemptRecord, AttemptRef, State, SweepId, Timestamp,
+};
 use sweep_search::observation::Goal;
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::{Method, Suggestion};
@@ -23,7 +27,10 @@ use sweep_search::why::{Kind, Why};
 
 use super::clock::ManualClock;
 use super::options::PATIENCE;
-use super::{AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions, Need, Terms};
+use super::{
+    AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions,
+    Need, Terms,
+};
 use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
 
 /// The state that tests wait for.
@@ -61,7 +68,11 @@ impl Bench {
     pub(crate) fn over(store: impl Store + 'static) -> Self {
         let clock = Arc::new(ManualClock::default());
         let (engine, join) = Engine::start(Box::new(store), options(&clock)).unwrap();
-        Self { engine, join, clock }
+        Self {
+            engine,
+            join,
+            clock,
+        }
     }
 
     /// With a running sweep and one agent.
@@ -74,14 +85,29 @@ impl Bench {
 
     pub(crate) async fn create(&self, spec: SweepSpec) {
         let spec = Box::new(spec);
-        let command = Command::CreateSweep { sweep: sweep_id(), spec, source: "method: grid".to_owned(), seed: 1 };
+        let command = Command::CreateSweep {
+            sweep: sweep_id(),
+            spec,
+            source: "method: grid".to_owned(),
+            seed: 1,
+        };
         self.engine.command("create", command).await.unwrap();
     }
 
     pub(crate) async fn register(&self, name: &str) {
-        let info =
-            AgentInfo { host: format!("host of {name}"), slots: 2, version: "0.1.0".to_owned(), process: String::new(), asks: false };
-        let command = Command::RegisterAgent { agent: agent(name), sweep: sweep_id(), info, attempts: Vec::new() };
+        let info = AgentInfo {
+            host: format!("host of {name}"),
+            slots: 2,
+            version: "0.1.0".to_owned(),
+            process: String::new(),
+            asks: false,
+        };
+        let command = Command::RegisterAgent {
+            agent: agent(name),
+            sweep: sweep_id(),
+            info,
+            attempts: Vec::new(),
+        };
         self.engine.command("", command).await.unwrap();
     }
 
@@ -91,17 +117,27 @@ impl Bench {
 
     /// Returns the present needs for suggestions.
     async fn needs(&self) -> Vec<Need> {
-        self.engine.needs(vec![], SweepId(String::new()), 9).await.unwrap()
+        self.engine
+            .needs(vec![], SweepId(String::new()), 9)
+            .await
+            .unwrap()
     }
 
     /// Offers a point for each that is needed: run n tries x = n.
     async fn feed(&self) {
         for need in self.needs().await {
-            self.engine.offer(counted(&need, need.count as u64)).await.unwrap();
+            self.engine
+                .offer(counted(&need, need.count as u64))
+                .await
+                .unwrap();
         }
     }
 
-    pub(crate) async fn acquire(&self, name: &str, wait: Duration) -> Result<Acquired, EngineError> {
+    pub(crate) async fn acquire(
+        &self,
+        name: &str,
+        wait: Duration,
+    ) -> Result<Acquired, EngineError> {
         self.engine.acquire("", wish(name, wait)).await
     }
 
@@ -117,23 +153,71 @@ impl Bench {
     async fn start(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
         let command = vec!["train".to_owned()];
         self.engine
-            .command("", Command::StartAttempt { agent: agent(name), attempt: attempt.clone(), command, code_version: String::new() })
+            .command(
+                "",
+                Command::StartAttempt {
+                    agent: agent(name),
+                    attempt: attempt.clone(),
+                    command,
+                    code_version: String::new(),
+                },
+            )
             .await
     }
 
-    pub(crate) async fn report(&self, name: &str, attempt: &AttemptRef, value: f64) -> Result<Reply, EngineError> {
-        let point = MetricPoint { name: "loss".to_owned(), step: Some(1), wall: Timestamp(1), value };
-        let command = Command::ReportMetrics { agent: agent(name), attempt: attempt.clone(), first_seq: 0, points: vec![point] };
+    pub(crate) async fn report(
+        &self,
+        name: &str,
+        attempt: &AttemptRef,
+        value: f64,
+    ) -> Result<Reply, EngineError> {
+        let point = MetricPoint {
+            name: "loss".to_owned(),
+            step: Some(1),
+            wall: Timestamp(1),
+            value,
+        };
+        let command = Command::ReportMetrics {
+            agent: agent(name),
+            attempt: attempt.clone(),
+            first_seq: 0,
+            points: vec![point],
+        };
         self.engine.command("", command).await
     }
 
-    pub(crate) async fn succeed(&self, name: &str, attempt: &AttemptRef) -> Result<Reply, EngineError> {
+    pub(crate) async fn succeed(
+        &self,
+        name: &str,
+        attempt: &AttemptRef,
+    ) -> Result<Reply, EngineError> {
         let result = AttemptResult::Succeeded;
-        self.engine.command("", Command::FinishAttempt { agent: agent(name), attempt: attempt.clone(), result }).await
+        self.engine
+            .command(
+                "",
+                Command::FinishAttempt {
+                    agent: agent(name),
+                    attempt: attempt.clone(),
+                    result,
+                },
+            )
+            .await
     }
 
-    async fn heartbeat(&self, name: &str, attempts: &[&AttemptRef]) -> Result<Vec<Directive>, EngineError> {
-        self.engine.heartbeat(agent(name), attempts.iter().map(|attempt| ((*attempt).clone(), String::new())).collect()).await
+    async fn heartbeat(
+        &self,
+        name: &str,
+        attempts: &[&AttemptRef],
+    ) -> Result<Vec<Directive>, EngineError> {
+        self.engine
+            .heartbeat(
+                agent(name),
+                attempts
+                    .iter()
+                    .map(|attempt| ((*attempt).clone(), String::new()))
+                    .collect(),
+            )
+            .await
     }
 
     /// The engine's state, which breaks no invariant.
@@ -171,12 +255,24 @@ impl Store for GatedStore {
     }
 }
 fn options(clock: &Arc<ManualClock>) -> EngineOptions {
-    let terms = Terms { lease: LEASE, ..Terms::default() };
-    EngineOptions { clock: Arc::<ManualClock>::clone(clock), events_per_image: 3, ..EngineOptions::new(terms) }
+    let terms = Terms {
+        lease: LEASE,
+        ..Terms::default()
+    };
+    EngineOptions {
+        clock: Arc::<ManualClock>::clone(clock),
+        events_per_image: 3,
+        ..EngineOptions::new(terms)
+    }
 }
 
 pub(crate) fn wish(name: &str, wait: Duration) -> AcquireRequest {
-    AcquireRequest { agent: agent(name), sweep: sweep_id(), code_version: String::new(), wait }
+    AcquireRequest {
+        agent: agent(name),
+        sweep: sweep_id(),
+        code_version: String::new(),
+        wait,
+    }
 }
 
 pub(crate) fn sweep_id() -> SweepId {
@@ -188,12 +284,23 @@ pub(crate) fn agent(name: &str) -> AgentId {
 }
 
 fn attempt(run: u64, attempt: u32) -> AttemptRef {
-    AttemptRef { sweep: sweep_id(), run, attempt }
+    AttemptRef {
+        sweep: sweep_id(),
+        run,
+        attempt,
+    }
 }
 
 pub(crate) fn spec(method: Method) -> SweepSpec {
     let values = (1..=60).map(Value::Int).collect();
-    let x = Parameter { path: Path::flat("x"), distribution: Distribution::Categorical { values, ordered: None }, when: vec![] };
+    let x = Parameter {
+        path: Path::flat("x"),
+        distribution: Distribution::Categorical {
+            values,
+            ordered: None,
+        },
+        when: vec![],
+    };
     let objective = Objective {
         metric: "loss".to_owned(),
         goal: Goal::Minimize,
@@ -235,7 +342,10 @@ pub(crate) fn spec(method: Method) -> SweepSpec {
 /// An assignment without its incarnation, which depends on the time.
 fn timeless(assignment: Assignment) -> Assignment {
     assert!(!assignment.incarnation.is_empty());
-    Assignment { incarnation: String::new(), ..assignment }
+    Assignment {
+        incarnation: String::new(),
+        ..assignment
+    }
 }
 
 /// As [`timeless`], of what an agent gets.
@@ -277,13 +387,18 @@ fn point(x: u64) -> Config {
 
 /// A search that tries x = n in run n.
 fn counted(need: &Need, count: u64) -> Computed {
-    let suggestion = |x| Suggestion { config: point(x), why: Why::new(Kind::Grid, format!("x is {x}")) };
+    let suggestion = |x| Suggestion {
+        config: point(x),
+        why: Why::new(Kind::Grid, format!("x is {x}")),
+    };
     Computed {
         sweep: need.sweep.clone(),
         next_index: need.next_index,
         history: need.history,
         observed: need.observed,
-        suggestions: (need.next_index..need.next_index + count).map(suggestion).collect(),
+        suggestions: (need.next_index..need.next_index + count)
+            .map(suggestion)
+            .collect(),
         exhausted: false,
     }
 }

@@ -10,7 +10,11 @@ async fn a_repeated_command_gets_the_first_reply_and_does_nothing() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
     let run = bench.assigned("a").await.attempt;
     bench.report("a", &run, 0.5).await.unwrap();
-    let finish = |name: &str| Command::FinishAttempt { agent: agent(name), attempt: run.clone(), result: AttemptResult::Succeeded };
+    let finish = |name: &str| Command::FinishAttempt {
+        agent: agent(name),
+        attempt: run.clone(),
+        result: AttemptResult::Succeeded,
+    };
     let first = bench.engine.command("r1", finish("a")).await;
     let before = bench.state().await;
     assert_eq!(bench.engine.command("r1", finish("a")).await, first);
@@ -22,7 +26,10 @@ async fn a_repeated_command_gets_the_first_reply_and_does_nothing() {
 #[tokio::test]
 async fn a_refusal_is_repeated_too() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
-    let retry = || Command::CancelRun { sweep: sweep_id(), run: 1 };
+    let retry = || Command::CancelRun {
+        sweep: sweep_id(),
+        run: 1,
+    };
     let first = bench.engine.command("r1", retry()).await;
     assert!(matches!(first, Err(EngineError::Refused(_))), "{first:?}");
     bench.assigned("a").await;
@@ -43,9 +50,16 @@ async fn an_agent_that_was_unknown_is_heard_once_it_has_registered() {
         };
         bench.engine.command("start", command)
     };
-    assert_eq!(start().await, Err(Refusal::UnknownAgent("a".to_owned()).into()));
+    assert_eq!(
+        start().await,
+        Err(Refusal::UnknownAgent("a".to_owned()).into())
+    );
     bench.register("a").await;
-    assert_eq!(start().await, Ok(Reply::Directive(Directive::Continue)), "the same request, not the answer of before");
+    assert_eq!(
+        start().await,
+        Ok(Reply::Directive(Directive::Continue)),
+        "the same request, not the answer of before"
+    );
 }
 
 #[tokio::test]
@@ -53,7 +67,15 @@ async fn repeats_within_one_commit_are_one() {
     let bench = Bench::over(MemoryStore::new());
     let create = || {
         let spec = Box::new(spec(Method::Grid));
-        bench.engine.command("create", Command::CreateSweep { sweep: sweep_id(), spec, source: String::new(), seed: 1 })
+        bench.engine.command(
+            "create",
+            Command::CreateSweep {
+                sweep: sweep_id(),
+                spec,
+                source: String::new(),
+                seed: 1,
+            },
+        )
     };
     let (first, second) = tokio::join!(create(), create());
     assert!(first.is_ok());
@@ -70,7 +92,10 @@ async fn a_repeated_acquire_gets_the_same_run_even_after_a_restart() {
         async move { engine.acquire("r1", wish("a", LONG)).await }
     };
     let first = acquire(&bench).await;
-    assert_eq!(timelessly(first.clone()), Ok(Acquired::Assigned(Box::new(assignment(1)))));
+    assert_eq!(
+        timelessly(first.clone()),
+        Ok(Acquired::Assigned(Box::new(assignment(1))))
+    );
     assert_eq!(acquire(&bench).await, first);
     bench.join.stop().await.unwrap();
     let bench = Bench::over(store);
@@ -89,7 +114,13 @@ async fn a_repeat_of_a_waiting_acquire_takes_its_place() {
         bench.feed().await;
     });
     // The queue is served in order: both calls were in it before the suggestions.
-    assert_eq!(first, Ok(Acquired::Wait("this call was repeated".to_owned())));
-    assert_eq!(timelessly(second), Ok(Acquired::Assigned(Box::new(assignment(1)))));
+    assert_eq!(
+        first,
+        Ok(Acquired::Wait("this call was repeated".to_owned()))
+    );
+    assert_eq!(
+        timelessly(second),
+        Ok(Acquired::Assigned(Box::new(assignment(1))))
+    );
     assert_eq!(bench.state().await.sweeps[&sweep_id()].runs.len(), 1);
 }

@@ -16,19 +16,57 @@ const OUTPUTS_MAX: usize = 50;
 
 /// An agent's description of its code, checked against the limits. The patch travels separately.
 pub(in crate::service) fn code(code: Option<v1::Code>) -> Result<(String, CodeAbout), Status> {
-    let v1::Code { version, commit, subject, branch, remote, files, lines_added, lines_removed, notes, prefix, patch: _, outputs } =
-        code.ok_or_else(|| invalid("code is missing"))?;
+    let v1::Code {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        lines_added,
+        lines_removed,
+        notes,
+        prefix,
+        patch: _,
+        outputs,
+    } = code.ok_or_else(|| invalid("code is missing"))?;
     limits::name("code.version", &version)?;
     limits::optional_name("code.commit", &commit)?;
     limits::optional_name("code.prefix", &prefix)?;
     let line = |text: &str| limits::line(text);
-    let notes = notes.iter().take(NOTES_MAX).map(|note| line(note)).collect();
-    let outputs = outputs.iter().take(OUTPUTS_MAX).map(|output| line(output)).collect();
-    for (field, number) in [("code.files", files), ("code.lines_added", lines_added), ("code.lines_removed", lines_removed)] {
+    let notes = notes
+        .iter()
+        .take(NOTES_MAX)
+        .map(|note| line(note))
+        .collect();
+    let outputs = outputs
+        .iter()
+        .take(OUTPUTS_MAX)
+        .map(|output| line(output))
+        .collect();
+    for (field, number) in [
+        ("code.files", files),
+        ("code.lines_added", lines_added),
+        ("code.lines_removed", lines_removed),
+    ] {
         limits::stored(field, number)?;
     }
     let (subject, branch, remote) = (line(&subject), line(&branch), line(&remote));
-    Ok((version, CodeAbout { commit, subject, branch, remote, files, added: lines_added, removed: lines_removed, notes, prefix, outputs }))
+    Ok((
+        version,
+        CodeAbout {
+            commit,
+            subject,
+            branch,
+            remote,
+            files,
+            added: lines_added,
+            removed: lines_removed,
+            notes,
+            prefix,
+            outputs,
+        },
+    ))
 }
 
 /// Facts about a version that are not in the sweep.
@@ -54,13 +92,42 @@ pub(in crate::service) fn code_version(
     agents: Vec<String>,
     known: &VersionFacts<'_>,
 ) -> v1::CodeVersion {
-    let CodeVersion { version, about, agent, since, mark } = version;
+    let CodeVersion {
+        version,
+        about,
+        agent,
+        since,
+        mark,
+    } = version;
     let same_as = match &mark {
-        Some(CodeMark::SameAs(other)) => known.names.iter().position(|name| name == other).map_or(0, |index| index + 1),
+        Some(CodeMark::SameAs(other)) => known
+            .names
+            .iter()
+            .position(|name| name == other)
+            .map_or(0, |index| index + 1),
         _ => 0,
     };
-    let changes = |Changes { files, added, removed }| v1::CodeChanges { files, lines_added: added, lines_removed: removed };
-    let CodeAbout { commit, subject, branch, remote, files, added, removed, notes, prefix, outputs } = about;
+    let changes = |Changes {
+                       files,
+                       added,
+                       removed,
+                   }| v1::CodeChanges {
+        files,
+        lines_added: added,
+        lines_removed: removed,
+    };
+    let CodeAbout {
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        added,
+        removed,
+        notes,
+        prefix,
+        outputs,
+    } = about;
     let patch = String::new();
     let code = v1::Code {
         version,

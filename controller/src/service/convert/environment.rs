@@ -10,36 +10,106 @@ use super::super::limits;
 use super::super::refusal::invalid;
 
 /// Converts an agent's environment and checks it against the limits. Cuts long texts.
-pub(in crate::service) fn environment(environment: Option<v1::Environment>) -> Result<Environment, Status> {
-    let v1::Environment { digest, facts, packages, variables, data } = environment.ok_or_else(|| invalid("environment is missing"))?;
+pub(in crate::service) fn environment(
+    environment: Option<v1::Environment>,
+) -> Result<Environment, Status> {
+    let v1::Environment {
+        digest,
+        facts,
+        packages,
+        variables,
+        data,
+    } = environment.ok_or_else(|| invalid("environment is missing"))?;
     limits::name("environment.digest", &digest)?;
     let texts = facts.iter().flat_map(|(name, fact)| [name.as_str(), fact]);
     let texts = texts.chain(packages.iter().chain(&variables).map(String::as_str));
-    limits::environment(texts.chain(data.iter().flat_map(|set| [set.name.as_str(), &set.location, &set.note])))?;
+    limits::environment(
+        texts.chain(
+            data.iter()
+                .flat_map(|set| [set.name.as_str(), &set.location, &set.note]),
+        ),
+    )?;
     let lines = |texts: Vec<String>| texts.iter().map(|text| limits::line(text)).collect();
     let data = data.into_iter().map(data_set).collect::<Result<_, _>>()?;
-    let facts = facts.iter().map(|(name, fact)| (limits::line(name), limits::line(fact))).collect();
-    Ok(Environment { digest, facts, packages: lines(packages), variables: lines(variables), data })
+    let facts = facts
+        .iter()
+        .map(|(name, fact)| (limits::line(name), limits::line(fact)))
+        .collect();
+    Ok(Environment {
+        digest,
+        facts,
+        packages: lines(packages),
+        variables: lines(variables),
+        data,
+    })
 }
 
 fn data_set(set: v1::DataSet) -> Result<DataSet, Status> {
-    let v1::DataSet { name, location, digest, basis, files, bytes, note } = set;
+    let v1::DataSet {
+        name,
+        location,
+        digest,
+        basis,
+        files,
+        bytes,
+        note,
+    } = set;
     limits::optional_name("data.digest", &digest)?;
     limits::optional_name("data.basis", &basis)?;
     limits::stored("data.files", files)?;
     limits::stored("data.bytes", bytes)?;
-    let (name, location, note) = (limits::line(&name), limits::line(&location), limits::line(&note));
-    Ok(DataSet { name, location, digest, basis, files, bytes, note })
+    let (name, location, note) = (
+        limits::line(&name),
+        limits::line(&location),
+        limits::line(&note),
+    );
+    Ok(DataSet {
+        name,
+        location,
+        digest,
+        basis,
+        files,
+        bytes,
+        note,
+    })
 }
 
 /// The same as the wire has it.
 pub(in crate::service) fn wire_environment(environment: Environment) -> v1::Environment {
-    let Environment { digest, facts, packages, variables, data } = environment;
+    let Environment {
+        digest,
+        facts,
+        packages,
+        variables,
+        data,
+    } = environment;
     let data = data.into_iter().map(|set| {
-        let DataSet { name, location, digest, basis, files, bytes, note } = set;
-        v1::DataSet { name, location, digest, basis, files, bytes, note }
+        let DataSet {
+            name,
+            location,
+            digest,
+            basis,
+            files,
+            bytes,
+            note,
+        } = set;
+        v1::DataSet {
+            name,
+            location,
+            digest,
+            basis,
+            files,
+            bytes,
+            note,
+        }
     });
-    v1::Environment { digest, facts: facts.into_iter().collect::<HashMap<_, _>>(), packages, variables, data: data.collect() }
+    v1::Environment {
+        digest,
+        facts: facts.into_iter().collect::<HashMap<_, _>>(),
+        packages,
+        variables,
+        data: data.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -57,11 +127,26 @@ mod tests {
         let taken = environment(Some(hostile.clone())).unwrap();
         assert_eq!(taken.facts["host"], "a [2Jb");
         assert_eq!(taken.packages[0].len(), 1024);
-        assert_eq!(environment(Some(wire_environment(taken.clone()))).unwrap(), taken);
+        assert_eq!(
+            environment(Some(wire_environment(taken.clone()))).unwrap(),
+            taken
+        );
         for too_much in [vec!["x".to_owned(); 20_001], vec!["x".repeat(1000); 2000]] {
-            assert!(environment(Some(v1::Environment { packages: too_much, ..hostile.clone() })).is_err());
+            assert!(
+                environment(Some(v1::Environment {
+                    packages: too_much,
+                    ..hostile.clone()
+                }))
+                .is_err()
+            );
         }
-        assert!(environment(Some(v1::Environment { digest: String::new(), ..hostile })).is_err());
+        assert!(
+            environment(Some(v1::Environment {
+                digest: String::new(),
+                ..hostile
+            }))
+            .is_err()
+        );
         assert!(environment(None).is_err());
     }
 }

@@ -8,7 +8,10 @@ mod run;
 mod sweep;
 
 pub(super) use agent::agent;
-pub(super) use attempt::{acquired, assignment_of, attempt_ref, attempt_result, directive, held_attempts, metric_point, points};
+pub(super) use attempt::{
+    acquired, assignment_of, attempt_ref, attempt_result, directive, held_attempts, metric_point,
+    points,
+};
 pub(super) use code::{VersionFacts, code, code_version};
 pub(super) use environment::{environment, wire_environment};
 pub(super) use run::suggestion;
@@ -23,5 +26,6 @@ pub(super) use crate::store::word;
 
 /// Reads a state or kind from its word.
 fn from_word<T: DeserializeOwned>(field: &str, word: &str) -> Result<T, Status> {
-    serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|error| invalid(format!("{field}: {error}")))
+    serde_json::from_value(serde_json::Value::String(word.to_owned()))
+        .map_err(|error| invalid(format!("{field}: {error}")))
 }

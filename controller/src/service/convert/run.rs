@@ -36,8 +36,22 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
 }
 
 fn repeats(row: RepeatsRow) -> v1::Repeats {
-    let RepeatsRow { first, number, of, values, mean, deviation } = row;
-    v1::Repeats { first, number, of, values, mean, deviation }
+    let RepeatsRow {
+        first,
+        number,
+        of,
+        values,
+        mean,
+        deviation,
+    } = row;
+    v1::Repeats {
+        first,
+        number,
+        of,
+        values,
+        mean,
+        deviation,
+    }
 }
 
 /// Why a run was suggested, as the wire has it.
@@ -87,5 +101,7 @@ fn failure(failure: Failure) -> v1::Failure {
 
 /// Checks that each word is a run's state.
 pub(in crate::service) fn run_states(words: &[String]) -> Result<(), Status> {
-    words.iter().try_for_each(|word| from_word::<RunState>("states", word).map(|_| ()))
+    words
+        .iter()
+        .try_for_each(|word| from_word::<RunState>("states", word).map(|_| ()))
 }

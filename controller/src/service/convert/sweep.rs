@@ -54,7 +54,9 @@ pub(in crate::service) fn sweep_action(action: i32) -> Result<SweepAction, Statu
         Ok(Action::Resume) => Ok(SweepAction::Resume),
         Ok(Action::Stop) => Ok(SweepAction::Stop),
         Ok(Action::Cancel) => Ok(SweepAction::Cancel),
-        Ok(Action::Unspecified) | Err(_) => Err(invalid(format!("action {action} is none of pause, resume, stop, cancel"))),
+        Ok(Action::Unspecified) | Err(_) => Err(invalid(format!(
+            "action {action} is none of pause, resume, stop, cancel"
+        ))),
     }
 }
 
@@ -81,8 +83,17 @@ pub(in crate::service) fn program(basis: &SweepContext) -> v1::Program {
     v1::Program {
         command: spec.command.clone(),
         program: text(&spec.program),
-        metric: spec.objective.as_ref().map(|objective| objective.metric.clone()).unwrap_or_default(),
-        metric_patterns: patterns.map(|pattern| v1::MetricPattern { name: text(&pattern.name), regex: pattern.regex.clone() }).collect(),
+        metric: spec
+            .objective
+            .as_ref()
+            .map(|objective| objective.metric.clone())
+            .unwrap_or_default(),
+        metric_patterns: patterns
+            .map(|pattern| v1::MetricPattern {
+                name: text(&pattern.name),
+                regex: pattern.regex.clone(),
+            })
+            .collect(),
         metric_files: spec.metric_files.clone(),
         sweep_name: text(&spec.name),
         project: text(&spec.project),
@@ -94,6 +105,13 @@ pub(in crate::service) fn program(basis: &SweepContext) -> v1::Program {
         omit_none: spec.omit_none,
         code_pinned: basis.pinned,
         code_include: spec.code.include.clone(),
-        data: spec.data.iter().map(|set| v1::DataSource { name: set.name.clone(), location: set.location.clone() }).collect(),
+        data: spec
+            .data
+            .iter()
+            .map(|set| v1::DataSource {
+                name: set.name.clone(),
+                location: set.location.clone(),
+            })
+            .collect(),
     }
 }

@@ -19,10 +19,13 @@ const TABLES: [(&str, &str); 4] = [
 /// The database failed or has no room.
 pub(super) fn add_columns(connection: &Connection) -> Result<(), StoreError> {
     for (table, _) in TABLES {
-        let columns = "SELECT count(*), coalesce(sum(name = 'checksum'), 0) FROM pragma_table_info(?1)";
-        let (all, with): (u32, u32) = connection.query_row(columns, [table], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let columns =
+            "SELECT count(*), coalesce(sum(name = 'checksum'), 0) FROM pragma_table_info(?1)";
+        let (all, with): (u32, u32) =
+            connection.query_row(columns, [table], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if all > 0 && with == 0 {
-            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN checksum INTEGER"))?;
+            connection
+                .execute_batch(&format!("ALTER TABLE {table} ADD COLUMN checksum INTEGER"))?;
         }
     }
     Ok(())
@@ -67,7 +70,10 @@ pub fn token_checksum(hash: &[u8], created_ms: i64) -> u32 {
 ///
 /// # Errors
 /// A table cannot be read.
-pub(super) fn damaged_rows(connection: &Connection, extent: Extent) -> Result<Vec<String>, StoreError> {
+pub(super) fn damaged_rows(
+    connection: &Connection,
+    extent: Extent,
+) -> Result<Vec<String>, StoreError> {
     let mut problems = Vec::new();
     for (table, columns) in TABLES {
         let exists = "SELECT count(*) FROM pragma_table_info(?1) WHERE name = 'checksum'";
@@ -76,14 +82,17 @@ pub(super) fn damaged_rows(connection: &Connection, extent: Extent) -> Result<Ve
         }
         match extent {
             Extent::All => {
-                let mut statement = connection.prepare(&format!("SELECT checksum, {columns} FROM {table}"))?;
+                let mut statement =
+                    connection.prepare(&format!("SELECT checksum, {columns} FROM {table}"))?;
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
                     problems.extend(problem(table, row)?);
                 }
             }
             Extent::Sample(count) => {
-                let Some(key) = sampled_key(table) else { continue };
+                let Some(key) = sampled_key(table) else {
+                    continue;
+                };
                 let found = format!("SELECT checksum, {columns} FROM {table} WHERE {key} LIMIT 1");
                 let mut statement = connection.prepare(&found)?;
                 for _ in 0..count {
@@ -111,7 +120,9 @@ fn sampled_key(table: &str) -> Option<&'static str> {
 
 fn problem(table: &str, row: &Row<'_>) -> Result<Option<String>, StoreError> {
     use rusqlite::types::ValueRef;
-    let Some(sum) = row.get::<_, Option<i64>>(0)? else { return Ok(None) };
+    let Some(sum) = row.get::<_, Option<i64>>(0)? else {
+        return Ok(None);
+    };
     let columns = row.as_ref().column_count();
     let mut parts = Vec::with_capacity(columns);
     for index in 1..columns {
@@ -139,6 +150,9 @@ fn problem(table: &str, row: &Row<'_>) -> Result<Option<String>, StoreError> {
         ),
         "replies" => format!("the reply to request {} does not fit its checksum", text(1)),
         "tokens" => "the hash of a token does not fit its checksum".to_owned(),
-        _ => format!("the version that wrote format {} does not fit its checksum", text(1)),
+        _ => format!(
+            "the version that wrote format {} does not fit its checksum",
+            text(1)
+        ),
     }))
 }

@@ -96,7 +96,9 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged(error.to_string())
+            }
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -133,7 +135,9 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     connection.execute_batch(ADDED)?;
     checksum::add_columns(&connection)?;
     // On a full disk the old ones do: queries say nothing of indices.
-    if_there_is_room(&connection, |connection| Ok(connection.execute_batch(INDICES)?))?;
+    if_there_is_room(&connection, |connection| {
+        Ok(connection.execute_batch(INDICES)?)
+    })?;
     // On a full disk the first commit that has room does it.
     if (1..FORMAT).contains(&found) {
         if_there_is_room(&connection, raise_format)?;
@@ -142,7 +146,10 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// Makes a change as one transaction, which a full disk rolls back.
-fn if_there_is_room(connection: &Connection, change: fn(&Connection) -> Result<(), StoreError>) -> Result<(), StoreError> {
+fn if_there_is_room(
+    connection: &Connection,
+    change: fn(&Connection) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let outcome = change(connection).and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if outcome.is_err() && !connection.is_autocommit() {
@@ -158,7 +165,10 @@ fn if_there_is_room(connection: &Connection, change: fn(&Connection) -> Result<(
 pub(super) fn raise_format(connection: &Connection) -> Result<(), StoreError> {
     tables::add_columns(connection)?;
     let version = env!("CARGO_PKG_VERSION");
-    let sum = checksum::of(&[checksum::Part::Number(i64::from(FORMAT)), checksum::Part::Bytes(version.as_bytes())]);
+    let sum = checksum::of(&[
+        checksum::Part::Number(i64::from(FORMAT)),
+        checksum::Part::Bytes(version.as_bytes()),
+    ]);
     Ok(connection.execute_batch(&format!(
         "CREATE TABLE IF NOT EXISTS formats (format INTEGER PRIMARY KEY, version TEXT NOT NULL, checksum INTEGER);
          INSERT OR IGNORE INTO formats (format, version, checksum) VALUES ({FORMAT}, '{version}', {sum});
@@ -168,18 +178,36 @@ pub(super) fn raise_format(connection: &Connection) -> Result<(), StoreError> {
 
 /// Returns the refusal of data of a newer format, with the version that raised the format where the data names it.
 pub(super) fn too_new(connection: &Connection, found: u32) -> StoreError {
-    let named = connection.query_row("SELECT version FROM formats WHERE format = ?1", [found], |row| row.get::<_, String>(0));
-    let version = named.map_or_else(|_| "the version of sweep that wrote it".to_owned(), |version| format!("sweep {version} or newer"));
-    StoreError::TooNew { found, known: FORMAT, version }
+    let named = connection.query_row(
+        "SELECT version FROM formats WHERE format = ?1",
+        [found],
+        |row| row.get::<_, String>(0),
+    );
+    let version = named.map_or_else(
+        |_| "the version of sweep that wrote it".to_owned(),
+        |version| format!("sweep {version} or newer"),
+    );
+    StoreError::TooNew {
+        found,
+        known: FORMAT,
+        version,
+    }
 }
 
 /// Returns whether a file is a database in which nothing was ever made. What cannot be read is none.
 pub fn holds_nothing(path: &Path) -> bool {
     let look = || -> rusqlite::Result<bool> {
         // To read a write-ahead log, SQLite has to write.
-        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))
+        connection.query_row(
+            "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+            [],
+            |row| row.get(0),
+        )
     };
     look().unwrap_or(false)
 }

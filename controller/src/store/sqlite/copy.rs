@@ -23,14 +23,24 @@ pub fn copy(database: &Path, file: &Path) -> Result<(), StoreError> {
     let new = Path::new(&new);
     // What an interrupted copy has left.
     let _ = fs::remove_file(new);
-    let outcome = connection.execute("VACUUM INTO ?1", [new.to_string_lossy()]).map_err(StoreError::from);
+    let outcome = connection
+        .execute("VACUUM INTO ?1", [new.to_string_lossy()])
+        .map_err(StoreError::from);
     if let Err(error) = outcome {
         let _ = fs::remove_file(new);
         return Err(error);
     }
-    File::open(new).and_then(|copied| copied.sync_all()).and_then(|()| fs::rename(new, file)).map_err(failed)?;
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    File::open(new)
+        .and_then(|copied| copied.sync_all())
+        .and_then(|()| fs::rename(new, file))
+        .map_err(failed)?;
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed)
 }
 
 /// Looks whether a file is a database that this version can read.

@@ -51,9 +51,18 @@ mod tests {
     }
 
     fn batch(reason: &str) -> Batch {
-        let event =
-            Event::SweepStateChanged { sweep: SweepId("aaaaaaaa".to_owned()), state: SweepState::Paused, reason: reason.to_owned() };
-        Batch { events: vec![Recorded { at: Timestamp(1), event }], ..Batch::default() }
+        let event = Event::SweepStateChanged {
+            sweep: SweepId("aaaaaaaa".to_owned()),
+            state: SweepState::Paused,
+            reason: reason.to_owned(),
+        };
+        Batch {
+            events: vec![Recorded {
+                at: Timestamp(1),
+                event,
+            }],
+            ..Batch::default()
+        }
     }
 
     fn events(store: &mut SqliteStore) -> Result<usize, StoreError> {
@@ -73,39 +82,64 @@ mod tests {
     fn data_of_a_newer_version_is_refused() {
         let (_dir, path, store) = open();
         drop(store);
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .pragma_update(None, "user_version", FORMAT + 1)
+            .unwrap();
         let error = SqliteStore::open(&path).unwrap_err();
         let expected = "the data has format 4, and this version of sweep reads formats up to 3: install the version of sweep that wrote it, or restore a \
                         backup that was made before the upgrade";
         assert_eq!(error.to_string(), expected);
-        Connection::open(&path).unwrap().execute("INSERT INTO formats (format, version) VALUES (4, '0.9.1')", []).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute(
+                "INSERT INTO formats (format, version) VALUES (4, '0.9.1')",
+                [],
+            )
+            .unwrap();
         let error = SqliteStore::open(&path).unwrap_err().to_string();
         assert!(error.contains("install sweep 0.9.1 or newer"), "{error}");
     }
 
     #[test]
     fn no_event_is_of_a_later_format() {
-        let newest = sweep_lifecycle::event::EVENT_KINDS.iter().map(|kind| kind.format).max();
-        assert!(newest <= Some(FORMAT), "{newest:?}: raise FORMAT, or an older version stops at an event that it cannot read");
+        let newest = sweep_lifecycle::event::EVENT_KINDS
+            .iter()
+            .map(|kind| kind.format)
+            .max();
+        assert!(
+            newest <= Some(FORMAT),
+            "{newest:?}: raise FORMAT, or an older version stops at an event that it cannot read"
+        );
     }
 
     /// Returns the format that a database says it has.
     fn format(path: &Path) -> u32 {
-        Connection::open(path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+        Connection::open(path)
+            .unwrap()
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .unwrap()
     }
 
     #[test]
     fn data_of_an_older_format_is_raised_when_it_is_opened_to_write_and_by_no_reader() {
         let (_dir, path, store) = open();
         drop(store);
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1; DROP TABLE formats;").unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA user_version = 1; DROP TABLE formats;")
+            .unwrap();
         look(&path).unwrap();
         SqliteSnapshot::open(&path).unwrap();
         assert_eq!(format(&path), 1);
         drop(SqliteStore::open(&path).unwrap());
         assert_eq!(format(&path), FORMAT);
-        let version: String =
-            Connection::open(&path).unwrap().query_row("SELECT version FROM formats WHERE format = 3", [], |row| row.get(0)).unwrap();
+        let version: String = Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT version FROM formats WHERE format = 3", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
         assert_eq!(version, env!("CARGO_PKG_VERSION"));
     }
 
@@ -114,8 +148,19 @@ mod tests {
         let (_dir, _path, mut store) = open();
         store.append(&batch("first")).unwrap();
         store.limit_pages(Some(40));
-        let attempt = sweep_lifecycle::state::AttemptRef { sweep: SweepId("aaaaaaaa".to_owned()), run: 1, attempt: 1 };
-        let large = Batch { logs: vec![LogChunk { attempt, offset: 0, data: vec![b'x'; 1 << 20] }], ..batch("second") };
+        let attempt = sweep_lifecycle::state::AttemptRef {
+            sweep: SweepId("aaaaaaaa".to_owned()),
+            run: 1,
+            attempt: 1,
+        };
+        let large = Batch {
+            logs: vec![LogChunk {
+                attempt,
+                offset: 0,
+                data: vec![b'x'; 1 << 20],
+            }],
+            ..batch("second")
+        };
         assert!(matches!(store.append(&large), Err(StoreError::Full)));
         assert_eq!(events(&mut store).unwrap(), 1);
         store.append(&batch("small ones still fit")).unwrap();
@@ -128,7 +173,10 @@ mod tests {
     fn on_a_full_disk_the_first_commit_raises_the_format() {
         let (_dir, path, store) = open();
         drop(store);
-        Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 1; DROP TABLE formats;").unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch("PRAGMA user_version = 1; DROP TABLE formats;")
+            .unwrap();
         let mut store = SqliteStore::with_connection(Connection::open(&path).unwrap()).unwrap();
         assert_eq!(format(&path), 1);
         store.append(&batch("first")).unwrap();
@@ -139,9 +187,15 @@ mod tests {
     fn a_changed_byte_in_the_log_is_noticed() {
         let (_dir, path, mut store) = open();
         store.append(&batch("one reason")).unwrap();
-        Connection::open(&path).unwrap().execute("UPDATE events SET body = replace(body, 'one', 'two')", []).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute("UPDATE events SET body = replace(body, 'one', 'two')", [])
+            .unwrap();
         let error = events(&mut store).unwrap_err().to_string();
-        assert_eq!(error, "the database is damaged: event 1 of the log is damaged: its checksum does not fit");
+        assert_eq!(
+            error,
+            "the database is damaged: event 1 of the log is damaged: its checksum does not fit"
+        );
     }
 
     /// The reasons of all events, which say what was written when.
@@ -164,7 +218,10 @@ mod tests {
         for number in 0..commits {
             store.append(&batch(&number.to_string())).unwrap();
         }
-        (std::fs::read(&path).unwrap(), std::fs::read(path.with_extension("db-wal")).unwrap())
+        (
+            std::fs::read(&path).unwrap(),
+            std::fs::read(path.with_extension("db-wal")).unwrap(),
+        )
     }
 
     fn reopened(database: &[u8], log: &[u8]) -> Result<Vec<String>, StoreError> {
@@ -179,9 +236,19 @@ mod tests {
     fn a_torn_log_is_a_prefix_of_the_history() {
         let (database, log) = crashed(40, false);
         let mut longest = 0;
-        for length in (0..=log.len()).rev().step_by(997).chain([log.len(), log.len() - 1, 1]) {
+        for length in (0..=log.len())
+            .rev()
+            .step_by(997)
+            .chain([log.len(), log.len() - 1, 1])
+        {
             let found = reopened(&database, &log[..length]).unwrap();
-            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "{length} bytes");
+            assert_eq!(
+                found,
+                (0..found.len())
+                    .map(|number| number.to_string())
+                    .collect::<Vec<_>>(),
+                "{length} bytes"
+            );
             longest = longest.max(found.len());
         }
         assert_eq!(longest, 40, "what is whole is all there");
@@ -194,8 +261,17 @@ mod tests {
         for (step, place) in (0..log.len()).step_by(613).enumerate() {
             let mut damaged = log.clone();
             damaged[place] ^= 1 << (step % 8);
-            let Ok(found) = reopened(&database, &damaged) else { continue };
-            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "bit {} of byte {place}", step % 8);
+            let Ok(found) = reopened(&database, &damaged) else {
+                continue;
+            };
+            assert_eq!(
+                found,
+                (0..found.len())
+                    .map(|number| number.to_string())
+                    .collect::<Vec<_>>(),
+                "bit {} of byte {place}",
+                step % 8
+            );
             shorter += usize::from(found.len() < 40);
         }
         assert!(shorter > 10, "{shorter}");
@@ -210,8 +286,17 @@ mod tests {
         for kept in (0..=used).rev().step_by(used / 30) {
             let torn = [&log[..kept], &vec![0; log.len() - kept]].concat();
             let found = reopened(&database, &torn).unwrap();
-            assert_eq!(found, (0..found.len()).map(|number| number.to_string()).collect::<Vec<_>>(), "{kept} bytes");
-            assert!(kept < used || found.len() == 40, "what is whole is all there");
+            assert_eq!(
+                found,
+                (0..found.len())
+                    .map(|number| number.to_string())
+                    .collect::<Vec<_>>(),
+                "{kept} bytes"
+            );
+            assert!(
+                kept < used || found.len() == 40,
+                "what is whole is all there"
+            );
             shorter += usize::from(found.len() < 40);
         }
         assert!(shorter > 10, "{shorter}");
@@ -226,12 +311,18 @@ mod tests {
         drop(store);
         let mut store = SqliteStore::open(&path).unwrap();
         assert_eq!(reasons(&mut store).unwrap(), ["later"]);
-        assert!(room::fill(&path).unwrap() > 0, "a controller that ends well leaves no log");
+        assert!(
+            room::fill(&path).unwrap() > 0,
+            "a controller that ends well leaves no log"
+        );
     }
 
     #[test]
     fn a_reader_cannot_write() {
         let (_dir, path, _store) = open();
-        open_to_read(&path).unwrap().execute("DELETE FROM events", []).unwrap_err();
+        open_to_read(&path)
+            .unwrap()
+            .execute("DELETE FROM events", [])
+            .unwrap_err();
     }
 }

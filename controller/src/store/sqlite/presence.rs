@@ -42,13 +42,26 @@ impl Presence {
     /// One of them is not there.
     pub(super) fn of(database: &Path) -> Result<Self, StoreError> {
         // SQLite itself cuts the write-ahead log to its limit.
-        let spared = [("", u64::MAX), ("-wal", u64::from(JOURNAL_SIZE_LIMIT)), ("-shm", u64::MAX)];
+        let spared = [
+            ("", u64::MAX),
+            ("-wal", u64::from(JOURNAL_SIZE_LIMIT)),
+            ("-shm", u64::MAX),
+        ];
         let files = spared.into_iter().map(|(suffix, spare_bytes)| {
             let path = beside(database, suffix);
-            let found = fs::metadata(&path).map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))?;
-            Ok(OpenFile { path, id: (found.dev(), found.ino()), bytes: found.len(), spare_bytes })
+            let found = fs::metadata(&path)
+                .map_err(|error| StoreError::Failed(format!("{}: {error}", path.display())))?;
+            Ok(OpenFile {
+                path,
+                id: (found.dev(), found.ino()),
+                bytes: found.len(),
+                spare_bytes,
+            })
         });
-        Ok(Self { database: database.to_owned(), files: files.collect::<Result<_, StoreError>>()? })
+        Ok(Self {
+            database: database.to_owned(),
+            files: files.collect::<Result<_, StoreError>>()?,
+        })
     }
 
     /// Looks at the files, a few microseconds' work.
@@ -92,17 +105,23 @@ impl Presence {
             }
         };
         let path = self.files[index].path.display();
-        Err(StoreError::Damaged(format!("{path} was cut while the controller was using it: {problem}")))
+        Err(StoreError::Damaged(format!(
+            "{path} was cut while the controller was using it: {problem}"
+        )))
     }
 
     /// Saves what was acknowledged, as long as the files are still open; says where it is.
     fn save(&self, index: usize, connection: &Connection) -> String {
         let is_database_there = index > 0;
         if is_database_there && is_checkpointed(connection) {
-            return "all that was acknowledged is in the database: start the controller again".to_owned();
+            return "all that was acknowledged is in the database: start the controller again"
+                .to_owned();
         }
         match rescue(connection, &self.database) {
-            Ok(copy) => format!("all that was acknowledged was copied to {}: restore that", copy.display()),
+            Ok(copy) => format!(
+                "all that was acknowledged was copied to {}: restore that",
+                copy.display()
+            ),
             Err(error) => format!("it could not be copied ({error}): restore a backup"),
         }
     }
@@ -133,22 +152,45 @@ pub(super) fn quick_check(connection: &Connection) -> Result<Option<String>, Sto
 
 /// Copies the write-ahead log into the database; returns whether all of it is there now.
 fn is_checkpointed(connection: &Connection) -> bool {
-    let copied = connection
-        .query_row("PRAGMA wal_checkpoint(FULL)", [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+    let copied = connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| {
+        Ok((
+            row.get::<_, i64>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, i64>(2)?,
+        ))
+    });
     copied.is_ok_and(|(busy, frames, copied)| busy == 0 && frames == copied)
 }
 
 /// Writes a copy beside the database, or beside its folder where that is gone.
 fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreError> {
     let folder = database.parent().unwrap_or(Path::new("."));
-    let copy = if folder.exists() { rescued_beside(database) } else { rescued_from(folder) };
-    let mut names = (0..RESCUES_MAX).map(|number| if number == 0 { copy.clone() } else { beside(&copy, &format!("-{number}")) });
-    let free = names.find(|name| !name.exists()).ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
+    let copy = if folder.exists() {
+        rescued_beside(database)
+    } else {
+        rescued_from(folder)
+    };
+    let mut names = (0..RESCUES_MAX).map(|number| {
+        if number == 0 {
+            copy.clone()
+        } else {
+            beside(&copy, &format!("-{number}"))
+        }
+    });
+    let free = names
+        .find(|name| !name.exists())
+        .ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
     // SQLite fills an empty file: nobody else may ever read it, also not beside a folder that nobody else could enter.
-    let made = fs::File::options().write(true).create_new(true).mode(0o600).open(&free);
+    let made = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&free);
     made.map_err(|error| StoreError::Failed(error.to_string()))?;
     connection.execute("VACUUM INTO ?1", [free.to_string_lossy()])?;
-    fs::File::open(&free).and_then(|copied| copied.sync_all()).map_err(|error| StoreError::Failed(error.to_string()))?;
+    fs::File::open(&free)
+        .and_then(|copied| copied.sync_all())
+        .map_err(|error| StoreError::Failed(error.to_string()))?;
     Ok(free)
 }
 
@@ -158,11 +200,16 @@ fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreErro
 /// `Damaged`: it is not there, or another one.
 pub(super) fn read_back(database: &Path, seq: i64, written: &[u8]) -> Result<(), StoreError> {
     let read = || -> rusqlite::Result<bool> {
-        let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        let connection = Connection::open_with_flags(
+            database,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        let mut statement = connection.prepare("SELECT at_ms, body, checksum FROM events WHERE seq = ?1")?;
+        let mut statement =
+            connection.prepare("SELECT at_ms, body, checksum FROM events WHERE seq = ?1")?;
         statement.query_row([seq], |row| {
-            let (at_ms, body, sum): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let (at_ms, body, sum): (i64, String, Vec<u8>) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(sum == written && checksum(seq, at_ms, &body) == sum)
         })
     };
@@ -171,7 +218,9 @@ pub(super) fn read_back(database: &Path, seq: i64, written: &[u8]) -> Result<(),
         Ok(false) => "it is another one".to_owned(),
         Err(rusqlite::Error::QueryReturnedNoRows) => "it is not there".to_owned(),
         Err(error) => match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure) => error.to_string(),
+            Some(
+                ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure,
+            ) => error.to_string(),
             // It says nothing of the database that no file or memory can be had just now.
             _ => {
                 tracing::warn!(%error, "the last commit could not be read back");
@@ -179,5 +228,7 @@ pub(super) fn read_back(database: &Path, seq: i64, written: &[u8]) -> Result<(),
             }
         },
     };
-    Err(StoreError::Damaged(format!("event {seq}, the last one that was written, cannot be read back: {reason}")))
+    Err(StoreError::Damaged(format!(
+        "event {seq}, the last one that was written, cannot be read back: {reason}"
+    )))
 }

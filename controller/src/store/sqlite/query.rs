@@ -14,8 +14,8 @@ use super::connection::open_to_read;
 use super::values::{count, int};
 use crate::store::thin::{Thinned, evenly};
 use crate::store::{
-    AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow, StoreError, SweepBytes, SweepCounts,
-    SweepRow, Totals,
+    AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow,
+    StoreError, SweepBytes, SweepCounts, SweepRow, Totals,
 };
 
 /// About as much of the disk takes a metric point.
@@ -38,13 +38,23 @@ impl SqliteQuery {
     /// It cannot be opened.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let first = open_to_read(path)?;
-        Ok(Self { path: path.to_owned(), idle: Mutex::new(vec![first]) })
+        Ok(Self {
+            path: path.to_owned(),
+            idle: Mutex::new(vec![first]),
+        })
     }
 
     /// Reads in one transaction, so that all the answers are of one commit.
-    fn read<T>(&self, ask: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         // A panic elsewhere cannot leave a list of connections half-changed.
-        let idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .pop();
         let connection = match idle {
             Some(connection) => connection,
             None => open_to_read(&self.path)?,
@@ -52,7 +62,10 @@ impl SqliteQuery {
         let transaction = connection.unchecked_transaction()?;
         let answer = ask(&transaction)?;
         transaction.finish()?;
-        let mut idle = self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if idle.len() < IDLE_CONNECTIONS_MAX {
             idle.push(connection);
         }
@@ -63,32 +76,65 @@ impl SqliteQuery {
 impl Query for SqliteQuery {
     fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
         self.read(|connection| {
-            let sweeps: Vec<SweepRow> = bodies(connection, "SELECT body FROM sweeps ORDER BY created_ms DESC, id", &[])?;
-            sweeps.into_iter().map(|row| Ok((row.clone(), counts(connection, &row)?))).collect()
+            let sweeps: Vec<SweepRow> = bodies(
+                connection,
+                "SELECT body FROM sweeps ORDER BY created_ms DESC, id",
+                &[],
+            )?;
+            sweeps
+                .into_iter()
+                .map(|row| Ok((row.clone(), counts(connection, &row)?)))
+                .collect()
         })
     }
 
     fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
         self.read(|connection| {
-            let found: Vec<SweepRow> = bodies(connection, "SELECT body FROM sweeps WHERE id = ?1", &[text(&sweep.0)])?;
-            found.into_iter().next().map(|row| Ok((row.clone(), counts(connection, &row)?))).transpose()
+            let found: Vec<SweepRow> = bodies(
+                connection,
+                "SELECT body FROM sweeps WHERE id = ?1",
+                &[text(&sweep.0)],
+            )?;
+            found
+                .into_iter()
+                .next()
+                .map(|row| Ok((row.clone(), counts(connection, &row)?)))
+                .transpose()
         })
     }
 
-    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweep_page(
+        &self,
+        archived: bool,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
         let sql = "SELECT body FROM sweeps WHERE id IN (
              SELECT id FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1 ORDER BY created_ms DESC, id LIMIT ?3 OFFSET ?2)
              ORDER BY created_ms DESC, id";
-        let values = [Sql::Integer(i64::from(archived)), Sql::Integer(int(skip as u64)), Sql::Integer(int(limit as u64))];
+        let values = [
+            Sql::Integer(i64::from(archived)),
+            Sql::Integer(int(skip as u64)),
+            Sql::Integer(int(limit as u64)),
+        ];
         self.read(|connection| {
             let sweeps: Vec<SweepRow> = bodies(connection, sql, &values)?;
-            sweeps.into_iter().map(|row| Ok((row.clone(), counts(connection, &row)?))).collect()
+            sweeps
+                .into_iter()
+                .map(|row| Ok((row.clone(), counts(connection, &row)?)))
+                .collect()
         })
     }
 
     fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
         let sql = "SELECT count(*) FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1";
-        self.read(|connection| Ok(count(connection.prepare_cached(sql)?.query_row([archived], |row| row.get(0))?)))
+        self.read(|connection| {
+            Ok(count(
+                connection
+                    .prepare_cached(sql)?
+                    .query_row([archived], |row| row.get(0))?,
+            ))
+        })
     }
 
     fn totals(&self) -> Result<Totals, StoreError> {
@@ -112,26 +158,47 @@ impl Query for SqliteQuery {
 
     fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
         self.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT code, state, runs FROM run_counts WHERE sweep = ?1 AND runs > 0")?;
+            let mut statement = connection.prepare_cached(
+                "SELECT code, state, runs FROM run_counts WHERE sweep = ?1 AND runs > 0",
+            )?;
             let mut rows = statement.query([&sweep.id])?;
             let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
             while let Some(row) = rows.next()? {
                 let state: String = row.get(1)?;
-                codes.entry(row.get(0)?).or_default().add(&state, count(row.get(2)?), None, &sweep.goal);
+                codes.entry(row.get(0)?).or_default().add(
+                    &state,
+                    count(row.get(2)?),
+                    None,
+                    &sweep.goal,
+                );
             }
             for (code, counts) in &mut codes {
-                counts.best = best_of(connection, sweep, code, 1)?.pop().map(|(value, run)| (run, value));
+                counts.best = best_of(connection, sweep, code, 1)?
+                    .pop()
+                    .map(|(value, run)| (run, value));
             }
             Ok(codes)
         })
     }
 
-    fn runs(&self, sweep: &SweepId, states: &[String], after: u64, limit: usize) -> Result<Vec<RunRow>, StoreError> {
-        let mut values = vec![text(&sweep.0), Sql::Integer(int(after)), Sql::Integer(int(limit as u64))];
+    fn runs(
+        &self,
+        sweep: &SweepId,
+        states: &[String],
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<RunRow>, StoreError> {
+        let mut values = vec![
+            text(&sweep.0),
+            Sql::Integer(int(after)),
+            Sql::Integer(int(limit as u64)),
+        ];
         let sql = if states.is_empty() {
             "SELECT body FROM runs WHERE sweep = ?1 AND run > ?2 ORDER BY run LIMIT ?3".to_owned()
         } else {
-            let places: Vec<_> = (0..states.len()).map(|index| format!("?{}", index + 4)).collect();
+            let places: Vec<_> = (0..states.len())
+                .map(|index| format!("?{}", index + 4))
+                .collect();
             values.extend(states.iter().map(|state| text(state)));
             // The index has these runs: by default, SQLite looks at the state of each run of the sweep.
             format!(
@@ -149,13 +216,23 @@ impl Query for SqliteQuery {
             let mut runs = Vec::with_capacity(numbers.len());
             for number in numbers {
                 let values = [text(&sweep.0), Sql::Integer(int(*number))];
-                runs.extend(bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values)?);
+                runs.extend(bodies(
+                    connection,
+                    "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2",
+                    &values,
+                )?);
             }
             Ok(runs)
         })
     }
 
-    fn ended_before(&self, sweep: &SweepId, before_ms: i64, after: u64, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn ended_before(
+        &self,
+        sweep: &SweepId,
+        before_ms: i64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
         let sql = "SELECT run FROM runs WHERE sweep = ?1 AND run > ?2 AND ended_ms > 0 AND ended_ms < ?3 ORDER BY run LIMIT ?4";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -172,24 +249,51 @@ impl Query for SqliteQuery {
                 let mut statement = connection.prepare(sql)?;
                 let mut rows = statement.query([])?;
                 while let Some(row) = rows.next()? {
-                    put(usage.sweeps.entry(row.get(0)?).or_default(), count(row.get(1)?));
+                    put(
+                        usage.sweeps.entry(row.get(0)?).or_default(),
+                        count(row.get(1)?),
+                    );
                 }
                 Ok(())
             };
-            sum("SELECT sweep, sum(octet_length(body)) FROM events GROUP BY sweep", |bytes, sum| bytes.events = sum)?;
-            sum("SELECT sweep, count(*) FROM metrics GROUP BY sweep", |bytes, points| bytes.curves = points * POINT_BYTES)?;
-            sum("SELECT sweep, sum(octet_length(data)) FROM logs GROUP BY sweep", |bytes, sum| bytes.output = sum)?;
-            sum("SELECT sweep, sum(octet_length(body)) FROM runs GROUP BY sweep", |bytes, sum| bytes.rows = sum)?;
-            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0)).map(count);
+            sum(
+                "SELECT sweep, sum(octet_length(body)) FROM events GROUP BY sweep",
+                |bytes, sum| bytes.events = sum,
+            )?;
+            sum(
+                "SELECT sweep, count(*) FROM metrics GROUP BY sweep",
+                |bytes, points| bytes.curves = points * POINT_BYTES,
+            )?;
+            sum(
+                "SELECT sweep, sum(octet_length(data)) FROM logs GROUP BY sweep",
+                |bytes, sum| bytes.output = sum,
+            )?;
+            sum(
+                "SELECT sweep, sum(octet_length(body)) FROM runs GROUP BY sweep",
+                |bytes, sum| bytes.rows = sum,
+            )?;
+            let pragma = |name| {
+                connection
+                    .pragma_query_value(None, name, |row| row.get(0))
+                    .map(count)
+            };
             usage.free = pragma("freelist_count")? * pragma("page_size")?;
-            usage.is_purging = connection.query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?;
+            usage.is_purging =
+                connection
+                    .query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?;
             Ok(usage)
         })
     }
 
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
         let sql = "SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT ?2";
-        self.read(|connection| bodies(connection, sql, &[text(&sweep.0), Sql::Integer(int(limit as u64))]))
+        self.read(|connection| {
+            bodies(
+                connection,
+                sql,
+                &[text(&sweep.0), Sql::Integer(int(limit as u64))],
+            )
+        })
     }
 
     fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
@@ -200,12 +304,23 @@ impl Query for SqliteQuery {
             let mut rows = statement.query([&sweep.0])?;
             let mut groups: Vec<FailureGroup> = Vec::new();
             while let Some(row) = rows.next()? {
-                let (key, host, runs, first): (String, String, u64, u64) =
-                    (row.get(0)?, row.get(1)?, count(row.get(2)?), count(row.get(3)?));
+                let (key, host, runs, first): (String, String, u64, u64) = (
+                    row.get(0)?,
+                    row.get(1)?,
+                    count(row.get(2)?),
+                    count(row.get(3)?),
+                );
                 if groups.last().is_none_or(|group| group.key != key) {
-                    groups.push(FailureGroup { key, runs: 0, first, hosts: BTreeMap::new() });
+                    groups.push(FailureGroup {
+                        key,
+                        runs: 0,
+                        first,
+                        hosts: BTreeMap::new(),
+                    });
                 }
-                let Some(group) = groups.last_mut() else { continue };
+                let Some(group) = groups.last_mut() else {
+                    continue;
+                };
                 group.runs += runs;
                 group.first = group.first.min(first);
                 if !host.is_empty() {
@@ -217,17 +332,29 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn failed_runs(
+        &self,
+        sweep: &SweepId,
+        key: &str,
+        limit: usize,
+    ) -> Result<Vec<u64>, StoreError> {
         let sql = "SELECT run FROM runs INDEXED BY runs_failed WHERE sweep = ?1 AND cause = ?2 ORDER BY run LIMIT ?3";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let runs = statement.query_map(params![sweep.0, key, int(limit as u64)], |row| Ok(count(row.get(0)?)))?;
+            let runs = statement.query_map(params![sweep.0, key, int(limit as u64)], |row| {
+                Ok(count(row.get(0)?))
+            })?;
             Ok(runs.collect::<Result<_, _>>()?)
         })
     }
 
     fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
-        self.read(|connection| Ok(best(connection, sweep, limit)?.into_iter().map(|(_, run)| run).collect()))
+        self.read(|connection| {
+            Ok(best(connection, sweep, limit)?
+                .into_iter()
+                .map(|(_, run)| run)
+                .collect())
+        })
     }
 
     fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError> {
@@ -249,28 +376,55 @@ impl Query for SqliteQuery {
 
     fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
         let values = [text(&sweep.0), Sql::Integer(int(run))];
-        let found = self.read(|connection| bodies(connection, "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &values))?;
+        let found = self.read(|connection| {
+            bodies(
+                connection,
+                "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2",
+                &values,
+            )
+        })?;
         Ok(found.into_iter().next())
     }
 
-    fn environment(&self, sweep: &SweepId, digest: &str) -> Result<Option<Environment>, StoreError> {
+    fn environment(
+        &self,
+        sweep: &SweepId,
+        digest: &str,
+    ) -> Result<Option<Environment>, StoreError> {
         let sql = "SELECT body FROM environments WHERE sweep = ?1 AND digest = ?2";
-        let found = self.read(|connection| bodies(connection, sql, &[text(&sweep.0), text(digest)]))?;
+        let found =
+            self.read(|connection| bodies(connection, sql, &[text(&sweep.0), text(digest)]))?;
         Ok(found.into_iter().next())
     }
 
-    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
+    fn metrics(
+        &self,
+        attempt: &AttemptRef,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
         let sql = "SELECT seq, name, step, wall_ms, value FROM metrics
              WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq >= ?4 ORDER BY seq LIMIT ?5";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(from), int(limit as u64)];
+            let key = params![
+                attempt.sweep.0,
+                int(attempt.run),
+                attempt.attempt,
+                int(from),
+                int(limit as u64)
+            ];
             let points = statement.query_map(key, numbered_point)?;
             Ok(points.collect::<Result<_, _>>()?)
         })
     }
 
-    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+    fn curves(
+        &self,
+        attempt: &AttemptRef,
+        name: Option<&str>,
+        limit: usize,
+    ) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
         self.read(|connection| curves(connection, attempt, name, limit))
     }
 
@@ -298,22 +452,47 @@ impl Query for SqliteQuery {
         let sql = "SELECT offset + length(data) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY offset DESC LIMIT 1";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let end = statement.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt], |row| row.get(0)).optional()?;
+            let end = statement
+                .query_row(
+                    params![attempt.sweep.0, int(attempt.run), attempt.attempt],
+                    |row| row.get(0),
+                )
+                .optional()?;
             Ok(count(end.unwrap_or(0)))
         })
     }
 
-    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Result<Vec<AgentRow>, StoreError> {
+    fn agents_shown(
+        &self,
+        sweep: Option<&SweepId>,
+        gone: usize,
+    ) -> Result<Vec<AgentRow>, StoreError> {
         let gone = Sql::Integer(int(gone as u64));
         self.read(|connection| {
             let (mut shown, rest): (Vec<AgentRow>, Vec<AgentRow>) = match sweep {
                 Some(sweep) => (
-                    bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 AND alive = 1 ORDER BY id", &[text(&sweep.0)])?,
-                    bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 AND alive = 0 LIMIT ?2", &[text(&sweep.0), gone])?,
+                    bodies(
+                        connection,
+                        "SELECT body FROM agents WHERE sweep = ?1 AND alive = 1 ORDER BY id",
+                        &[text(&sweep.0)],
+                    )?,
+                    bodies(
+                        connection,
+                        "SELECT body FROM agents WHERE sweep = ?1 AND alive = 0 LIMIT ?2",
+                        &[text(&sweep.0), gone],
+                    )?,
                 ),
                 None => (
-                    bodies(connection, "SELECT body FROM agents WHERE alive ORDER BY id", &[])?,
-                    bodies(connection, "SELECT body FROM agents WHERE NOT alive LIMIT ?1", &[gone])?,
+                    bodies(
+                        connection,
+                        "SELECT body FROM agents WHERE alive ORDER BY id",
+                        &[],
+                    )?,
+                    bodies(
+                        connection,
+                        "SELECT body FROM agents WHERE NOT alive LIMIT ?1",
+                        &[gone],
+                    )?,
                 ),
             };
             shown.extend(rest);
@@ -323,7 +502,11 @@ impl Query for SqliteQuery {
 
     fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
         self.read(|connection| match sweep {
-            Some(sweep) => bodies(connection, "SELECT body FROM agents WHERE sweep = ?1 ORDER BY id", &[text(&sweep.0)]),
+            Some(sweep) => bodies(
+                connection,
+                "SELECT body FROM agents WHERE sweep = ?1 ORDER BY id",
+                &[text(&sweep.0)],
+            ),
             None => bodies(connection, "SELECT body FROM agents ORDER BY id", &[]),
         })
     }
@@ -333,7 +516,11 @@ fn text(text: &str) -> Sql {
     Sql::Text(text.to_owned())
 }
 
-pub(super) fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, values: &[Sql]) -> Result<Vec<T>, StoreError> {
+pub(super) fn bodies<T: DeserializeOwned>(
+    connection: &Connection,
+    sql: &str,
+    values: &[Sql],
+) -> Result<Vec<T>, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
     let mut found = Vec::new();
@@ -345,33 +532,50 @@ pub(super) fn bodies<T: DeserializeOwned>(connection: &Connection, sql: &str, va
 }
 
 fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body).map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))
+    serde_json::from_str(body)
+        .map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))
 }
 
 fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, StoreError> {
     let mut counts = SweepCounts::default();
-    let mut statement = connection.prepare_cached("SELECT state, sum(runs) FROM run_counts WHERE sweep = ?1 GROUP BY state")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT state, sum(runs) FROM run_counts WHERE sweep = ?1 GROUP BY state",
+    )?;
     let mut rows = statement.query([&sweep.id])?;
     while let Some(row) = rows.next()? {
         let state: String = row.get(0)?;
         counts.add(&state, count(row.get(1)?));
     }
-    let mut statement = connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
     counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
-    counts.best = best(connection, sweep, 1)?.pop().map(|(value, run)| (run, value));
+    counts.best = best(connection, sweep, 1)?
+        .pop()
+        .map(|(value, run)| (run, value));
     Ok(counts)
 }
 
 /// Returns the best runs with the value of each, the best first; the lower number comes first in a tie.
-fn best(connection: &Connection, sweep: &SweepRow, limit: usize) -> Result<Vec<(f64, u64)>, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT DISTINCT code FROM run_counts WHERE sweep = ?1")?;
-    let codes = statement.query_map([&sweep.id], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+fn best(
+    connection: &Connection,
+    sweep: &SweepRow,
+    limit: usize,
+) -> Result<Vec<(f64, u64)>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT DISTINCT code FROM run_counts WHERE sweep = ?1")?;
+    let codes = statement
+        .query_map([&sweep.id], |row| row.get::<_, String>(0))?
+        .collect::<Result<Vec<_>, _>>()?;
     let mut found = Vec::new();
     for code in &codes {
         found.extend(best_of(connection, sweep, code, limit)?);
     }
     found.sort_by(|(a, first), (b, second)| {
-        let order = if sweep.goal == "maximize" { b.total_cmp(a) } else { a.total_cmp(b) };
+        let order = if sweep.goal == "maximize" {
+            b.total_cmp(a)
+        } else {
+            a.total_cmp(b)
+        };
         order.then(first.cmp(second))
     });
     found.truncate(limit);
@@ -379,13 +583,24 @@ fn best(connection: &Connection, sweep: &SweepRow, limit: usize) -> Result<Vec<(
 }
 
 /// As [`best`], of the runs of one version of the code.
-fn best_of(connection: &Connection, sweep: &SweepRow, code: &str, limit: usize) -> Result<Vec<(f64, u64)>, StoreError> {
-    let order = if sweep.goal == "maximize" { "DESC" } else { "ASC" };
+fn best_of(
+    connection: &Connection,
+    sweep: &SweepRow,
+    code: &str,
+    limit: usize,
+) -> Result<Vec<(f64, u64)>, StoreError> {
+    let order = if sweep.goal == "maximize" {
+        "DESC"
+    } else {
+        "ASC"
+    };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT value, run FROM runs INDEXED BY runs_ranked WHERE sweep = ?1 AND code = ?2 AND value IS NOT NULL
          ORDER BY value {order}, run LIMIT ?3"
     ))?;
-    let found = statement.query_map(params![sweep.id, code, int(limit as u64)], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+    let found = statement.query_map(params![sweep.id, code, int(limit as u64)], |row| {
+        Ok((row.get(0)?, count(row.get(1)?)))
+    })?;
     Ok(found.collect::<Result<_, _>>()?)
 }
 
@@ -397,8 +612,9 @@ fn curves(
     limit: usize,
 ) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
     let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt];
-    let mut statement =
-        connection.prepare_cached("SELECT seq, name FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY seq")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, name FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY seq",
+    )?;
     let mut rows = statement.query(key)?;
     let mut thinned: Vec<(String, Thinned<u64>)> = Vec::new();
     let mut next = 0;
@@ -427,10 +643,19 @@ fn curves(
         let (total, places) = thinned.finish();
         let mut points = Vec::with_capacity(places.len());
         for (index, seq) in places {
-            let point = statement.query_row(params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(seq)], numbered_point)?;
+            let point = statement.query_row(
+                params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(seq)],
+                numbered_point,
+            )?;
             points.push((index, point.1));
         }
-        curves.insert(name, CurvePoints { count: total, points });
+        curves.insert(
+            name,
+            CurvePoints {
+                count: total,
+                points,
+            },
+        );
     }
     Ok(curves)
 }
@@ -438,6 +663,11 @@ fn curves(
 fn numbered_point(row: &Row<'_>) -> rusqlite::Result<(u64, MetricPoint)> {
     // SQLite has no NaN: it writes one as NULL.
     let value: Option<f64> = row.get(4)?;
-    let point = MetricPoint { name: row.get(1)?, step: row.get(2)?, wall: Timestamp(row.get(3)?), value: value.unwrap_or(f64::NAN) };
+    let point = MetricPoint {
+        name: row.get(1)?,
+        step: row.get(2)?,
+        wall: Timestamp(row.get(3)?),
+        value: value.unwrap_or(f64::NAN),
+    };
     Ok((count(row.get(0)?), point))
 }

@@ -35,8 +35,14 @@ impl SqliteStore {
     ///
     /// # Errors
     /// The log cannot be read, or the rows cannot be written; then nothing has changed.
-    pub fn rebuild(&mut self, rows: &Batch, metrics: &dyn Fn(&Event) -> Vec<MetricRow>) -> Result<Vec<RebuiltTable>, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    pub fn rebuild(
+        &mut self,
+        rows: &Batch,
+        metrics: &dyn Fn(&Event) -> Vec<MetricRow>,
+    ) -> Result<Vec<RebuiltTable>, StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         for (table, _) in TABLES {
             transaction
                 .execute_batch(&format!("CREATE TEMP TABLE old_{table} AS SELECT * FROM main.{table}; DELETE FROM main.{table};"))?;
@@ -49,7 +55,10 @@ impl SqliteStore {
             }
         })?;
         outcome?;
-        let rebuilt = TABLES.iter().map(|(table, key)| compare(&transaction, table, key)).collect::<Result<_, _>>()?;
+        let rebuilt = TABLES
+            .iter()
+            .map(|(table, key)| compare(&transaction, table, key))
+            .collect::<Result<_, _>>()?;
         for (table, _) in TABLES {
             transaction.execute_batch(&format!("DROP TABLE temp.old_{table};"))?;
         }
@@ -67,24 +76,44 @@ impl SqliteStore {
 impl SqliteStore {
     /// Rewrites the file without free pages, where it was made by a version that could not give them back. A full disk leaves it as it is.
     fn shrink(&self) -> Result<(), StoreError> {
-        if self.connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, u32>(0))? == 2 {
+        if self
+            .connection
+            .pragma_query_value(None, "auto_vacuum", |row| row.get::<_, u32>(0))?
+            == 2
+        {
             return Ok(());
         }
-        match self.connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM").map_err(StoreError::from) {
+        match self
+            .connection
+            .execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM")
+            .map_err(StoreError::from)
+        {
             Ok(()) | Err(StoreError::Full) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-fn compare(transaction: &Transaction<'_>, name: &'static str, key: &str) -> Result<RebuiltTable, StoreError> {
-    let number = |query: String| transaction.query_row(&query, [], |row| row.get(0)).map(count);
+fn compare(
+    transaction: &Transaction<'_>,
+    name: &'static str,
+    key: &str,
+) -> Result<RebuiltTable, StoreError> {
+    let number = |query: String| {
+        transaction
+            .query_row(&query, [], |row| row.get(0))
+            .map(count)
+    };
     let new = format!("main.{name}");
     let old = format!("temp.old_{name}");
     Ok(RebuiltTable {
         name,
         rows: number(format!("SELECT count(*) FROM {new}"))?,
-        changed: number(format!("SELECT count(*) FROM (SELECT * FROM {new} EXCEPT SELECT * FROM {old})"))?,
-        removed: number(format!("SELECT count(*) FROM (SELECT {key} FROM {old} EXCEPT SELECT {key} FROM {new})"))?,
+        changed: number(format!(
+            "SELECT count(*) FROM (SELECT * FROM {new} EXCEPT SELECT * FROM {old})"
+        ))?,
+        removed: number(format!(
+            "SELECT count(*) FROM (SELECT {key} FROM {old} EXCEPT SELECT {key} FROM {new})"
+        ))?,
     })
 }

@@ -8,7 +8,12 @@ use super::write::put_rows;
 use crate::store::{Batch, RunRow, StoreError};
 
 /// The query tables that are compared, and what a row of each is called.
-const TABLES: [(&str, &str); 4] = [("sweeps", "sweep"), ("runs", "run"), ("agents", "agent"), ("environments", "environment")];
+const TABLES: [(&str, &str); 4] = [
+    ("sweeps", "sweep"),
+    ("runs", "run"),
+    ("agents", "agent"),
+    ("environments", "environment"),
+];
 
 /// The columns of a query table.
 struct TableColumns {
@@ -19,11 +24,22 @@ struct TableColumns {
 
 impl TableColumns {
     fn of(connection: &Connection, table: &str) -> Result<Self, StoreError> {
-        let mut statement = connection.prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY pk = 0, pk, cid")?;
-        let columns = statement.query_map([table], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?)))?;
+        let mut statement = connection
+            .prepare("SELECT name, pk FROM pragma_table_info(?1) ORDER BY pk = 0, pk, cid")?;
+        let columns = statement.query_map([table], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))
+        })?;
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
-        let keys = columns.iter().filter(|(_, place)| *place > 0).map(|(name, _)| name.clone()).collect();
-        let compared = columns.into_iter().map(|(name, _)| name).filter(|name| name != "body").collect();
+        let keys = columns
+            .iter()
+            .filter(|(_, place)| *place > 0)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let compared = columns
+            .into_iter()
+            .map(|(name, _)| name)
+            .filter(|name| name != "body")
+            .collect();
         Ok(Self { keys, compared })
     }
 }
@@ -32,7 +48,9 @@ impl TableColumns {
 pub fn without_lag(mut row: RunRow) -> RunRow {
     if row.ended_ms == 0 {
         (row.best, row.last) = (None, None);
-        row.attempts.iter_mut().for_each(|attempt| attempt.metrics.clear());
+        row.attempts
+            .iter_mut()
+            .for_each(|attempt| attempt.metrics.clear());
     }
     row
 }
@@ -41,7 +59,10 @@ pub fn without_lag(mut row: RunRow) -> RunRow {
 ///
 /// # Errors
 /// The database cannot be read.
-pub(super) fn differing_columns(connection: &Connection, rows: &Batch) -> Result<Vec<String>, StoreError> {
+pub(super) fn differing_columns(
+    connection: &Connection,
+    rows: &Batch,
+) -> Result<Vec<String>, StoreError> {
     let mut expected = Connection::open_in_memory()?;
     make_tables(&expected)?;
     let transaction = expected.transaction()?;
@@ -53,13 +74,26 @@ pub(super) fn differing_columns(connection: &Connection, rows: &Batch) -> Result
         if columns.keys.is_empty() {
             continue;
         }
-        let list = columns.compared.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ");
-        let key =
-            columns.keys.iter().enumerate().map(|(index, key)| format!("\"{key}\" = ?{}", index + 1)).collect::<Vec<_>>().join(" AND ");
+        let list = columns
+            .compared
+            .iter()
+            .map(|column| format!("\"{column}\""))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let key = columns
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| format!("\"{key}\" = ?{}", index + 1))
+            .collect::<Vec<_>>()
+            .join(" AND ");
         let mut should = transaction.prepare(&format!("SELECT {list} FROM {table}"))?;
         let mut is = connection.prepare(&format!("SELECT {list} FROM {table} WHERE {key}"))?;
-        let read =
-            |row: &rusqlite::Row<'_>| (0..columns.compared.len()).map(|index| row.get::<_, Value>(index)).collect::<Result<Vec<_>, _>>();
+        let read = |row: &rusqlite::Row<'_>| {
+            (0..columns.compared.len())
+                .map(|index| row.get::<_, Value>(index))
+                .collect::<Result<Vec<_>, _>>()
+        };
         let mut wanted = should.query([])?;
         while let Some(row) = wanted.next()? {
             let wanted = read(row)?;
@@ -71,7 +105,10 @@ pub(super) fn differing_columns(connection: &Connection, rows: &Batch) -> Result
                 continue;
             };
             if let Some(index) = (0..wanted.len()).find(|index| found[*index] != wanted[*index]) {
-                problems.push(format!("{name} {path}: the column {} of its row does not say what the log says", columns.compared[index]));
+                problems.push(format!(
+                    "{name} {path}: the column {} of its row does not say what the log says",
+                    columns.compared[index]
+                ));
             }
         }
     }

@@ -61,7 +61,11 @@ impl SqliteStore {
     ///
     /// # Errors
     /// `Damaged`: the file or the log is.
-    pub fn check_sample(&self, suspect: bool, metrics: &dyn Fn(&Event) -> Vec<MetricRow>) -> Result<Vec<String>, StoreError> {
+    pub fn check_sample(
+        &self,
+        suspect: bool,
+        metrics: &dyn Fn(&Event) -> Vec<MetricRow>,
+    ) -> Result<Vec<String>, StoreError> {
         let connection = &self.connection;
         let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
         if (suspect || count(pages) * PAGE_BYTES <= STRUCTURE_BYTES_MAX)
@@ -70,21 +74,30 @@ impl SqliteStore {
             return Err(StoreError::Damaged(problem));
         }
         let mut problems = Vec::new();
-        let last: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| row.get(0))?;
+        let last: i64 =
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM events", [], |row| {
+                row.get(0)
+            })?;
         let (step, last_deletion) = ((last / EVENTS).max(1), last_deletion(connection)?);
         let mut seq = 1;
         while seq <= last {
-            let within: i64 = connection.query_row("SELECT abs(random() % ?1)", [step], |row| row.get(0))?;
+            let within: i64 =
+                connection.query_row("SELECT abs(random() % ?1)", [step], |row| row.get(0))?;
             let place = (seq + within).min(last);
             seq += step;
             let Some(recorded) = event_at(connection, place)? else {
                 if place < last_deletion {
                     continue;
                 }
-                return Err(StoreError::Damaged(format!("event {place} of the log is missing")));
+                return Err(StoreError::Damaged(format!(
+                    "event {place} of the log is missing"
+                )));
             };
             problems.extend(
-                metrics(&recorded.event).iter().filter_map(|row| self.differing_point(row).transpose()).collect::<Result<Vec<_>, _>>()?,
+                metrics(&recorded.event)
+                    .iter()
+                    .filter_map(|row| self.differing_point(row).transpose())
+                    .collect::<Result<Vec<_>, _>>()?,
             );
         }
         problems.extend(checksum::damaged_rows(connection, Extent::Sample(ROWS))?);
@@ -95,68 +108,135 @@ impl SqliteStore {
 
     /// Returns which of these rows have other values in the database.
     pub(super) fn differing_rows(&self, rows: &Batch) -> Result<Vec<String>, StoreError> {
-        let stale = if self.has_old_format { Vec::new() } else { stale_rows(&self.connection)? };
+        let stale = if self.has_old_format {
+            Vec::new()
+        } else {
+            stale_rows(&self.connection)?
+        };
         let mut rows = rows.clone();
-        rows.runs.retain(|row| !stale.iter().any(|stale| stale.has(&row.sweep, row.run)));
+        rows.runs
+            .retain(|row| !stale.iter().any(|stale| stale.has(&row.sweep, row.run)));
         let rows = &rows;
         let mut problems = differing_columns(&self.connection, rows)?;
         let body = |sql: &str, key: &dyn rusqlite::ToSql, number: Option<i64>| {
             let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
             match number {
-                Some(number) => self.connection.query_row(sql, params![key, number], read).optional(),
-                None => self.connection.query_row(sql, params![key], read).optional(),
+                Some(number) => self
+                    .connection
+                    .query_row(sql, params![key, number], read)
+                    .optional(),
+                None => self
+                    .connection
+                    .query_row(sql, params![key], read)
+                    .optional(),
             }
         };
         for row in &rows.runs {
-            let text = body("SELECT body FROM runs WHERE sweep = ?1 AND run = ?2", &row.sweep, Some(int(row.run)))?;
-            if text.is_some_and(|text| serde_json::from_str(&text).map_or(true, |found| without_lag(row.clone()) != without_lag(found))) {
-                problems.push(format!("run {}/{}: its row does not say what the log says", row.sweep, row.run));
+            let text = body(
+                "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2",
+                &row.sweep,
+                Some(int(row.run)),
+            )?;
+            if text.is_some_and(|text| {
+                serde_json::from_str(&text)
+                    .map_or(true, |found| without_lag(row.clone()) != without_lag(found))
+            }) {
+                problems.push(format!(
+                    "run {}/{}: its row does not say what the log says",
+                    row.sweep, row.run
+                ));
             }
         }
         for row in &rows.agents {
             let text = body("SELECT body FROM agents WHERE id = ?1", &row.id, None)?;
-            if text.is_some_and(|text| serde_json::from_str(&text).map_or(true, |found: AgentRow| found != *row)) {
-                problems.push(format!("agent {}: its row does not say what the log says", row.id));
+            if text.is_some_and(|text| {
+                serde_json::from_str(&text).map_or(true, |found: AgentRow| found != *row)
+            }) {
+                problems.push(format!(
+                    "agent {}: its row does not say what the log says",
+                    row.id
+                ));
             }
         }
         for (sweep, known) in &rows.environments {
             let sql = "SELECT body FROM environments WHERE sweep = ?1 AND digest = ?2";
-            let text = self.connection.query_row(sql, [&sweep.0, &known.digest], |row| row.get::<_, String>(0)).optional()?;
-            if text.is_some_and(|text| serde_json::from_str(&text).map_or(true, |found: Environment| found != *known)) {
-                problems.push(format!("environment {}/{}: its row does not say what the log says", sweep.0, known.digest));
+            let text = self
+                .connection
+                .query_row(sql, [&sweep.0, &known.digest], |row| {
+                    row.get::<_, String>(0)
+                })
+                .optional()?;
+            if text.is_some_and(|text| {
+                serde_json::from_str(&text).map_or(true, |found: Environment| found != *known)
+            }) {
+                problems.push(format!(
+                    "environment {}/{}: its row does not say what the log says",
+                    sweep.0, known.digest
+                ));
             }
         }
         for row in &rows.sweeps {
             let text = body("SELECT body FROM sweeps WHERE id = ?1", &row.id, None)?;
             // When something last happened to it is written with the next change that people see.
             let says_so = |text: String| {
-                serde_json::from_str(&text).is_ok_and(|found: SweepRow| SweepRow { updated_ms: row.updated_ms, ..found } == *row)
+                serde_json::from_str(&text).is_ok_and(|found: SweepRow| {
+                    SweepRow {
+                        updated_ms: row.updated_ms,
+                        ..found
+                    } == *row
+                })
             };
             if text.is_some_and(|text| !says_so(text)) {
-                problems.push(format!("sweep {}: its row does not say what the log says", row.id));
+                problems.push(format!(
+                    "sweep {}: its row does not say what the log says",
+                    row.id
+                ));
             }
         }
         Ok(problems)
     }
 
     /// Says what is wrong with the row of a point that the log has, if anything.
-    fn differing_point(&self, (attempt, number, point): &MetricRow) -> Result<Option<String>, StoreError> {
+    fn differing_point(
+        &self,
+        (attempt, number, point): &MetricRow,
+    ) -> Result<Option<String>, StoreError> {
         let connection = &self.connection;
-        let AttemptRef { sweep, run, attempt } = attempt;
-        let is_purged = "SELECT EXISTS (SELECT 1 FROM purges WHERE sweep = ?1 AND (run IS NULL OR run = ?2))";
-        if !self.has_old_format && connection.prepare_cached(is_purged)?.query_row(params![sweep.0, int(*run)], |row| row.get(0))? {
+        let AttemptRef {
+            sweep,
+            run,
+            attempt,
+        } = attempt;
+        let is_purged =
+            "SELECT EXISTS (SELECT 1 FROM purges WHERE sweep = ?1 AND (run IS NULL OR run = ?2))";
+        if !self.has_old_format
+            && connection
+                .prepare_cached(is_purged)?
+                .query_row(params![sweep.0, int(*run)], |row| row.get(0))?
+        {
             return Ok(None);
         }
         let sql = "SELECT name, step, wall_ms, value FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq = ?4";
         let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_row(params![sweep.0, int(*run), attempt, int(*number)], |row| {
-            let value: Option<f64> = row.get(3)?;
-            Ok(MetricPoint { name: row.get(0)?, step: row.get(1)?, wall: Timestamp(row.get(2)?), value: value.unwrap_or(f64::NAN) })
-        });
+        let found =
+            statement.query_row(params![sweep.0, int(*run), attempt, int(*number)], |row| {
+                let value: Option<f64> = row.get(3)?;
+                Ok(MetricPoint {
+                    name: row.get(0)?,
+                    step: row.get(1)?,
+                    wall: Timestamp(row.get(2)?),
+                    value: value.unwrap_or(f64::NAN),
+                })
+            });
         let is_same = found.optional()?.is_some_and(|found| {
             (found.name == point.name && found.step == point.step && found.wall == point.wall)
-                && (found.value.to_bits() == point.value.to_bits() || (found.value.is_nan() && point.value.is_nan()))
+                && (found.value.to_bits() == point.value.to_bits()
+                    || (found.value.is_nan() && point.value.is_nan()))
         });
-        Ok((!is_same).then(|| format!("run {sweep}/{run} attempt {attempt}: its metric points are not those of the log")))
+        Ok((!is_same).then(|| {
+            format!(
+                "run {sweep}/{run} attempt {attempt}: its metric points are not those of the log"
+            )
+        }))
     }
 }

@@ -32,7 +32,11 @@ impl PointsDigest {
     pub fn add(&mut self, number: u64, point: &MetricPoint) {
         let mut hasher = DefaultHasher::new();
         // SQLite has no NaN, and one of several comes back.
-        let bits = if point.value.is_nan() { f64::NAN.to_bits() } else { point.value.to_bits() };
+        let bits = if point.value.is_nan() {
+            f64::NAN.to_bits()
+        } else {
+            point.value.to_bits()
+        };
         (number, &point.name, point.step, point.wall.0, bits).hash(&mut hasher);
         self.count += 1;
         self.sum = self.sum.wrapping_add(hasher.finish());
@@ -63,7 +67,9 @@ impl SqliteSnapshot {
     /// See [`SqliteSnapshot::open`].
     pub fn damage(&self) -> Result<Vec<String>, StoreError> {
         let mut statement = self.connection.prepare("PRAGMA integrity_check")?;
-        let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+        let lines = statement
+            .query_map([], |row| row.get::<_, String>(0))?
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(lines.into_iter().filter(|line| line != "ok").collect())
     }
 
@@ -104,7 +110,11 @@ impl SqliteSnapshot {
     /// # Errors
     /// See [`SqliteSnapshot::open`].
     pub fn runs(&self, sweep: &SweepId) -> Result<Vec<RunRow>, StoreError> {
-        bodies(&self.connection, "SELECT body FROM runs WHERE sweep = ?1 ORDER BY run", &[sweep.0.clone().into()])
+        bodies(
+            &self.connection,
+            "SELECT body FROM runs WHERE sweep = ?1 ORDER BY run",
+            &[sweep.0.clone().into()],
+        )
     }
 
     /// Returns the rows of agents by id.
@@ -120,7 +130,11 @@ impl SqliteSnapshot {
     /// # Errors
     /// See [`SqliteSnapshot::open`].
     pub fn environments(&self, sweep: &SweepId) -> Result<Vec<Environment>, StoreError> {
-        bodies(&self.connection, "SELECT body FROM environments WHERE sweep = ?1 ORDER BY digest", &[sweep.0.clone().into()])
+        bodies(
+            &self.connection,
+            "SELECT body FROM environments WHERE sweep = ?1 ORDER BY digest",
+            &[sweep.0.clone().into()],
+        )
     }
 
     /// Returns the runs whose rows are older than the log.
@@ -142,7 +156,9 @@ impl SqliteSnapshot {
         if !self.has_table("purges")? {
             return Ok(BTreeSet::new());
         }
-        let mut statement = self.connection.prepare("SELECT sweep FROM purges WHERE run IS NULL")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT sweep FROM purges WHERE run IS NULL")?;
         let found = statement.query_map([], |row| Ok(SweepId(row.get(0)?)))?;
         Ok(found.collect::<Result<_, _>>()?)
     }
@@ -191,15 +207,28 @@ impl SqliteSnapshot {
     /// # Errors
     /// See [`SqliteSnapshot::open`].
     pub fn points(&self) -> Result<BTreeMap<AttemptRef, PointsDigest>, StoreError> {
-        let mut statement = self.connection.prepare("SELECT sweep, run, attempt, seq, name, step, wall_ms, value FROM metrics")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT sweep, run, attempt, seq, name, step, wall_ms, value FROM metrics")?;
         let mut rows = statement.query([])?;
         let mut digests: BTreeMap<AttemptRef, PointsDigest> = BTreeMap::new();
         while let Some(row) = rows.next()? {
-            let attempt = AttemptRef { sweep: SweepId(row.get(0)?), run: count(row.get(1)?), attempt: row.get(2)? };
+            let attempt = AttemptRef {
+                sweep: SweepId(row.get(0)?),
+                run: count(row.get(1)?),
+                attempt: row.get(2)?,
+            };
             let value: Option<f64> = row.get(7)?;
-            let point =
-                MetricPoint { name: row.get(4)?, step: row.get(5)?, wall: Timestamp(row.get(6)?), value: value.unwrap_or(f64::NAN) };
-            digests.entry(attempt).or_default().add(count(row.get(3)?), &point);
+            let point = MetricPoint {
+                name: row.get(4)?,
+                step: row.get(5)?,
+                wall: Timestamp(row.get(6)?),
+                value: value.unwrap_or(f64::NAN),
+            };
+            digests
+                .entry(attempt)
+                .or_default()
+                .add(count(row.get(3)?), &point);
         }
         Ok(digests)
     }

@@ -70,20 +70,35 @@ CREATE INDEX agents_alive ON agents (slots) WHERE alive;
 /// Adds what a database of an earlier format lacks. Reads the body of each run once.
 pub(super) fn add_columns(connection: &Connection) -> Result<(), StoreError> {
     connection.execute_batch(LISTS)?;
-    let known: u32 = connection.query_row("SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'cause'", [], |row| row.get(0))?;
+    let known: u32 = connection.query_row(
+        "SELECT count(*) FROM pragma_table_info('runs') WHERE name = 'cause'",
+        [],
+        |row| row.get(0),
+    )?;
     if known > 0 {
         return Ok(());
     }
     connection.execute_batch(COLUMNS)?;
-    let mut put = connection.prepare("UPDATE runs SET cause = ?3, host = ?4 WHERE sweep = ?1 AND run = ?2")?;
-    let mut failed = connection.prepare("SELECT sweep, run, body FROM runs WHERE state = 'failed'")?;
+    let mut put = connection
+        .prepare("UPDATE runs SET cause = ?3, host = ?4 WHERE sweep = ?1 AND run = ?2")?;
+    let mut failed =
+        connection.prepare("SELECT sweep, run, body FROM runs WHERE state = 'failed'")?;
     let mut rows = failed.query([])?;
     while let Some(row) = rows.next()? {
         let (sweep, run, body): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let parsed: RunRow = serde_json::from_str(&body)
-            .map_err(|error| StoreError::Failed(format!("the row of run {sweep}/{} cannot be read: {error}", count(run))))?;
+        let parsed: RunRow = serde_json::from_str(&body).map_err(|error| {
+            StoreError::Failed(format!(
+                "the row of run {sweep}/{} cannot be read: {error}",
+                count(run)
+            ))
+        })?;
         let cause = parsed.failure_cause();
-        put.execute(params![sweep, run, cause.as_ref().map(|cause| &cause.key), cause.as_ref().map_or("", |cause| &cause.host)])?;
+        put.execute(params![
+            sweep,
+            run,
+            cause.as_ref().map(|cause| &cause.key),
+            cause.as_ref().map_or("", |cause| &cause.host)
+        ])?;
     }
     Ok(connection.execute_batch(COUNTS)?)
 }

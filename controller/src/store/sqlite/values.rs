@@ -3,7 +3,8 @@
 use crate::store::StoreError;
 
 pub(super) fn to_json<T: serde::Serialize>(row: &T) -> Result<String, StoreError> {
-    serde_json::to_string(row).map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
+    serde_json::to_string(row)
+        .map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
 }
 
 /// SQLite's integers are signed; no count here comes near the limit.

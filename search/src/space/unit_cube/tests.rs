@@ -6,7 +6,9 @@ const U: [f64; 7] = [0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999];
 type Golden = (Distribution, [Value; 7], Option<[f64; 7]>);
 
 fn letters() -> Vec<Value> {
-    ["a", "b", "c"].map(|letter| Value::Str(letter.into())).to_vec()
+    ["a", "b", "c"]
+        .map(|letter| Value::Str(letter.into()))
+        .to_vec()
 }
 
 fn letter(places: [usize; 7]) -> [Value; 7] {
@@ -44,7 +46,9 @@ fn quantiles_are_those_of_wandb() {
     for (distribution, quantiles, _) in golden() {
         for (u, expected) in U.iter().zip(quantiles) {
             match (distribution.quantile(*u), expected) {
-                (Value::Float(got), Value::Float(expected)) => assert_near(got, expected, &distribution),
+                (Value::Float(got), Value::Float(expected)) => {
+                    assert_near(got, expected, &distribution);
+                }
                 (got, expected) => assert_eq!(got, expected, "{distribution:?} at {u}"),
             }
         }
@@ -62,7 +66,10 @@ fn distribution_functions_are_those_of_wandb() {
 
 fn assert_near(got: f64, expected: f64, distribution: &Distribution) {
     let error = (got - expected).abs();
-    assert!(error <= 1e-11 * expected.abs(), "{distribution:?}: {got} is not {expected}");
+    assert!(
+        error <= 1e-11 * expected.abs(),
+        "{distribution:?}: {got} is not {expected}"
+    );
 }
 
 #[test]
@@ -74,12 +81,38 @@ fn the_edges_stay_in_the_range() {
             }
         }
     }
-    assert_eq!(Distribution::IntUniform { min: 1, max: 10 }.quantile(0.0), Value::Int(1));
-    assert_eq!(Distribution::Categorical { values: letters(), ordered: None }.quantile(0.0), letters()[0]);
-    assert_eq!(Distribution::IntUniform { min: -5, max: i64::MAX - 10 }.quantile(1.0), Value::Int(i64::MAX - 10));
-    let certain = Distribution::CategoricalWithProbabilities { values: letters(), probabilities: vec![0.0, 1.0, 0.0] };
-    assert_eq!([0.0, 0.5, 1.0].map(|u| certain.quantile(u)), [1, 1, 1].map(|place| letters()[place].clone()));
-    let wide = Distribution::Uniform { min: -f64::MAX, max: f64::MAX };
+    assert_eq!(
+        Distribution::IntUniform { min: 1, max: 10 }.quantile(0.0),
+        Value::Int(1)
+    );
+    assert_eq!(
+        Distribution::Categorical {
+            values: letters(),
+            ordered: None
+        }
+        .quantile(0.0),
+        letters()[0]
+    );
+    assert_eq!(
+        Distribution::IntUniform {
+            min: -5,
+            max: i64::MAX - 10
+        }
+        .quantile(1.0),
+        Value::Int(i64::MAX - 10)
+    );
+    let certain = Distribution::CategoricalWithProbabilities {
+        values: letters(),
+        probabilities: vec![0.0, 1.0, 0.0],
+    };
+    assert_eq!(
+        [0.0, 0.5, 1.0].map(|u| certain.quantile(u)),
+        [1, 1, 1].map(|place| letters()[place].clone())
+    );
+    let wide = Distribution::Uniform {
+        min: -f64::MAX,
+        max: f64::MAX,
+    };
     assert_eq!(wide.quantile(0.5), Value::Float(0.0));
     assert!((wide.cdf(&Value::Float(0.0)).unwrap() - 0.5).abs() < 1e-12);
 }
@@ -87,29 +120,61 @@ fn the_edges_stay_in_the_range() {
 #[test]
 fn what_is_no_value_of_the_parameter_has_no_probability() {
     let text = Value::Str("x".into());
-    assert!(golden().iter().all(|(distribution, ..)| distribution.cdf(&text).is_none()));
+    assert!(
+        golden()
+            .iter()
+            .all(|(distribution, ..)| distribution.cdf(&text).is_none())
+    );
 }
 
 #[test]
 fn numbers_in_a_list_are_ranked_and_words_are_not() {
     assert_eq!(ranks(&[64, 16, 32].map(Value::Int)), Some(vec![1, 2, 0]));
     assert_eq!(ranks(&letters()), None);
-    assert_eq!(ranks(&[Value::Int(1), Value::Float(1.0), Value::Int(2)]), None);
+    assert_eq!(
+        ranks(&[Value::Int(1), Value::Float(1.0), Value::Int(2)]),
+        None
+    );
 }
 
 #[test]
 fn unbounded_distributions_stay_within_plausible_quantiles() {
     let space = space_of(vec![
-        Distribution::Normal { mu: 0.3, sigma: 0.1 },
-        Distribution::LogNormal { mu: 0.0, sigma: 1.0 },
-        Distribution::QNormal { mu: 0.0, sigma: 10.0, q: Step::Int(1) },
-        Distribution::QLogNormal { mu: 0.0, sigma: 1.0, q: Step::Float(0.01) },
+        Distribution::Normal {
+            mu: 0.3,
+            sigma: 0.1,
+        },
+        Distribution::LogNormal {
+            mu: 0.0,
+            sigma: 1.0,
+        },
+        Distribution::QNormal {
+            mu: 0.0,
+            sigma: 10.0,
+            q: Step::Int(1),
+        },
+        Distribution::QLogNormal {
+            mu: 0.0,
+            sigma: 1.0,
+            q: Step::Float(0.01),
+        },
     ]);
     let cube = UnitCube::new(&space);
-    let ends = [0.0, 1.0].map(|u| cube.config_at(&[u; 4]).0.values().filter_map(Value::as_f64).collect::<Vec<_>>());
+    let ends = [0.0, 1.0].map(|u| {
+        cube.config_at(&[u; 4])
+            .0
+            .values()
+            .filter_map(Value::as_f64)
+            .collect::<Vec<_>>()
+    });
     let expected = [[-0.009, 0.045, -31.0, 0.05], [0.609, 21.98, 31.0, 21.98]];
     for (end, expected) in ends.iter().zip(expected) {
-        assert!(end.iter().zip(expected).all(|(end, expected)| (end - expected).abs() < 6e-3), "{ends:?}");
+        assert!(
+            end.iter()
+                .zip(expected)
+                .all(|(end, expected)| (end - expected).abs() < 6e-3),
+            "{ends:?}"
+        );
     }
     // What was imported from farther away lies beyond the edge.
     let far = cube.point_of(&Config([(Path::flat("p0"), Value::Float(1.12))].into()));
@@ -117,8 +182,19 @@ fn unbounded_distributions_stay_within_plausible_quantiles() {
 }
 
 fn space_of(distributions: Vec<Distribution>) -> Space {
-    let parameter = |(index, distribution)| Parameter { path: Path::flat(format!("p{index}")), distribution, when: Vec::new() };
-    Space::new(distributions.into_iter().enumerate().map(parameter).collect()).unwrap()
+    let parameter = |(index, distribution)| Parameter {
+        path: Path::flat(format!("p{index}")),
+        distribution,
+        when: Vec::new(),
+    };
+    Space::new(
+        distributions
+            .into_iter()
+            .enumerate()
+            .map(parameter)
+            .collect(),
+    )
+    .unwrap()
 }
 
 proptest::proptest! {

@@ -7,32 +7,65 @@ use crate::observation::Ending;
 use crate::space::Step;
 
 fn any_distribution() -> impl Strategy<Value = Distribution> {
-    let value = prop_oneof![(-3i64..3).prop_map(Value::Int), Just(Value::Null), Just(Value::Str("x".into())), Just(Value::Float(0.5))];
+    let value = prop_oneof![
+        (-3i64..3).prop_map(Value::Int),
+        Just(Value::Null),
+        Just(Value::Str("x".into())),
+        Just(Value::Float(0.5))
+    ];
     let step = prop_oneof![(1i64..3).prop_map(Step::Int), Just(Step::Float(0.3))];
     prop_oneof![
-        value.clone().prop_map(|value| Distribution::Constant { value }),
-        proptest::collection::vec(value, 1..4).prop_map(|values| Distribution::Categorical { values, ordered: None }),
-        Just(Distribution::CategoricalWithProbabilities { values: [1, 2].map(Value::Int).to_vec(), probabilities: vec![0.25, 0.75] }),
-        (-3i64..3, 0i64..5).prop_map(|(min, width)| Distribution::IntUniform { min, max: min + width }),
+        value
+            .clone()
+            .prop_map(|value| Distribution::Constant { value }),
+        proptest::collection::vec(value, 1..4).prop_map(|values| Distribution::Categorical {
+            values,
+            ordered: None
+        }),
+        Just(Distribution::CategoricalWithProbabilities {
+            values: [1, 2].map(Value::Int).to_vec(),
+            probabilities: vec![0.25, 0.75]
+        }),
+        (-3i64..3, 0i64..5).prop_map(|(min, width)| Distribution::IntUniform {
+            min,
+            max: min + width
+        }),
         (-1e300f64..1e300).prop_map(|min| Distribution::Uniform { min, max: 1.1e300 }),
         (1e-300f64..1.0).prop_map(|min| Distribution::LogUniformValues { min, max: 1e300 }),
-        (-2.0f64..2.0, step).prop_map(|(min, q)| Distribution::QUniform { min, max: min + 3.0, q }),
-        Just(Distribution::Normal { mu: 0.0, sigma: 1e300 }),
-        Just(Distribution::QBeta { a: 0.5, b: 2.0, q: Step::Float(0.1) }),
+        (-2.0f64..2.0, step).prop_map(|(min, q)| Distribution::QUniform {
+            min,
+            max: min + 3.0,
+            q
+        }),
+        Just(Distribution::Normal {
+            mu: 0.0,
+            sigma: 1e300
+        }),
+        Just(Distribution::QBeta {
+            a: 0.5,
+            b: 2.0,
+            q: Step::Float(0.1)
+        }),
     ]
 }
 
 fn any_space() -> impl Strategy<Value = Space> {
     proptest::collection::vec((any_distribution(), 0usize..8), 0..5).prop_map(|entries| {
         let names = ["d", "a", "c", "b", "e"];
-        let parameters = entries.iter().enumerate().map(|(index, (distribution, on))| {
-            let mut parameter = parameter(names[index], distribution.clone());
-            if *on < index {
-                let values = vec![entries[*on].0.quantile(0.2), entries[*on].0.quantile(0.7)];
-                parameter.when = vec![Condition { on: Path::flat(names[*on]), values }];
-            }
-            parameter
-        });
+        let parameters = entries
+            .iter()
+            .enumerate()
+            .map(|(index, (distribution, on))| {
+                let mut parameter = parameter(names[index], distribution.clone());
+                if *on < index {
+                    let values = vec![entries[*on].0.quantile(0.2), entries[*on].0.quantile(0.7)];
+                    parameter.when = vec![Condition {
+                        on: Path::flat(names[*on]),
+                        values,
+                    }];
+                }
+                parameter
+            });
         Space::new(parameters.collect()).unwrap()
     })
 }
@@ -105,18 +138,38 @@ proptest! {
 #[test]
 fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_suggested() {
     let list = |values: &[&str]| Distribution::Categorical {
-        values: values.iter().map(|value| Value::Str((*value).to_owned())).collect(),
+        values: values
+            .iter()
+            .map(|value| Value::Str((*value).to_owned()))
+            .collect(),
         ordered: None,
     };
-    let parameter = |name: &str, distribution| Parameter { path: Path::flat(name), distribution, when: vec![] };
+    let parameter = |name: &str, distribution| Parameter {
+        path: Path::flat(name),
+        distribution,
+        when: vec![],
+    };
     let space = Space::new(vec![
-        parameter("x", Distribution::LogUniformValues { min: 1e-3, max: 1e-1 }),
+        parameter(
+            "x",
+            Distribution::LogUniformValues {
+                min: 1e-3,
+                max: 1e-1,
+            },
+        ),
         parameter("kind", list(&["a", "b"])),
         parameter("n", Distribution::IntUniform { min: 4, max: 8 }),
     ])
     .unwrap();
     let config = |x: f64, kind: &str, n: i64| {
-        Config([(Path::flat("x"), Value::Float(x)), (Path::flat("kind"), Value::Str(kind.into())), (Path::flat("n"), Value::Int(n))].into())
+        Config(
+            [
+                (Path::flat("x"), Value::Float(x)),
+                (Path::flat("kind"), Value::Str(kind.into())),
+                (Path::flat("n"), Value::Int(n)),
+            ]
+            .into(),
+        )
     };
     // The lowest values lie beyond the upper edge of x; of what is inside, near it.
     let observations: Vec<Observation> = (0..24)
@@ -126,11 +179,20 @@ fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_sugge
             let value = (x.log10() + 0.5).powi(2) + if kind == "c" { -1.0 } else { 0.0 };
             let config = config(x, kind, 2 + i64::from(index % 9));
             let outside = !space.holds(&config);
-            Observation { outside, ..Observation::new(u64::from(index as u32) + 1, config, Outcome::Value(value)) }
+            Observation {
+                outside,
+                ..Observation::new(u64::from(index as u32) + 1, config, Outcome::Value(value))
+            }
         })
         .collect();
     assert!(observations.iter().filter(|seen| seen.outside).count() > 10);
-    for observations in [observations.clone(), observations.into_iter().filter(|seen| seen.outside).collect()] {
+    for observations in [
+        observations.clone(),
+        observations
+            .into_iter()
+            .filter(|seen| seen.outside)
+            .collect(),
+    ] {
         let request = Request {
             space: &space,
             method: Method::Bayes,
@@ -144,9 +206,20 @@ fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_sugge
             count: 4,
         };
         let found = suggest(&request);
-        assert!(found.suggestions.iter().all(|suggestion| space.holds(&suggestion.config)), "{:?}", found.suggestions);
+        assert!(
+            found
+                .suggestions
+                .iter()
+                .all(|suggestion| space.holds(&suggestion.config)),
+            "{:?}",
+            found.suggestions
+        );
         let x = |config: &Config| config.0[&Path::flat("x")].as_f64().unwrap();
-        assert!(x(&found.suggestions[0].config) > 0.03, "it looks near the edge that leads to better values: {:?}", found.suggestions[0]);
+        assert!(
+            x(&found.suggestions[0].config) > 0.03,
+            "it looks near the edge that leads to better values: {:?}",
+            found.suggestions[0]
+        );
     }
 }
 

@@ -22,8 +22,21 @@ fn place(root: &Path, run: u64) -> Workplace {
 }
 
 fn found(discovery: &mut Discovery) -> Vec<String> {
-    let names = discovery.look(&Tree { marker: "nobody's".to_owned(), ..Tree::default() }).into_iter();
-    let mut names: Vec<_> = names.map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let names = discovery
+        .look(&Tree {
+            marker: "nobody's".to_owned(),
+            ..Tree::default()
+        })
+        .into_iter();
+    let mut names: Vec<_> = names
+        .map(|file| {
+            file.path
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.sort();
     names
 }
@@ -40,7 +53,12 @@ fn files_of_the_attempt_are_found_once_and_older_ones_are_not() {
     write(place.workdir.join("old/metrics.csv"));
     let mut discovery = Discovery::new(place.clone(), SystemTime::now());
     for (path, _, stamp) in discovery.look_before() {
-        let before = BaselineFile { bytes: stamp.bytes, modified_ns: stamp.modified_ns, inode: stamp.inode, ..BaselineFile::default() };
+        let before = BaselineFile {
+            bytes: stamp.bytes,
+            modified_ns: stamp.modified_ns,
+            inode: stamp.inode,
+            ..BaselineFile::default()
+        };
         discovery.baseline.insert(path, before);
     }
     write(place.workdir.join("logs/metrics.csv"));
@@ -65,17 +83,30 @@ fn files_that_several_attempts_can_have_written_are_not_read() {
     write(work.join("abcd1234-1/metrics.csv"));
     write(work.join("abcd1234-12/metrics.csv"));
     write(work.join("x/events.out.tfevents.1700000000.box.example.4711.0"));
-    assert_eq!(found(&mut one), ["metrics.csv"], "its path names the attempt");
+    assert_eq!(
+        found(&mut one),
+        ["metrics.csv"],
+        "its path names the attempt"
+    );
     assert!(one.unclear(false).is_none() && one.unclear(true).is_some());
     one.pids.insert(4711);
-    assert_eq!(found(&mut one), ["events.out.tfevents.1700000000.box.example.4711.0"]);
+    assert_eq!(
+        found(&mut one),
+        ["events.out.tfevents.1700000000.box.example.4711.0"]
+    );
     two.registration.claim([work.join("version_0")]);
     found(&mut one);
     assert_eq!(one.unclear(true), None, "it is another attempt's");
     write(work.join("version_1/metrics.csv"));
     one.written.insert(work.join("version_1"));
-    assert!(found(&mut one).is_empty(), "another one may write there, too");
-    one.unclear.insert(work.join("version_1/metrics.csv"), Instant::now() - FOLDER_PATIENCE);
+    assert!(
+        found(&mut one).is_empty(),
+        "another one may write there, too"
+    );
+    one.unclear.insert(
+        work.join("version_1/metrics.csv"),
+        Instant::now() - FOLDER_PATIENCE,
+    );
     assert_eq!(found(&mut one), ["metrics.csv"]);
 }
 
@@ -100,8 +131,14 @@ fn globs_name_files_in_the_working_folder_in_that_of_the_attempt_and_elsewhere()
     let root = tempfile::tempdir().unwrap();
     let root = root.path().canonicalize().unwrap();
     fs::create_dir(root.join("scratch")).unwrap();
-    let globs = vec!["curves/*.jsonl".to_owned(), format!("{}/**/*.csv", root.join("scratch").display())];
-    let place = Workplace { metric_files: globs, ..place(&root, 1) };
+    let globs = vec![
+        "curves/*.jsonl".to_owned(),
+        format!("{}/**/*.csv", root.join("scratch").display()),
+    ];
+    let place = Workplace {
+        metric_files: globs,
+        ..place(&root, 1)
+    };
     let mut discovery = Discovery::new(place.clone(), SystemTime::now());
     write(place.workdir.join("curves/a.jsonl"));
     write(place.workdir.join("curves/below/b.jsonl"));
@@ -114,8 +151,14 @@ fn globs_name_files_in_the_working_folder_in_that_of_the_attempt_and_elsewhere()
 fn event_files_name_their_process() {
     let pid = |name: &str| writing_process(Path::new(name));
     assert_eq!(pid("events.out.tfevents.1700000000.box.4711.0"), Some(4711));
-    assert_eq!(pid("events.out.tfevents.1700000000.box.example.org.4711.0.v2"), Some(4711));
-    assert_eq!(pid("events.out.tfevents.1700000000.box.4711.1.v2"), Some(4711));
+    assert_eq!(
+        pid("events.out.tfevents.1700000000.box.example.org.4711.0.v2"),
+        Some(4711)
+    );
+    assert_eq!(
+        pid("events.out.tfevents.1700000000.box.4711.1.v2"),
+        Some(4711)
+    );
     assert_eq!(pid("events.out.tfevents.1700000000.box"), None);
 }
 
@@ -129,6 +172,9 @@ fn a_run_of_wandb_that_is_elsewhere_and_over_is_found_by_what_its_library_prints
     assert!(found(&mut discovery).is_empty());
     assert!(discovery.note_printed(&run) && !discovery.note_printed(&run));
     assert_eq!(found(&mut discovery), ["run-1.wandb"]);
-    assert!(discovery.note_printed(Path::new("wandb/offline-run-2")), "from the working folder on");
+    assert!(
+        discovery.note_printed(Path::new("wandb/offline-run-2")),
+        "from the working folder on"
+    );
     assert!(discovery.is_due());
 }

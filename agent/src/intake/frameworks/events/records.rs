@@ -39,7 +39,10 @@ enum Piece {
 impl Records {
     /// Starts behind a number of bytes that were taken before.
     pub(crate) fn starting_at(taken: u64) -> Self {
-        Self { taken, ..Self::default() }
+        Self {
+            taken,
+            ..Self::default()
+        }
     }
 
     /// Takes bytes and returns the records that they complete. A damaged record is left out. Zeros are bytes that have not arrived yet, as network file
@@ -69,7 +72,9 @@ impl Records {
     fn next(&mut self, at: usize) -> Option<(Piece, usize)> {
         let rest = &self.waiting[at..];
         if self.skip > 0 {
-            let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(rest.len());
+            let skipped = usize::try_from(self.skip)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
             self.skip -= skipped as u64;
             return (skipped > 0).then_some((Piece::Nothing, skipped));
         }
@@ -106,14 +111,22 @@ impl Records {
 
 /// Returns the checksum as TFRecord files store it: rotated and shifted, since a checksum of data that contains checksums is weak.
 pub(crate) fn masked_checksum(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
+    crc32c::crc32c(bytes)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
 }
 
 /// Returns a record as writers write it.
 #[cfg(test)]
 pub(crate) fn framed(content: &[u8]) -> Vec<u8> {
     let length = (content.len() as u64).to_le_bytes();
-    [&length[..], &masked_checksum(&length).to_le_bytes(), content, &masked_checksum(content).to_le_bytes()].concat()
+    [
+        &length[..],
+        &masked_checksum(&length).to_le_bytes(),
+        content,
+        &masked_checksum(content).to_le_bytes(),
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -123,13 +136,19 @@ mod tests {
     use super::*;
 
     fn file(contents: &[&[u8]]) -> Vec<u8> {
-        contents.iter().flat_map(|content| framed(content)).collect()
+        contents
+            .iter()
+            .flat_map(|content| framed(content))
+            .collect()
     }
 
     #[test]
     fn the_masked_checksum_is_that_of_tensorflow() {
         // As in a file of tensorboardX: the head of a record of 24 bytes.
-        assert_eq!(masked_checksum(&24u64.to_le_bytes()).to_le_bytes(), [0xa3, 0x7f, 0x4b, 0x22]);
+        assert_eq!(
+            masked_checksum(&24u64.to_le_bytes()).to_le_bytes(),
+            [0xa3, 0x7f, 0x4b, 0x22]
+        );
     }
 
     #[test]
@@ -152,7 +171,11 @@ mod tests {
         assert!(records.is_damaged);
         let mut bytes = file(&[b"one", b"two", b"three"]);
         bytes[19] ^= 1;
-        assert_eq!(Records::default().push(&bytes), [b"one".to_vec(), b"three".to_vec()], "the length is damaged");
+        assert_eq!(
+            Records::default().push(&bytes),
+            [b"one".to_vec(), b"three".to_vec()],
+            "the length is damaged"
+        );
     }
 
     #[test]
@@ -160,7 +183,10 @@ mod tests {
         let large = vec![7; RECORD_BYTES_MAX as usize + 1];
         let bytes = file(&[b"one", &large, b"two"]);
         let mut records = Records::default();
-        let found: Vec<_> = bytes.chunks(1000).flat_map(|piece| records.push(piece)).collect();
+        let found: Vec<_> = bytes
+            .chunks(1000)
+            .flat_map(|piece| records.push(piece))
+            .collect();
         assert_eq!(found, [b"one", b"two"]);
         assert!(!records.is_damaged && records.waiting.capacity() <= 1 << 16);
     }
