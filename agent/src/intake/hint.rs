@@ -4,10 +4,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::record;
+
 /// A number as programs print it.
 const NUMBER: &str = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)";
 /// Longer lines are not looked at: patterns for them would be of no use.
 const LINE_CHARACTERS_MAX: usize = 2000;
+/// Warnings quote this much of a line.
+const QUOTED_CHARACTERS_MAX: usize = 120;
 /// The shortest prefix of a word that means the word, as `val` means `validation`.
 const PREFIX_CHARACTERS_MIN: usize = 3;
 
@@ -203,12 +207,24 @@ impl Hints {
         })
     }
 
+    /// Returns the warning for the user about a line in which the objective has a value that is no number.
+    pub(crate) fn no_number(&self, line: &str) -> Option<String> {
+        record::has_no_number(line, &self.objective).then(|| {
+            format!(
+                "the value of `{}` is no number in the line `{}`; print a number, as in {{\"{}\": 0.21}}",
+                self.objective,
+                beginning(line.trim()),
+                self.objective
+            )
+        })
+    }
+
     /// Returns the warning for the user about a hint.
     pub(crate) fn words(&self, hint: &Hint) -> String {
-        let start: String = hint.line.chars().take(120).collect();
         format!(
-            "`{}` is not read from the line `{start}`; {}",
+            "`{}` is not read from the line `{}`; {}",
             self.objective,
+            beginning(&hint.line),
             self.remedy(hint)
         )
     }
@@ -230,6 +246,11 @@ impl Hints {
             quoted(&hint.pattern)
         )
     }
+}
+
+/// The part of a line that is quoted in a warning.
+fn beginning(line: &str) -> String {
+    line.chars().take(QUOTED_CHARACTERS_MAX).collect()
 }
 
 /// The words of a name, in lower case.

@@ -111,10 +111,15 @@ impl WatchedAttempt {
 
     /// Keeps what a line from which nothing was read says of the objective.
     fn hint_at_line(&mut self, line: &str) {
-        if self.has_hint || record::find(line).any {
-            return;
-        }
-        if let Some(words) = self.hints.elsewhere(line) {
+        let words = match (self.has_hint, record::find(line).any) {
+            (true, _) => return,
+            (false, true) => match self.hints.no_number(line) {
+                None => return,
+                words => words,
+            },
+            (false, false) => self.hints.elsewhere(line),
+        };
+        if let Some(words) = words {
             self.attempt
                 .handle(Input::Unread(words.clone()), self.began.elapsed());
             self.keep_hint(words);
