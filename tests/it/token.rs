@@ -327,11 +327,11 @@ fn another_user_of_the_machine_changes_nothing_and_reads_nothing() {
     for path in [
         "/",
         "/metrics",
-        "/json/SetSweepState",
+        "/api/v1/SetSweepState",
         "/login",
         "/login?code=0",
     ] {
-        let data = if path.starts_with("/json") {
+        let data = if path.starts_with("/api") {
             format!("b'{body}'")
         } else {
             "None".to_owned()
