@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    Bench, Running, by, finish, finish_within, has_python, requires, trainer, wait_for,
+    self, Bench, Running, by, finish_within, has_python, requires, trainer, wait_for,
 };
 
 /// How long the walk may take: three quarters of a minute where nothing else runs.
@@ -43,12 +43,7 @@ fn agent(bench: &Bench, host: &str, arguments: &[&str], variables: &[(&str, &str
 }
 
 fn git(bench: &Bench, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
-        .args(arguments)
-        .current_dir(bench.path("project"));
-    let ended = finish(git);
-    assert_eq!(ended.code, 0, "git {arguments:?}: {ended:?}");
+    harness::git(&bench.path("project"), arguments);
 }
 
 #[test]

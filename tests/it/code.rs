@@ -1,9 +1,8 @@
 //! Which code a run has executed: whatever lies there when it begins, committed or not.
 
 use std::fs;
-use std::process::Command;
 
-use crate::harness::{Bench, wait_for};
+use crate::harness::{self, Bench, wait_for};
 
 /// The folder of the code; what the bench itself keeps lies beside it.
 const PROJECT: &str = "project";
@@ -28,20 +27,7 @@ fn program(bench: &Bench, loss: &str) -> String {
 }
 
 fn git(bench: &Bench, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(bench.path(PROJECT))
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments);
-    let done = git.output().expect("git is there");
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .expect("it is text")
-        .trim()
-        .to_owned()
+    harness::git(&bench.path(PROJECT), arguments)
 }
 
 #[test]

@@ -3,38 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use sweep_proto::v1::push_code_request::Part;
 use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
 use tokio_stream::StreamExt as _;
 
-use crate::harness::{Bench, finish, wait_for};
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    git_with(folder, arguments, None)
-}
-
-fn git_with(folder: &Path, arguments: &[&str], input: Option<&Path>) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(folder)
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments);
-    if let Some(input) = input {
-        git.stdin(fs::File::open(input).expect("it was written"));
-    }
-    let done = git.output().expect("git is there");
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .expect("it is text")
-        .trim()
-        .to_owned()
-}
+use crate::harness::{Bench, finish, git, git_with, wait_for};
 
 /// A key of a known form, put together here so that nobody takes this file for one that holds any.
 fn key() -> String {
