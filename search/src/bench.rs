@@ -11,7 +11,8 @@ use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::ObservedPoints;
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation};
-use crate::sampler::bayes::{self, History};
+use crate::sampler::history::History;
+use crate::sampler::model::Model;
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
 
@@ -32,7 +33,7 @@ pub struct ModelBench<'a> {
 pub struct BenchPosterior(gp::posterior::Posterior);
 
 /// Everything that is learnt for a suggestion.
-pub struct BenchModel(bayes::Model);
+pub struct BenchModel(Model);
 
 impl<'a> ModelBench<'a> {
     /// Looks at observations whose values are to be minimised.
@@ -80,7 +81,7 @@ impl<'a> ModelBench<'a> {
             pending: &[],
             code: CodeLine::default(),
         };
-        bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
+        Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
     }
 
     /// Returns the highest score found.

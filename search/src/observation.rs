@@ -97,6 +97,15 @@ impl Observation {
                 .all(|violation| violation.is_some_and(|violation| violation <= 0.0))
     }
 
+    /// Returns whether it violates no constraint as far as is known. A metric that no run reports must not leave the search without evidence,
+    /// so a violation that is not known counts as none.
+    pub(crate) fn keeps_known_constraints(&self) -> bool {
+        self.violations
+            .iter()
+            .flatten()
+            .all(|violation| *violation <= 0.0)
+    }
+
     /// Facts about a single execution.
     pub fn new(index: u64, config: Config, outcome: Outcome) -> Self {
         Self {

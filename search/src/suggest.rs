@@ -6,7 +6,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{CodeLine, Goal, Observation, Pending};
-use crate::sampler::bayes::History;
+use crate::sampler::history::History;
 use crate::sampler::{Ask, bayes, grid, random};
 pub use crate::sampler::{Suggestion, Suggestions};
 use crate::space::{Space, Taken};

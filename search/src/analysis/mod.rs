@@ -212,20 +212,9 @@ mod tests {
         );
     }
 
-    #[test]
-    fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
-        let value =
-            |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
-        let mut whole = seen(60, value);
-        whole
-            .iter_mut()
-            .skip(30)
-            .for_each(|seen| seen.code_version = "b".to_owned());
-        whole
-            .iter_mut()
-            .take(30)
-            .for_each(|seen| seen.code_version = "a".to_owned());
-        // Every run falls towards its value by the same amount; what is not among the best third after three epochs stops there.
+    /// Returns the same runs with a rule that stops all but the best third after three epochs. Every run falls towards its value by the same
+    /// amount.
+    fn stopped_early(whole: &[Observation]) -> Vec<Observation> {
         let curve = |seen: &Observation| -> Vec<f64> {
             let value = seen.outcome.value().unwrap_or_default();
             (0..20)
@@ -259,7 +248,7 @@ mod tests {
                 )
             });
         let mut endings = Endings::new(Goal::Minimize, ended);
-        let mut stopped = whole.clone();
+        let mut stopped = whole.to_vec();
         for (place, seen) in stopped
             .iter_mut()
             .enumerate()
@@ -269,6 +258,23 @@ mod tests {
             seen.outcome =
                 Outcome::Stopped(endings.ending(&seen.code_version, early, least(early)));
         }
+        stopped
+    }
+
+    #[test]
+    fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
+        let value =
+            |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
+        let mut whole = seen(60, value);
+        whole
+            .iter_mut()
+            .skip(30)
+            .for_each(|seen| seen.code_version = "b".to_owned());
+        whole
+            .iter_mut()
+            .take(30)
+            .for_each(|seen| seen.code_version = "a".to_owned());
+        let stopped = stopped_early(&whole);
         let count = stopped
             .iter()
             .filter(|seen| matches!(seen.outcome, Outcome::Stopped(_)))

@@ -116,7 +116,6 @@ impl Evidence {
     ///
     /// With W = α αᵀ − K⁻¹ the gradient of the likelihood is ½ tr(W ∂K/∂θ) (Rasmussen and Williams 2006, eq. 5.9).
     pub(crate) fn log_posterior(&self, theta: &[f64], z: &[f64]) -> Option<(f64, Vec<f64>)> {
-        let n = z.len();
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let kernel: Vec<(f64, f64)> = self.squares(&hyper).into_iter().map(matern52).collect();
         let mut covariance = self.covariance(&hyper, |pair| kernel[pair].0);
@@ -128,13 +127,26 @@ impl Evidence {
         let alpha = factor.solve(z);
         let fit: f64 = z.iter().zip(&alpha).map(|(z, alpha)| z * alpha).sum();
         let likelihood = -0.5 * fit - factor.log_determinant();
-        let inverse = factor.inverse();
+        let mut gradient = self.likelihood_slopes(&hyper, &kernel, &alpha, &factor.inverse());
+        let density = likelihood + self.prior.log_density(theta, &mut gradient);
+        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite()))
+            .then_some((density, gradient))
+    }
+
+    /// Returns the gradient of the log likelihood with respect to θ. `kernel` has the correlation of each pair and its slope, `inverse` is K⁻¹.
+    fn likelihood_slopes(
+        &self,
+        hyper: &Hyperparameters,
+        kernel: &[(f64, f64)],
+        alpha: &[f64],
+        inverse: &Mat<f64>,
+    ) -> Vec<f64> {
         let weight = |a: usize, b: usize| alpha[a] * alpha[b] - inverse[(a, b)];
         let (mut by_noise, mut by_signal, mut by_curve, mut by_sum) = (0.0, 0.0, 0.0, 0.0);
         let mut by_change = vec![0.0; PER_CHANGE * self.changes];
         let mut slopes = Vec::with_capacity(kernel.len());
         let mut pair = 0;
-        for a in 0..n {
+        for a in 0..alpha.len() {
             for b in 0..a {
                 let ((correlation, slope), mut weight) = (kernel[pair], weight(a, b));
                 let (left, right) = (self.versions[a], self.versions[b]);
@@ -187,9 +199,7 @@ impl Evidence {
             hyper.alone * by_sum,
         ]);
         gradient.extend(by_change);
-        let density = likelihood + self.prior.log_density(theta, &mut gradient);
-        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite()))
-            .then_some((density, gradient))
+        gradient
     }
 
     fn squares(&self, hyper: &Hyperparameters) -> Vec<f64> {

@@ -3,7 +3,10 @@
 pub(crate) mod bayes;
 mod floor;
 pub(crate) mod grid;
+pub(crate) mod history;
+pub(crate) mod model;
 mod parzen;
+mod probes;
 pub(crate) mod random;
 pub(crate) mod sobol;
 mod start_up;

@@ -60,9 +60,25 @@ pub(crate) fn alignments(
     ranked(&predicted, newer, deviation(&older.y))
 }
 
-/// Returns the ways to come from what was predicted, with its deviation, to the newer values: nothing to do, moved, multiplied, or both.
+/// Returns the alignments of predicted values, each with its deviation, to newer values, the most probable first.
 fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignment> {
     let blur = TRANSFER.value_blur * spread;
+    let mut found: Vec<_> = candidates(predicted, values, blur)
+        .into_iter()
+        .map(|alignment| {
+            (
+                log_probability(&alignment, predicted, values, blur),
+                alignment,
+            )
+        })
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, alignment)| alignment).collect()
+}
+
+/// Returns four alignments, each fitted by least squares: none, a shift, a factor, and both. One that cannot be fitted, or whose factor is
+/// no change of unit, is left out.
+fn candidates(predicted: &[(f64, f64)], values: &Values, blur: f64) -> Vec<Alignment> {
     let newer = &values.y;
     let weight = |((_, deviation), own): (&(f64, f64), &f64)| {
         1.0 / (deviation * deviation + own * own + blur * blur)
@@ -115,30 +131,32 @@ fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignme
         alignment.level.is_finite()
             && (TRANSFER.scales.0..=TRANSFER.scales.1).contains(&alignment.scale)
     });
-    // What is left over is as large as it has to be: the most probable of several sizes.
-    let score = |alignment: &Alignment| {
-        let likelihood = |rest: f64| {
-            let each = predicted.iter().zip(newer).zip(&values.deviations).map(
-                |(((mean, deviation), new), own)| {
-                    let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
-                    -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
-                },
-            );
-            each.sum::<f64>()
-        };
-        let best = TRANSFER
-            .residuals
-            .map(|rest| likelihood(rest * blur))
-            .into_iter()
-            .fold(f64::NEG_INFINITY, f64::max);
-        alignment.log_prior + best
+    found
+}
+
+/// Returns the log posterior probability of an alignment, but for a constant. The residuals are as large as they have to be: of several
+/// sizes, the most probable.
+fn log_probability(
+    alignment: &Alignment,
+    predicted: &[(f64, f64)],
+    values: &Values,
+    blur: f64,
+) -> f64 {
+    let likelihood = |rest: f64| {
+        let each = predicted.iter().zip(&values.y).zip(&values.deviations).map(
+            |(((mean, deviation), new), own)| {
+                let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
+                -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
+            },
+        );
+        each.sum::<f64>()
     };
-    let mut found: Vec<_> = found
+    let best = TRANSFER
+        .residuals
+        .map(|rest| likelihood(rest * blur))
         .into_iter()
-        .map(|alignment| (score(&alignment), alignment))
-        .collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found.into_iter().map(|(_, alignment)| alignment).collect()
+        .fold(f64::NEG_INFINITY, f64::max);
+    alignment.log_prior + best
 }
 
 /// Returns a model of the older values. `None` where there are too few.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::space::Parameter;
+use crate::space::{Parameter, Step};
 
 const U: [f64; 7] = [0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999];
 
