@@ -1,11 +1,13 @@
-//! Compares the importance of parameters with and without early stopping, for an objective whose parts are known.
+//! Compares the importance of parameters with and without early stopping, for an objective whose
+//! parts are known.
 //!
 //! ```console
 //! $ cargo run --release -p sweep-search --example importance
 //! ```
 //!
-//! Each sweep has 90 runs of 20 epochs, one after the other, of `method: bayes`. The objective is a floor that depends on the parameters, plus a part
-//! that each run loses while it is trained, plus noise. A second sweep of each kind changes its code half-way, by a comment alone.
+//! Each sweep has 90 runs of 20 epochs, one after the other, of `method: bayes`. The objective is a
+//! floor that depends on the parameters, plus a part that each run loses while it is trained, plus
+//! noise. A second sweep of each kind changes its code half-way, by a comment alone.
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
@@ -98,7 +100,7 @@ struct Run {
     series: Vec<f64>,
     outcome: Option<f64>,
     is_stopped: bool,
-    /// What it would have reached at its end.
+    /// The value that it would have reached at its end.
     truth: f64,
     code: &'static str,
 }

@@ -1,12 +1,14 @@
-//! Prints every digit of the suggestions of fixed seeds, so that a refactoring can be compared with the code before it.
+//! Prints every digit of the suggestions of fixed seeds, so that a refactoring can be compared with
+//! the code before it.
 //!
 //! ```console
 //! $ cargo run -p sweep-search --example suggestions > before.txt
 //! $ cargo run -p sweep-search --example suggestions | diff before.txt -
 //! ```
 //!
-//! The last digits differ between processors, so the output is in no test. Each sweep has parameters of every kind, failures, constraints, runs in
-//! flight, runs that a rule stops early, and a change of the code.
+//! The last digits differ between processors, so the output is in no test. Each sweep has
+//! parameters of every kind, failures, constraints, runs in flight, runs that a rule stops early,
+//! and a change of the code.
 
 #![expect(clippy::print_stdout, reason = "it prints suggestions")]
 

@@ -1,4 +1,5 @@
-//! What a sweep has shown: which run is recommended, which parameters matter, where runs fail.
+//! The analysis of a sweep: the recommended run, the importance of the parameters, the region where
+//! runs fail.
 
 mod advice;
 mod agreement;
@@ -35,7 +36,8 @@ pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 pub struct Analysis {
     /// The recommended run; `None` where no run has a value that counts.
     pub recommendation: Option<Recommendation>,
-    /// What each parameter does, the most important first; empty with too few values to say.
+    /// The effects of the parameters, the most important first. Empty where there are too few
+    /// values.
     pub effects: Vec<Effect>,
     /// Where runs fail; `None` where none has.
     pub failing: Option<Region>,
@@ -43,11 +45,12 @@ pub struct Analysis {
     pub agreements: Vec<Agreement>,
     /// Advice on what to try next: at most one piece of advice about a parameter.
     pub advice: Vec<Advice>,
-    /// What the model expects of the configurations of runs that count; empty with too few values to say.
+    /// The model's predictions for the runs that count, by index. Empty where there are too few
+    /// values.
     pub expected: BTreeMap<u64, Prediction>,
 }
 
-/// Looks at what has ended. A function of its arguments alone.
+/// Analyses the observations. A function of its arguments alone.
 pub fn analyze(
     space: &Space,
     goal: Goal,
@@ -212,8 +215,8 @@ mod tests {
         );
     }
 
-    /// Returns the same runs with a rule that stops all but the best third after three epochs. Every run falls towards its value by the same
-    /// amount.
+    /// Returns the same runs with a rule that stops all but the best third after three epochs.
+    /// Every run falls towards its value by the same amount.
     fn stopped_early(whole: &[Observation]) -> Vec<Observation> {
         let curve = |seen: &Observation| -> Vec<f64> {
             let value = seen.outcome.value().unwrap_or_default();
@@ -316,7 +319,7 @@ mod tests {
         let recommended = after.recommendation.unwrap().index;
         assert!(
             matches!(stopped[recommended as usize - 1].outcome, Outcome::Value(_)),
-            "what was stopped is no result"
+            "a stopped run is no result"
         );
     }
 

@@ -10,21 +10,23 @@ use super::regression::{Regression, Student};
 use super::series::{Peer, Reporting, Stop, iterations};
 use crate::observation::Goal;
 
-/// Stops a run that will very probably not beat the best.
+/// Stops a run that will very probably not beat the best one.
 ///
-/// The finished runs of the sweep say how far curves still fall from here on: a Bayesian regression of what they gained after the same
-/// iteration, on where they stood, how fast they had fallen, and how far they were above their own best. Where they say little, it falls
-/// back to the run's own curve, continued as a power law. All of it is on a scale that is linear near the best value and logarithmic far
-/// from it, so that one diverged run does no harm.
+/// The prediction is a Bayesian regression on the finished runs: their gain after the same
+/// iteration, given their position, their recent fall and the distance to their own best. With
+/// little evidence it falls back to the run's own curve, continued as a power law. The scale is
+/// linear near the best value and logarithmic far from it, so that one diverged run does no harm.
 ///
-/// Each run is judged many times, and the finished runs are those that earlier judgements have spared: what starts slowly and wins is rare
-/// among them. So the probability that stops a run is small at first and grows with its progress, as a trial that is looked at again and
-/// again spends its errors (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", 1983: `α t³`), and a run that still falls
-/// fast enough to reach the best, or is nearly done, goes on whatever the others say.
+/// Each run is judged many times, and the finished runs are those that earlier judgements have
+/// spared, so slow starters that win are rare among them. For this reason the probability that
+/// stops a run is small at first and grows with its progress, as a sequential trial spends its
+/// errors (Lan and DeMets, "Discrete Sequential Boundaries for Clinical Trials", 1983: `α t³`). A
+/// run that falls fast enough to reach the best, or is nearly done, always continues.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predictive {
-    /// At its end a run would stop when it beats the best with less than this probability; before, at the share `t` of it, with less than
-    /// `t³` of this. Above 0, below 1.
+    /// The threshold at the end of a run: it would stop if it beats the best with less than this
+    /// probability. Earlier, at the share `t` of the run, the threshold is `t³` times this. Above
+    /// 0, below 1.
     pub min_probability: f64,
     /// No run stops before this many iterations; by default a fifth of a run.
     #[serde(default)]
@@ -38,21 +40,23 @@ pub struct Predictive {
 
 /// By default no run stops before this share of it.
 const WARM_UP: f64 = 0.2;
-/// No run stops after this share of it: the little that is left costs less than what a finished curve teaches.
+/// No run stops after this share of it: the rest costs less than a finished curve is worth.
 const NEARLY_DONE: f64 = 0.9;
-/// A run is looked at about so often: looking more often costs time and stops more good runs by chance.
+/// The approximate number of judgements of a run. More of them cost time and stop more good runs by
+/// chance.
 const LOOKS: usize = 64;
-/// The power of a run's progress that the probability which stops it grows with.
+/// The exponent of a run's progress in the threshold.
 const SPENDING: i32 = 3;
-/// A run goes on if it could reach the best by falling this many times as fast as it did in the last half, in the logarithm of the iteration.
-/// Curves that flatten as `1 / iteration` fall at most 0.7 times as fast.
+/// A run continues if it could reach the best by falling this many times as fast as in its last
+/// half, in the logarithm of the iteration. Curves that flatten as `1 / iteration` fall at most 0.7
+/// times as fast.
 const FALL: f64 = 2.0;
-/// Curves fall like `iteration^-POWER`, until others say otherwise.
+/// The exponent of the power law `iteration^-POWER` that a curve follows without other evidence.
 const POWER: f64 = 1.0;
 const FEATURES: usize = 5;
 
 impl Predictive {
-    /// Returns whether the run should stop now, and why; `None` to let it go on.
+    /// Returns the reason to stop the run now, or `None` if it should continue.
     pub fn judge<'p>(
         &self,
         run: &Reporting<'_>,
@@ -103,7 +107,7 @@ impl Predictive {
         })
     }
 
-    // `None`: too few runs have finished to learn it from, or to be compared with.
+    // `None`: too few runs have finished to learn the length of a run, or to compare with.
     fn horizon(&self, lengths: impl Iterator<Item = usize>) -> Option<usize> {
         let mut lengths: Vec<usize> = lengths.collect();
         if lengths.is_empty() || (lengths.len() as u64) < self.min_runs {
@@ -117,7 +121,8 @@ impl Predictive {
     }
 }
 
-/// Returns the series of the runs that were trained to their end and were longer than `now`, and what they came to.
+/// Returns the series and final values of the runs that were trained to their end and are longer
+/// than `now`.
 fn longer<'p>(
     now: usize,
     peers: impl Iterator<Item = Peer<'p>> + Clone,
@@ -127,7 +132,7 @@ fn longer<'p>(
         .filter_map(|peer| Some((peer.series, peer.value?)))
 }
 
-/// Returns the shapes that curves had after `now` iterations, and what they came to.
+/// Returns the features of curves after `now` iterations, with their final values.
 fn curves<'p>(
     goal: Goal,
     now: usize,
@@ -152,7 +157,8 @@ struct CurveFeatures {
 }
 
 impl CurveFeatures {
-    /// Returns the shape of the first `length` values, or of all there are; `None` where there are none.
+    /// Returns the shape of the first `length` values, or of all there are; `None` where there are
+    /// none.
     fn of(values: impl Iterator<Item = f64> + Clone, length: usize) -> Option<Self> {
         let length = values.clone().take(length).count();
         let (half, quarter) = (length.div_ceil(2), length.div_ceil(4));
@@ -177,7 +183,8 @@ impl CurveFeatures {
         Some(shape)
     }
 
-    /// Returns how much it falls until `horizon` if each doubling of the iteration brings as much as the last one did.
+    /// Returns how much it falls until `horizon` if each doubling of the iteration brings as much
+    /// as the last one did.
     fn fall(&self, horizon: usize) -> f64 {
         (self.half - self.best) * (horizon as f64 / self.length as f64).log2()
     }
@@ -189,7 +196,7 @@ impl CurveFeatures {
     }
 }
 
-// What the run comes to, on the squashed scale.
+// Predicts the final value on the squashed scale.
 fn forecast(
     own: &CurveFeatures,
     curves: &[(CurveFeatures, f64)],
@@ -205,7 +212,7 @@ fn forecast(
     let gains: Vec<_> = gains.collect();
     let model = Regression::fit(&gains, continued(own.length, horizon));
     let gain = model.predict(&own.features(scale));
-    // Where the objective is the best value of a run, no run can end above what it has reached.
+    // Where the objective is the best value of a run, no run can end above its best value so far.
     let least = gains
         .iter()
         .map(|(_, gain)| *gain)
@@ -217,7 +224,8 @@ fn forecast(
     }
 }
 
-/// Returns the coefficients of a power law: it falls from `now` to the horizon by this many times what it fell since half of `now`.
+/// Returns the coefficients of a power law. Its fall from `now` to the horizon is this many times
+/// its fall since half of `now`.
 fn continued(now: usize, horizon: usize) -> [f64; FEATURES] {
     let left = 1.0 - (horizon as f64 / now as f64).powf(-POWER);
     let times = if now > 1 {

@@ -1,4 +1,4 @@
-//! What the model expects where nothing was seen.
+//! Predictions of a Gaussian process.
 
 #[cfg(test)]
 mod tests;
@@ -11,13 +11,15 @@ use super::cholesky::Cholesky;
 use super::columns::Columns;
 use super::kernel::{Geometry, Hyperparameters, JITTER};
 
-/// What was seen: points, what the model sees of their values, the share of the noise in each, and under which version of the code.
+/// Observed points: their warped values, the share of the noise in each, and the version of the
+/// code of each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObservedPoints {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) z: Vec<f64>,
     pub(crate) shares: Vec<f64>,
-    /// The variance of each value that is only a prediction, beside the noise; empty where all were measured.
+    /// The variance of each value that is only a prediction, beside the noise; empty where all were
+    /// measured.
     pub(crate) variances: Vec<f64>,
     /// The version that each was seen under, by its place in a line of versions.
     pub(crate) versions: Vec<usize>,
@@ -26,7 +28,7 @@ pub(crate) struct ObservedPoints {
 }
 
 impl ObservedPoints {
-    /// What one version of the code has seen, each point once.
+    /// Points observed once each with one version of the code.
     pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
         Self {
             shares: vec![1.0; x.len()],
@@ -39,15 +41,18 @@ impl ObservedPoints {
     }
 }
 
-/// The Gaussian process after what was seen. What is asked of it is asked of the newest version of the code.
+/// The Gaussian process, conditioned on observations. Its predictions are for the newest version of
+/// the code.
 #[derive(Clone, Debug)]
 pub(crate) struct Posterior {
     geometry: Arc<Geometry>,
     hyper: Hyperparameters,
     columns: Columns,
-    /// What the newest version has in common with that of each point: a factor and a summand; `None` where there is one version.
+    /// The covariance of the newest version with that of each point, as a factor and a summand;
+    /// `None` where there is one version.
     kin: Option<Vec<(f64, f64)>>,
-    /// What stands on the diagonal of the kernel matrix beside the variance of the function: noise, jitter and the variance of predictions.
+    /// The diagonal of the kernel matrix without the variance of the function: noise, jitter and
+    /// the variance of predictions.
     beside: Vec<f64>,
     jitter: f64,
     factor: Cholesky,
@@ -65,7 +70,8 @@ pub(crate) struct Slope {
 }
 
 impl Posterior {
-    /// Conditions on what was seen. `None` where not even a large jitter makes the kernel matrix positive definite.
+    /// Conditions on observations. `None` where not even a large jitter makes the kernel matrix
+    /// positive definite.
     pub(crate) fn new(
         geometry: Arc<Geometry>,
         theta: &[f64],
@@ -183,7 +189,8 @@ impl Posterior {
         points.iter().map(mean).collect()
     }
 
-    /// Returns mean and standard deviation at one point with their gradients, which are zero along coordinates without order.
+    /// Returns mean and standard deviation at one point with their gradients, which are zero along
+    /// coordinates without order.
     pub(crate) fn slope(&self, point: &[f64]) -> Slope {
         let relation = self.columns.relation(&self.hyper, point);
         let mut cross = relation.covariances(&self.hyper);
@@ -204,7 +211,8 @@ impl Posterior {
             }
         };
         let (mean_slope, explained) = (slope(&self.alpha), slope(&cross));
-        // Half the variance at the point moves as its covariance with itself does when one of the two moves.
+        // Half the variance at the point moves as its covariance with itself does when one of the
+        // two moves.
         let own = self.hyper.variance_slope(&self.geometry, point);
         let deviation_slope = own
             .iter()
@@ -219,7 +227,8 @@ impl Posterior {
         }
     }
 
-    /// Takes in one more value, without noise: what is believed of a run that has not ended. `false` where it cannot, and nothing has changed.
+    /// Conditions on one more value without noise: the assumed outcome of a run that has not ended.
+    /// Returns `false`, and changes nothing, where the matrix would be singular.
     pub(crate) fn believe(&mut self, point: &[f64], value: f64) -> bool {
         let mut covariances = vec![0.0; self.columns.len()];
         self.covariances(point, &mut covariances);
@@ -239,8 +248,9 @@ impl Posterior {
         true
     }
 
-    /// Takes in values at several points at once, drawn from the posterior: `draws` are standard normal, or narrower. `false` where it cannot, and nothing
-    /// has changed. The same as [`Self::believe`] for one after the other, at the cost of one.
+    /// Conditions on values at several points at once, drawn from the posterior: `draws` are
+    /// standard normal, or narrower. Returns `false`, and changes nothing, where the matrix would
+    /// be singular. Equal to [`Self::believe`] for one after the other, at the cost of one.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], draws: &[f64]) -> bool {
         let (n, more) = (self.columns.len(), points.len());
         let mut cross = Mat::zeros(n, more);
@@ -300,7 +310,8 @@ impl Posterior {
         noise / (noise + signal + curve + alone)
     }
 
-    /// Returns which share of the variance of the values the model predicts, each from all others: 1 is perfect, below 0 their average is better.
+    /// Returns which share of the variance of the values the model predicts, each from all others:
+    /// 1 is perfect, below 0 their average is better.
     ///
     /// Rasmussen and Williams (2006), equation 5.12.
     pub(crate) fn skill(&self) -> f64 {
@@ -325,7 +336,7 @@ impl Posterior {
         }
     }
 
-    /// Returns the expected value at each point that was seen or is believed in.
+    /// Returns the expected value at each point that was observed or assumed.
     pub(crate) fn means_at_seen(&self) -> impl Iterator<Item = f64> {
         // z = (K + N) α and the mean is K α.
         self.z
@@ -335,7 +346,7 @@ impl Posterior {
             .map(|((z, beside), alpha)| z - beside * alpha)
     }
 
-    /// Writes the covariance of a point under the newest version with each that was seen.
+    /// Writes the covariance of a point under the newest version with each observed point.
     fn covariances(&self, point: &[f64], covariances: &mut [f64]) {
         self.columns.covariances(&self.hyper, point, covariances);
         self.relate(covariances);

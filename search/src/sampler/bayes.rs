@@ -1,4 +1,5 @@
-//! A Gaussian process learns from what has ended, and the point that promises most is tried next.
+//! Bayesian optimisation: models learn from the runs that have ended, and the point with the
+//! highest score is tried next.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,14 @@ use crate::surrogate;
 
 /// Suggests in three steps:
 ///
-/// A. start-up: the middle of the space first, since people choose ranges around what they believe in; then a scrambled Sobol sequence, by
-///    the number of the run, until results differ;
-/// B. an ensemble of models learns the values of what has ended (of a stopped run, the value predicted or reached), and others where runs fail
-///    or violate constraints. Of what is pending, and what this call has suggested already, each model draws its own outcome;
-/// C. of many candidates the free one with the highest expected improvement, averaged over the ensemble, times the probability that nothing
-///    goes wrong, is taken; or a point where little was tried, by the rules of [`Floor`]; or, while the models predict badly, one where good
-///    points are dense.
+/// A. Start-up, until results differ: the middle of the space first, since people choose ranges
+///    around likely values, and then a scrambled Sobol sequence by the number of the run.
+/// B. Models: an ensemble learns the values of the runs that have ended (of a stopped run the
+///    predicted one), others learn where runs fail or violate constraints. Each model draws its own
+///    outcome for runs in progress and for earlier suggestions of this call.
+/// C. Choice: the free candidate with the highest score is taken. Exceptions are a point far from
+///    all tried points, by the rules of [`Floor`], and one where good points are dense, while the
+///    models do not predict.
 pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
     let cube = UnitCube::new(ask.space);
     if cube.scales().len() == 0 {
@@ -58,7 +60,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             )
         } else if !has_contrast {
             start_up(
-                "start-up goes on since no two results differ yet",
+                "start-up continues since no two results differ yet",
                 &mut search.free,
             )
         } else {
@@ -69,7 +71,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             match model {
                 None => start_up("too few results for a model yet", &mut search.free),
                 Some(model) => {
-                    model.surrogate.ensemble.curiosity = history.curiosity(made);
+                    model.surrogate.ensemble.exploration_weight = history.exploration_weight(made);
                     let floor = Floor::new(&cube, history.tried(&cube, &found.suggestions));
                     model.suggest(&mut search, &floor, history.explores(), index)
                 }
@@ -79,7 +81,7 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
             found.exhausted = true;
             return found;
         };
-        // Its other users must see it, too.
+        // The other model has to see it as well.
         let others = models
             .iter_mut()
             .filter(|(alone, _)| **alone != history.looks_alone(made));

@@ -19,30 +19,30 @@ impl History<'_> {
         self.code.place(code_version) == self.code.newest()
     }
 
-    /// Returns whether older code is ignored for the n-th suggestion from now. What it knows leads back to where it was good, and
-    /// the new optimum may be elsewhere: every other suggestion is one that a new search would make, so that old results never cost more than
-    /// twice the runs.
+    /// Returns whether the n-th suggestion from now ignores older code. Older results lead back to
+    /// the old optimum, and the new one may be elsewhere. Since every other suggestion is one that
+    /// a new search would make, old results never cost more than twice the runs.
     pub(super) fn looks_alone(&self, made: usize) -> bool {
         let newest = self.newest() + made;
         self.code.newest() > 0 && newest > TRANSFER.alone_from && newest % 2 == 1
     }
 
-    /// Returns the exploration weight of the n-th suggestion from now. With many results of older code a model is sure of much that holds no more, and goes
-    /// on refining what was good before.
-    pub(super) fn curiosity(&self, made: usize) -> f64 {
+    /// Returns the exploration weight of the n-th suggestion from now. With many results of older
+    /// code, a model is certain of much that is no longer true, and refines the old optimum.
+    pub(super) fn exploration_weight(&self, made: usize) -> f64 {
         let newest = self.newest() + made;
-        let restless = self.code.newest() > 0
+        let explores_more = self.code.newest() > 0
             && newest > TRANSFER.alone_from
             && newest % TRANSFER.explore_every == 2;
-        if restless {
+        if explores_more {
             ACQUISITION.exploration_weight_after_change
         } else {
             ACQUISITION.exploration_weight
         }
     }
 
-    /// Returns whether the floor looks at how the models do. Versions of the code have their own rules for exploration, and beside the space an
-    /// improvement may be out of reach.
+    /// Returns whether the rules apply that depend on the models. Versions of the code have their
+    /// own rules for exploration, and in a space without results an improvement may be impossible.
     pub(super) fn explores(&self) -> bool {
         self.code.newest() == 0
             && self
@@ -51,7 +51,7 @@ impl History<'_> {
                 .any(|seen| !seen.outside && seen.outcome.value().is_some())
     }
 
-    /// Returns the points of all runs, ended, being executed or only suggested.
+    /// Returns the points of all runs: ended, in progress, or only suggested.
     pub(super) fn tried(&self, cube: &UnitCube<'_>, suggested: &[Suggestion]) -> Vec<Vec<f64>> {
         let known = self
             .observations
@@ -64,7 +64,7 @@ impl History<'_> {
             .collect()
     }
 
-    /// Returns how much there is of the newest code.
+    /// Returns the number of runs of the newest code.
     pub(super) fn newest(&self) -> usize {
         let seen = self
             .observations

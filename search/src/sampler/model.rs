@@ -37,7 +37,7 @@ impl Search<'_> {
     }
 }
 
-/// What is known at one moment, with what is being tried.
+/// The models at one moment, conditioned on the runs in progress.
 pub(crate) struct Model {
     pub(super) surrogate: Surrogate,
     /// Points that are being tried.
@@ -46,7 +46,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// `alone`: leaves out of account what is of older code.
+    /// `alone`: ignores observations of older code.
     pub(crate) fn new(
         cube: &UnitCube<'_>,
         history: &History<'_>,
@@ -83,7 +83,8 @@ impl Model {
         })
     }
 
-    /// Suggests by the first rule that applies: the floor, then the highest score. `explores`: the rules apply that look at how the models do.
+    /// Suggests by the first rule that applies: the floor, then the highest score. `explores`: the
+    /// rules apply that look at how the models do.
     pub(super) fn suggest(
         &mut self,
         search: &mut Search<'_>,
@@ -110,7 +111,7 @@ impl Model {
         if explores && improvement.is_some_and(|improvement| floor.neglects(improvement, spread)) {
             let [gain, way] = [improvement.unwrap_or_default(), spread].map(short);
             let reason = format!(
-                "expected improvement {gain} is negligible (results are spread by {way}): far from what was tried"
+                "expected improvement {gain} is negligible (results are spread by {way}): far from all tried points"
             );
             let far = self.far(search, floor, floor.least_tried_branch(), reason, index);
             if far.is_some() {
@@ -162,7 +163,7 @@ impl Model {
                 search,
                 floor,
                 floor.least_tried_branch(),
-                "a suggestion in a while explores: far from what was tried".to_owned(),
+                "at 64, 81, 100, … runs: far from all tried points".to_owned(),
                 index,
             );
         }
@@ -189,7 +190,7 @@ impl Model {
             point,
             Why::new(
                 Kind::StartUp,
-                format!("start-up goes on since {distrust}, {place}"),
+                format!("start-up continues since {distrust}, {place}"),
             ),
         )
     }
@@ -213,7 +214,8 @@ impl Model {
         )
     }
 
-    /// Suggests a point far from what was tried, in a branch if one is given; `None` where it is taken.
+    /// Suggests a point far from what was tried, in a branch if one is given; `None` where it is
+    /// taken.
     fn far(
         &mut self,
         search: &mut Search<'_>,
@@ -257,7 +259,8 @@ impl Model {
             Some(points) => self.whole(search.cube, &search.free, points),
             None => self.search(search.cube, search.ask.seed, index),
         };
-        // Who is sure of the best place would send everybody there: one is enough to find out.
+        // Several runs at one place teach little more than one, however certain the models are of
+        // it.
         let (crowded, apart): (Vec<_>, Vec<_>) = candidates
             .into_iter()
             .partition(|candidate| self.is_crowded(&candidate.point));
@@ -268,7 +271,8 @@ impl Model {
         points.find(|point| search.free.holds(&search.cube.config_at(point).key()))
     }
 
-    /// Returns the expected improvement at a point, in the objective's unit; `None` without a value to improve upon.
+    /// Returns the expected improvement at a point, in the objective's unit; `None` without a value
+    /// to improve upon.
     fn improvement(&self, point: &[f64]) -> Option<f64> {
         let has_values = !self.surrogate.ensemble.members.is_empty();
         has_values.then(|| {

@@ -7,8 +7,9 @@ use crate::space::unit_cube::UnitCube;
 use crate::tuning::TRANSFER;
 use crate::why::{Kind, Why};
 
-/// Returns what good runs of older code have tried, as far as the newest code has not had its probes: the best one, and then the one among the
-/// best that is farthest from those before, which says more than another one beside the best.
+/// Returns what good runs of older code have tried, as far as the newest code has not had its
+/// probes: the best one, and then the one among the best that is farthest from those before, which
+/// says more than another one beside the best.
 pub(super) fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggestion> {
     let History {
         goal,
@@ -57,8 +58,8 @@ pub(super) fn probes(cube: &UnitCube<'_>, history: &History<'_>) -> Vec<Suggesti
         .collect()
 }
 
-/// Returns at most `count` observations: the first one, and then always the one that is farthest from those before it. Of several as far, the
-/// first.
+/// Returns at most `count` observations: the first one, and then always the one that is farthest
+/// from those before it. Of several as far, the first.
 fn farthest_first<'a>(
     cube: &UnitCube<'_>,
     observations: &[(f64, &'a Observation)],

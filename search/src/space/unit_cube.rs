@@ -1,7 +1,8 @@
 //! The only map between what users write and the unit cube.
 //!
-//! [`Distribution::quantile`] and [`Distribution::cdf`] are W&B's, but for its slips at the very edge. [`UnitCube`] is the place where
-//! the model-based search works: one coordinate for each parameter that varies, and of all the coordinates that give one value only one.
+//! [`Distribution::quantile`] and [`Distribution::cdf`] are W&B's, but for its slips at the very
+//! edge. [`UnitCube`] is the place where the model-based search works: one coordinate for each
+//! parameter that varies, and of all the coordinates that give one value only one.
 
 mod functions;
 mod quantile;
@@ -16,7 +17,8 @@ use quantile::{cell, int_count, middle, number};
 use super::{Config, Distribution, Path, Space, Value};
 
 impl Distribution {
-    /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the parameter cannot have.
+    /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the
+    /// parameter cannot have.
     pub(super) fn has_place_for(&self, value: &Value) -> bool {
         match self {
             Self::Categorical { values, ordered } if order(values, *ordered).is_some() => {
@@ -31,8 +33,9 @@ impl Distribution {
     }
 }
 
-/// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0, 1]`. Of all coordinates that
-/// give one value, the *canonical* one represents it; that of an inactive parameter is [`INACTIVE`].
+/// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0,
+/// 1]`. Of all coordinates that give one value, the *canonical* one represents it; that of an
+/// inactive parameter is [`INACTIVE`].
 #[derive(Clone, Debug)]
 pub struct UnitCube<'a> {
     space: &'a Space,
@@ -53,14 +56,15 @@ struct Dimension<'a> {
 /// The coordinate of a parameter that is not active.
 pub const INACTIVE: f64 = -1.0;
 
-/// How far beyond the edges of the cube a value of an earlier space may lie: what is farther away says as little. Not as far as [`INACTIVE`].
+/// The distance beyond the edges of the cube at which values of an earlier space are cut off:
+/// farther ones add no information. Less than the distance of [`INACTIVE`].
 pub const BEYOND: f64 = 0.9;
 /// The same for a parameter with a condition, whose coordinate is bent into a half circle.
 const BEYOND_BENT: f64 = 0.1;
 /// The coordinate of a value that is not in its list. All such are one value.
 const UNLISTED: f64 = 1.5;
 
-/// What nearness means along a coordinate.
+/// The metric along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
     /// Any coordinate is canonical.
@@ -122,8 +126,8 @@ impl<'a> UnitCube<'a> {
         })
     }
 
-    /// Returns whether it has to be learnt if the order of the values along each coordinate matters: that of numbers in a list, of which the user
-    /// does not say so.
+    /// Returns whether it has to be learnt if the order of the values along each coordinate
+    /// matters: that of numbers in a list, of which the user does not say so.
     pub fn learns_order(&self) -> impl Iterator<Item = bool> {
         let learns = |distribution: &Distribution| {
             matches!(
@@ -175,8 +179,9 @@ impl<'a> UnitCube<'a> {
         self.space.activate_in(&self.parents_first, values)
     }
 
-    /// Returns the canonical point of a configuration. It may come from an earlier space: what is missing counts as inactive, numbers out of
-    /// range lie beyond the edge, as far as [`BEYOND`], and a value that is not in the list is its own value.
+    /// Returns the canonical point of a configuration. It may come from an earlier space: what is
+    /// missing counts as inactive, numbers out of range lie beyond the edge, as far as [`BEYOND`],
+    /// and a value that is not in the list is its own value.
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
         let coordinate = |dimension: &Dimension<'_>| {
             let value = config.0.get(dimension.path)?;
@@ -254,7 +259,8 @@ impl Dimension<'_> {
         }
     }
 
-    /// Returns the coordinate of a value that is none of the list's: of a number among numbers where it would stand.
+    /// Returns the coordinate of a value that is none of the list's: of a number among numbers
+    /// where it would stand.
     fn unlisted(&self, value: &Value) -> Option<f64> {
         match (&self.scale, self.distribution) {
             (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
@@ -309,7 +315,8 @@ fn scale(distribution: &Distribution) -> Option<Scale> {
     }
 }
 
-/// Returns the places of the values in their order, if they have one: of numbers the rising one, of other values that of the list if the user says so.
+/// Returns the places of the values in their order, if they have one: of numbers the rising one, of
+/// other values that of the list if the user says so.
 fn order(values: &[Value], ordered: Option<bool>) -> Option<Vec<usize>> {
     match ordered {
         Some(false) => None,
@@ -318,8 +325,8 @@ fn order(values: &[Value], ordered: Option<bool>) -> Option<Vec<usize>> {
     }
 }
 
-/// Returns the places of the values in rising order if all are finite numbers and no two are the same. Two values have no order worth
-/// the name.
+/// Returns the places of the values in rising order if all are finite numbers and no two are the
+/// same. Two values have no order worth the name.
 fn ranks(values: &[Value]) -> Option<Vec<usize>> {
     let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
     let numbers = numbers.filter(|numbers| numbers.len() > 2)?;

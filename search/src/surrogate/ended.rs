@@ -1,38 +1,41 @@
-//! What has ended, as the models see it.
+//! The runs that have ended, as the models use them.
 
 use super::divergence::divergence_limit;
 use super::line::Groups;
 use crate::observation::{CodeLine, Goal, Observation, Outcome};
 use crate::space::unit_cube::UnitCube;
 
-/// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
-/// the rest.
+/// The most observations that the models use, since their cost grows with the cube of the number:
+/// the best half and an even choice of the rest.
 pub const OBSERVATIONS_MAX: usize = 400;
 
-/// What has ended, as the models see it.
+/// A run that has ended, as the models use it.
 #[derive(Clone, Debug)]
 pub(super) struct EndedRuns<'a> {
     pub(super) observation: &'a Observation,
     pub(super) point: Vec<f64>,
-    /// Turned so that small is good; `None` for failures, values that are no numbers and those of runs that diverged.
+    /// Turned so that small is good; `None` for failures, values that are no numbers and those of
+    /// runs that diverged.
     pub(super) value: Option<f64>,
     /// The standard deviation of a value that was predicted and not measured.
     pub(super) deviation: f64,
-    /// Whether it violates no constraint, as far as is known, and is of the newest code that has values.
+    /// Whether it violates no constraint, as far as is known, and is of the newest code that has
+    /// values.
     pub(super) counts: bool,
     /// Which version of the code it is of.
     pub(super) group: usize,
 }
 
 impl EndedRuns<'_> {
-    /// Whether it was measured, or counts as if it were.
+    /// Returns whether its value was measured, or is as certain.
     pub(super) fn is_result(&self) -> bool {
         matches!(self.observation.outcome, Outcome::Value(_))
             || (self.value.is_some() && self.deviation == 0.0)
     }
 }
 
-/// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even choice of the rest.
+/// Returns `max` of `count` places, all if they are no more: the first half of `max`, and an even
+/// choice of the rest.
 pub(super) fn thinned(count: usize, max: usize) -> Vec<usize> {
     if count <= max {
         return (0..count).collect();
@@ -43,7 +46,7 @@ pub(super) fn thinned(count: usize, max: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Returns what the models tell apart of the versions of the code.
+/// Returns the versions of the code that the models tell apart.
 pub(super) fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
     let valued = observations
         .iter()
@@ -51,8 +54,9 @@ pub(super) fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Gr
     Groups::new(line, valued.map(|seen| seen.code_version.as_str()))
 }
 
-/// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
-/// many, the better half and an even choice of the rest.
+/// Returns the runs that have ended: the best of the newest code first, then those that violate a
+/// constraint, failures, and the same of older code. Of more than `OBSERVATIONS_MAX`, the better
+/// half and an even choice of the rest.
 pub(super) fn ended<'a>(
     cube: &UnitCube<'_>,
     goal: Goal,
@@ -86,7 +90,7 @@ pub(super) fn ended<'a>(
             .filter(|ended| ended.group == group)
             .for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
     }
-    // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
+    // In a space that was moved to an untried region, the runs beside it are the only evidence.
     if !order
         .iter()
         .any(|ended| ended.value.is_some() && ended.counts)
@@ -102,7 +106,7 @@ pub(super) fn ended<'a>(
         .max()
         .unwrap_or(0);
     order.sort_by(|a, b| {
-        // A prediction is as good as it is likely not to be worse.
+        // A prediction ranks by the value that it is likely not to exceed.
         let value = |ended: &EndedRuns<'_>| {
             ended
                 .value

@@ -24,7 +24,8 @@ pub(crate) fn has_contrast(
         .is_some_and(|first| values.any(|value| value != first))
 }
 
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then there is no boundary to learn.
+/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all:
+/// then there is no boundary to learn.
 pub(crate) fn feasibility(
     cube: &UnitCube<'_>,
     goal: Goal,

@@ -1,4 +1,4 @@
-//! From what has ended to an ensemble of models.
+//! The surrogate model: an ensemble of Gaussian processes, learnt from the runs that have ended.
 
 mod alignment;
 mod divergence;
@@ -22,7 +22,7 @@ use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation};
 use crate::space::unit_cube::UnitCube;
-use crate::tuning::{ACQUISITION, EFFORT};
+use crate::tuning::{ACQUISITION, EFFORT, EXPLORATION};
 
 use ended::{EndedRuns, ended, groups};
 use hazards::hazards;
@@ -36,24 +36,17 @@ pub(crate) use hazards::{feasibility, has_contrast};
 pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
 /// With fewer finite values there is nothing to model.
 pub(crate) const VALUES_MIN: usize = 2;
-/// The greatest number of members for the skill, and of values: with more, the skill is certain, and its cost grows with the cube of their number.
-const SKILL_MEMBERS: usize = 4;
-const SKILL_VALUES_MAX: usize = 100;
-/// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
-const SKILL_VALUES_MIN: usize = 20;
-const NOISE_SHARE_MIN: f64 = 0.05;
-
 /// An observation that the members have seen.
 #[derive(Clone, Copy, Debug)]
 struct SeenRun {
     index: u64,
     /// See [`EndedRuns::counts`].
     counts: bool,
-    /// Its expected value may be the one to beat.
+    /// Whether its expected value may be the incumbent.
     can_lead: bool,
 }
 
-/// The models and what they were made of.
+/// The models, and the observations that they were learnt from.
 #[derive(Debug)]
 pub(crate) struct Surrogate {
     pub(crate) ensemble: Ensemble,
@@ -62,23 +55,24 @@ pub(crate) struct Surrogate {
     /// The warp of each member.
     warps: Vec<Warp>,
     pub(crate) goal: Goal,
-    /// The best value that was seen and counts, turned so that small is good.
+    /// The best observed value that counts, turned so that small is good.
     pub(crate) best: Option<f64>,
-    /// The best points that were seen, the best first.
+    /// The best observed points, the best first.
     pub(crate) around: Vec<Vec<f64>>,
     /// The observations that the members have seen, in their order.
     seen: Vec<SeenRun>,
     /// Their points.
     points: Vec<Vec<f64>>,
     straight: Straight,
-    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: it does not count.
+    /// The share of the variance of the values that the members predict on average, each value from
+    /// all others. `None` where it does not count.
     pub(crate) skill: Option<f64>,
     /// The way from the best value to the median.
     pub(crate) spread: f64,
 }
 
 impl Surrogate {
-    /// Learns from what has ended. `None` where there is too little to learn from.
+    /// Learns from the runs that have ended. `None` where there are too few.
     pub(crate) fn new(
         cube: &UnitCube<'_>,
         goal: Goal,
@@ -113,7 +107,7 @@ impl Surrogate {
         let ensemble = Ensemble {
             members: Vec::new(),
             feasibility,
-            curiosity: ACQUISITION.exploration_weight,
+            exploration_weight: ACQUISITION.exploration_weight,
         };
         let effort = Effort::of(values.len());
         let straight = Straight::new(
@@ -192,8 +186,8 @@ impl Surrogate {
             .collect()
     }
 
-    /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
-    /// better guide to where.
+    /// Returns the skill where it counts. With few values and no noise, a model that predicts badly
+    /// needs more values, and its expected improvement is the better guide to them.
     fn skill_that_counts(&self, values: usize) -> Option<f64> {
         let members = &self.ensemble.members;
         let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
@@ -205,39 +199,47 @@ impl Surrogate {
             all.iter().sum::<f64>() / all.len() as f64
         };
         let counts = !members.is_empty()
-            && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
-        (counts && values <= SKILL_VALUES_MAX)
-            .then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
+            && (values >= EXPLORATION.skill_values_min
+                || mean(&Posterior::noise_share, 1) >= EXPLORATION.noise_share_min);
+        (counts && values <= EXPLORATION.skill_values_max).then(|| {
+            mean(
+                &Posterior::skill,
+                members.len().div_ceil(EXPLORATION.skill_members),
+            )
+        })
     }
 
-    /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
+    /// Sets the incumbent of each member to its lowest expected value at an observation. With
+    /// noise, the lowest observed value may only have been lucky.
     fn rank(&mut self) {
         for member in &mut self.ensemble.members {
             let known = member.posterior.means_at_seen().enumerate();
-            // What is only believed counts too: it stands behind what was seen.
+            // Assumed outcomes count as well. They follow the observed ones.
             let counting =
                 known.filter(|(place, _)| self.seen.get(*place).is_none_or(|seen| seen.can_lead));
             member.incumbent = counting.map(|(_, mean)| mean).fold(f64::INFINITY, f64::min);
         }
     }
 
-    /// Conditions each member on its own outcome at a point that is being tried, so that all of them look elsewhere. Drawn from the
-    /// posterior, if somewhat narrower, rather than its mean: the outcome there is not known.
+    /// Conditions each member on its own draw of the outcome at a point that is being tried, so
+    /// that all of them look elsewhere. The draw is from the posterior, somewhat narrowed, and not
+    /// its mean: the outcome is not known.
     ///
-    /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
+    /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning
+    /// algorithms, section 3.1.
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
             let fantasy = mean
                 + ACQUISITION.fantasy_deviation * deviation * rng.sample::<f64, _>(StandardNormal);
-            // A point where everything is known already has nothing to believe.
+            // A point whose value is known already adds nothing.
             member.posterior.believe(point, fantasy);
         }
         self.rank();
     }
 
-    /// Does the same for all points that are being tried. Of many it conditions on the last ones, with fewer members: others are kept apart from new
-    /// points by their distance alone.
+    /// Conditions on all points that are being tried. Of many, it uses the last ones, with fewer
+    /// members; the others keep new points away by their distance alone.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], rng: &mut ChaCha8Rng) {
         if points.len() > EFFORT.in_flight_few {
             let step = self
@@ -267,7 +269,8 @@ impl Surrogate {
                 .map(|_| ACQUISITION.fantasy_deviation * rng.sample::<f64, _>(StandardNormal))
                 .collect();
             if !points.is_empty() && !member.posterior.believe_all(points, &draws) {
-                // Two of them are nearly the same: those that are known already have nothing to believe.
+                // Two of them are nearly the same. Condition on one after the other; a known point
+                // adds nothing.
                 for (point, draw) in points.iter().zip(draws) {
                     let (mean, deviation) =
                         member.posterior.predict(std::slice::from_ref(point))[0];
@@ -279,7 +282,8 @@ impl Surrogate {
     }
 }
 
-/// Returns the way from the best of several values to the median; where these are the same, to the next larger quantile that differs.
+/// Returns the way from the best of several values to the median; where these are the same, to the
+/// next larger quantile that differs.
 fn spread(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -291,10 +295,8 @@ fn spread(values: &[f64]) -> f64 {
     ways.into_iter().find(|way| *way > 0.0).unwrap_or(0.0)
 }
 
-/// The local search starts around this many of the best observations.
-const AROUND: usize = 5;
-
-/// Returns the points that the local search starts around: the best of the newest code, and the best of older code, which may still be good.
+/// Returns the points that the local search starts around: the best of the newest code, and the
+/// best of older code, which may still be good.
 fn around(
     cube: &UnitCube<'_>,
     valued: &[&EndedRuns<'_>],
@@ -304,13 +306,13 @@ fn around(
     let newer = valued
         .iter()
         .filter(|ended| ended.counts || !has_best)
-        .take(AROUND);
+        .take(EFFORT.around);
     let older = valued
         .iter()
         .filter(|ended| {
             !ended.counts && ended.group < changes && ended.observation.keeps_known_constraints()
         })
-        .take(AROUND);
+        .take(EFFORT.around);
     let inside = |ended: &&EndedRuns<'_>| {
         let mut point = ended.point.clone();
         if ended.observation.outside {

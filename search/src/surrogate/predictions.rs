@@ -8,7 +8,8 @@ use crate::gp::warp::Warp;
 const SURE: f64 = 1.96;
 
 impl Surrogate {
-    /// Returns what each member says of the correlation of the newest code with the one before it; nothing where there is one version.
+    /// Returns each member's correlation of the newest code with the one before it; empty where
+    /// there is one version.
     pub(crate) fn correlations(&self) -> Vec<f64> {
         self.ensemble
             .members
@@ -17,12 +18,13 @@ impl Surrogate {
             .collect()
     }
 
-    /// Returns mean and standard deviation of the objective at points, turned so that small is good: of the mixture of all members.
+    /// Returns mean and standard deviation of the objective at points, turned so that small is
+    /// good: of the mixture of all members.
     pub(crate) fn predict(&self, points: &[Vec<f64>]) -> Vec<(f64, f64)> {
         self.mixed(points.len(), |member| member.posterior.predict(points))
     }
 
-    /// Returns mean and standard deviation at what was seen and counts, by the index of the observation.
+    /// Returns mean and standard deviation at the observations that count, by index.
     pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
         let all = self.predict(&self.points);
         let counting = self.seen.iter().zip(all).filter(|(seen, _)| seen.counts);
@@ -31,7 +33,8 @@ impl Surrogate {
             .collect()
     }
 
-    /// Returns what each member expects at points on a scale that they share: small is good, terrible values drawn near.
+    /// Returns each member's expected values at points on a common scale: small is good, and very
+    /// bad values are compressed.
     pub(crate) fn straight_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let members = self.ensemble.members.iter().zip(&self.warps);
         members
@@ -46,8 +49,8 @@ impl Surrogate {
             .collect()
     }
 
-    /// Returns for each member how much the objective may differ at most between pairs of points, on the scale of [`Self::straight_means`], with a
-    /// probability of 95 % each.
+    /// Returns for each member how much the objective may differ at most between pairs of points,
+    /// on the scale of [`Self::straight_means`], with a probability of 95 % each.
     pub(crate) fn largest_differences(
         &self,
         here: &[Vec<f64>],
@@ -74,7 +77,8 @@ impl Surrogate {
         self.straight.of(warp.unwarped(mean, 0.0).0)
     }
 
-    /// Returns the objective, turned so that small is good, at the average of what each member sees at several points.
+    /// Returns the objective, turned so that small is good, at the average of each member's
+    /// expectations at several points.
     pub(crate) fn typical(&self, points: &[Vec<f64>]) -> Vec<f64> {
         let members = self.ensemble.members.iter().zip(&self.warps);
         let each = members.map(|(member, warp)| {

@@ -3,16 +3,17 @@
 use super::functions::{beta_cdf, beta_quantile, normal_cdf_scaled, normal_quantile};
 use crate::space::{Distribution, Step, Value};
 
-/// The probability of each tail of an unbounded distribution that lies outside of the cube, which holds the quantiles from 0.1 % to 99.9 %: at its
-/// edges would else be values that nobody means. Random draws have no such bounds.
+/// The probability of each tail of an unbounded distribution that lies outside of the cube, which
+/// holds the quantiles from 0.1 % to 99.9 %: at its edges would else be values that nobody means.
+/// Random draws have no such bounds.
 const TAIL: f64 = 1e-3;
 /// Where these tails begin, in standard deviations from the mean.
 const TAIL_START: f64 = 3.090_232_306_167_813_5;
 
 impl Distribution {
-    /// Returns the value below which a draw falls with probability `u`, which is clamped to `[0, 1]`. Rises with `u` where the values
-    /// have an order. Never infinite, never NaN for a valid distribution: the ends of unbounded distributions are cut at a
-    /// probability of 1e-16.
+    /// Returns the value below which a draw falls with probability `u`, which is clamped to `[0,
+    /// 1]`. Rises with `u` where the values have an order. Never infinite, never NaN for a valid
+    /// distribution: the ends of unbounded distributions are cut at a probability of 1e-16.
     pub fn quantile(&self, u: f64) -> Value {
         let u = if u.is_nan() { 0.5 } else { u.clamp(0.0, 1.0) };
         match self {
@@ -40,8 +41,9 @@ impl Distribution {
         }
     }
 
-    /// Returns the probability that a draw is at most `value` (of a quantised distribution: before rounding), or `None` where `value`
-    /// is none that the parameter can take at all: text for a number, an unknown category. Numbers out of range give 0 or 1.
+    /// Returns the probability that a draw is at most `value` (of a quantised distribution: before
+    /// rounding), or `None` where `value` is none that the parameter can take at all: text for a
+    /// number, an unknown category. Numbers out of range give 0 or 1.
     pub fn cdf(&self, value: &Value) -> Option<f64> {
         let index_in = |values: &[Value]| {
             values
@@ -69,7 +71,8 @@ impl Distribution {
         }
     }
 
-    /// Returns how far a number lies beyond the range, in widths of the range on the distribution's own scale: negative below it, 0 within.
+    /// Returns how far a number lies beyond the range, in widths of the range on the distribution's
+    /// own scale: negative below it, 0 within.
     pub(super) fn excess(&self, value: &Value) -> f64 {
         let Some(x) = number(value) else { return 0.0 };
         let beyond = |min: f64, max: f64, x: f64| {

@@ -15,7 +15,8 @@ fn letter(places: [usize; 7]) -> [Value; 7] {
     places.map(|place| letters()[place].clone())
 }
 
-/// What the W&B sweeps engine (github.com/wandb/sweeps) gives: its quantiles at [`U`], and its distribution function at those quantiles.
+/// Reference values of the W&B sweeps engine (github.com/wandb/sweeps): its quantiles at [`U`], and
+/// its distribution function at those quantiles.
 #[rustfmt::skip]
 fn golden() -> Vec<Golden> {
     vec![

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// Returns the regret after a number of runs of new code, over that of a new search with as many (medians of several seeds).
+/// Returns the regret after a number of runs of new code, over that of a new search with as many
+/// (medians of several seeds).
 fn change_pays(
     objective: fn(&[f64]) -> f64,
     changed: fn(&[f64]) -> f64,

@@ -1,4 +1,4 @@
-//! What the search never does, whatever the space and the history.
+//! Properties of suggestions that hold for every space and history.
 
 use proptest::prelude::*;
 
