@@ -1,4 +1,5 @@
-//! What to try next: at most one piece of advice about a parameter, and only where the results support it.
+//! Advice on what to try next: at most one piece of advice about a parameter, and only where the
+//! results support it.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use crate::why::short;
 pub const NO_DIFFERENCE: f64 = 0.05;
 /// With fewer results than this nothing is said to make no difference.
 const FIX_MIN: usize = 20;
-/// A range is worth widening, and a value worth a closer look, where two deviations below the share lies above this.
+/// A range is worth widening, and a value worth a closer look, where two deviations below the share
+/// lies above this.
 const WIDEN_SHARE: f64 = 0.05;
 const AROUND_SHARE: f64 = 0.1;
 /// Parameters that are examined closely.
@@ -22,7 +24,8 @@ const AROUND_MAX: usize = 2;
 const CLEAR: f64 = 2.0;
 /// A value is at the end of a range that holds this share of it or less.
 const END: f64 = 0.02;
-/// A best run is old where none of this share of the runs, the last ones, is better; and there are this many.
+/// A best run is old where none of this share of the runs, the last ones, is better; and there are
+/// this many.
 const OLD_SHARE: f64 = 0.4;
 const OLD_MIN: usize = 30;
 
@@ -44,10 +47,11 @@ pub enum Advice {
         path: Path,
         /// The value.
         value: Value,
-        /// What the model expects there.
+        /// The model's prediction there.
         mean: f64,
     },
-    /// The parameter makes no difference: the 95 % credible interval of its share ends below [`NO_DIFFERENCE`].
+    /// The parameter makes no difference: the 95 % credible interval of its share ends below
+    /// [`NO_DIFFERENCE`].
     Fix {
         /// The parameter.
         path: Path,
@@ -318,7 +322,8 @@ mod tests {
         .unwrap()
     }
 
-    /// Points spread over the space, with the value that each has by its coordinates: layers, rate, width, word.
+    /// Points spread over the space, with the value that each has by its coordinates: layers, rate,
+    /// width, word.
     fn seen(count: u64, outcome: impl Fn(u64, &[f64]) -> Outcome) -> Vec<Observation> {
         let space = space();
         let cube = UnitCube::new(&space);

@@ -1,4 +1,4 @@
-//! What each parameter does, by the model.
+//! The effects of the parameters, according to the model.
 
 use super::curve::{CurvePoint, Direction};
 use crate::sampler::sobol;
@@ -17,21 +17,22 @@ const CURVE_MAX: usize = 13;
 /// Keeps these points apart from those that are tried.
 const SPREAD_SEED: u64 = 0x0eff_ec75_a11b_0b0e;
 
-/// What a parameter does to the objective.
+/// The effect of a parameter on the objective.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
     /// Which parameter.
     pub path: Path,
-    /// Its importance: the share of the model's variance that would be gone if it were known, alone and together with others (the total effect
-    /// of Homma and Saltelli 1996, by Jansen's estimator), divided by the sum over all parameters. The mean over the models.
+    /// Its importance: the share of the model's variance that would be gone if it were known, alone
+    /// and together with others (the total effect of Homma and Saltelli 1996, by Jansen's
+    /// estimator), divided by the sum over all parameters. The mean over the models.
     pub share: f64,
     /// How far the models are from agreeing on the share: one standard deviation.
     pub share_deviation: f64,
-    /// The upper end of the 95 % credible interval of the share: the models' uncertainty about the objective counts as well, and the model with the
-    /// largest one decides.
+    /// The upper end of the 95 % credible interval of the share: the models' uncertainty about the
+    /// objective counts as well, and the model with the largest one decides.
     pub share_max: f64,
-    /// Partial dependence: values of the parameter, rising where they have an order, and what the model expects of the objective there, all else
-    /// being anywhere.
+    /// Partial dependence: values of the parameter, rising where they have an order, and the
+    /// expected objective at each, averaged over all other parameters.
     pub curve: Vec<CurvePoint>,
     /// Which way to go, where the curve says so clearly.
     pub direction: Option<Direction>,
