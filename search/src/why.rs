@@ -48,10 +48,14 @@ pub enum Kind {
     StartUp,
     /// Good with older code: its result tests how much of the old evidence still holds.
     Probe,
-    /// Promising since the model expects a better value there.
+    /// Has the highest expected improvement, since the model expects a value like the best or better.
     Exploit,
-    /// Promising since the model does not know what is there.
+    /// Has the highest expected improvement, mostly for the model's uncertainty there.
     Explore,
+    /// Far from all tried points, or in a branch that was tried least: the floor of exploration.
+    Far,
+    /// Where good results are dense, while the model does not predict.
+    Dense,
     /// Offered or imported by a user or their program.
     External,
 }

@@ -118,8 +118,10 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         "random" => "random: an independent draw",
         "start_up" => "start-up: points spread over the space, before there is a model",
         "probe" => "probe: good with older code, tried again with the newest",
-        "exploit" => "exploitation: the model expects a better value there than any before",
-        "explore" => "exploration: the model knows little of that place",
+        "exploit" => "exploitation: the model expects a value like the best or better there",
+        "explore" => "exploration: promising mostly for the model's uncertainty there",
+        "far" => "exploration: far from what was tried, or in the branch that was tried least",
+        "dense" => "exploitation: where good results are dense, without the model",
         "external" => "external: a person or their program chose it",
         other => other,
     };
@@ -134,7 +136,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         );
     }
     if let Some(value) = run.value {
-        let _ = writeln!(text, "  came to       {metric} = {}", number(value));
+        let _ = writeln!(text, "  result        {metric} = {}", number(value));
     }
     if let Some(improvement) = why.improvement {
         let _ = writeln!(
@@ -154,8 +156,9 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if why.kind != "external" {
         let _ = writeln!(
             text,
-            "  computed from {} results and {} open runs (history {})",
-            why.observations, why.pending, why.history
+            "  computed from {} and {}",
+            text::counted(why.observations, "result"),
+            text::counted(why.pending, "open run")
         );
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
     }
@@ -167,6 +170,8 @@ fn rule(method: &str, kind: &str) -> &'static str {
     match (method, kind) {
         (_, "start_up") => "scrambled Sobol sequence",
         (_, "probe") => "probes of new code (`code: {probe: 2}`)",
+        (_, "far") => "floor of exploration: distance from all tried points",
+        (_, "dense") => "density of the good results beside that of the others",
         (_, "exploit" | "explore") => {
             "highest expected improvement times probability of success, by an ensemble of Gaussian processes"
         }

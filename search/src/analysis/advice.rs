@@ -58,9 +58,9 @@ pub enum Advice {
         /// The end of that interval.
         share_max: f64,
     },
-    /// The last two fifths of the runs have found nothing better than the best run.
+    /// The last two fifths of the runs have found nothing better than the recommended run.
     Repeat {
-        /// The best run.
+        /// The recommended run.
         run: u64,
     },
 }
@@ -189,7 +189,14 @@ impl SweepFacts<'_> {
             .filter(|seen| seen.outcome.value().is_some_and(f64::is_finite))
             .count();
         let fails = self.sides(&effect.path).next().is_some();
-        let supported = valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
+        // The share is one of the whole space: within its branch the parameter may be all that
+        // matters.
+        let is_conditional = self
+            .space
+            .get(&effect.path)
+            .is_some_and(|parameter| !parameter.when.is_empty());
+        let supported =
+            !is_conditional && valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
         supported.then(|| Advice::Fix {
             path: effect.path.clone(),
             share_max: effect.share_max,
@@ -197,14 +204,23 @@ impl SweepFacts<'_> {
     }
 
     fn repeat(&self) -> Option<Advice> {
-        let best = super::best(self.goal, self.observations)?;
+        let run = self.recommendation?.index;
         let place = self
             .observations
             .iter()
-            .position(|seen| seen.index == best.index)?;
+            .position(|seen| seen.index == run)?;
         let count = self.observations.len();
-        (count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64)
-            .then_some(Advice::Repeat { run: best.index })
+        let value = self.observations[place].outcome.value()?;
+        // A stopped run may have ended better than is predicted.
+        let may_be_better = |later: &Observation| {
+            later.outcome.value().is_some_and(|mean| {
+                let best = self.goal.minimized(mean) - CLEAR * later.outcome.deviation();
+                best < self.goal.minimized(value)
+            })
+        };
+        let is_old = count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64;
+        let supported = is_old && !self.observations[place + 1..].iter().any(may_be_better);
+        supported.then_some(Advice::Repeat { run })
     }
 
     fn sides<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Side> {
@@ -263,7 +279,7 @@ impl fmt::Display for Advice {
                 };
                 write!(
                     f,
-                    "look around {path} = {value}: the model expects the best there ({})",
+                    "look around {path} = {value}: the best average over the other parameters is expected there ({})",
                     short(*mean)
                 )
             }
@@ -276,7 +292,7 @@ impl fmt::Display for Advice {
             }
             Self::Repeat { run } => write!(
                 f,
-                "repeat run {run} or change the space: the last two fifths of the runs found nothing better"
+                "repeat the recommended run, {run}, or change the space: the last two fifths of the runs found nothing better"
             ),
         }
     }

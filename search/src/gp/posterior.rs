@@ -69,6 +69,26 @@ pub(crate) struct Slope {
     pub(crate) deviation_slope: Vec<f64>,
 }
 
+/// The joint distribution of the function at several points.
+struct Joint {
+    means: Vec<f64>,
+    /// L⁻¹ times the covariances with the points that were seen, a column each.
+    cross: Mat<f64>,
+    /// The factor of the covariances that these leave.
+    rest: Cholesky,
+}
+
+impl Joint {
+    /// Returns the values that standard normal draws mean.
+    fn values(&self, draws: &[f64]) -> impl Iterator<Item = f64> {
+        let deviations = self.rest.times(draws).into_iter();
+        self.means
+            .iter()
+            .zip(deviations)
+            .map(|(mean, deviation)| mean + deviation)
+    }
+}
+
 impl Posterior {
     /// Conditions on observations. `None` where not even a large jitter makes the kernel matrix
     /// positive definite.
@@ -252,6 +272,43 @@ impl Posterior {
     /// standard normal, or narrower. Returns `false`, and changes nothing, where the matrix would
     /// be singular. Equal to [`Self::believe`] for one after the other, at the cost of one.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], draws: &[f64]) -> bool {
+        let Some(joint) = self.joint(points) else {
+            return false;
+        };
+        self.factor = self.factor.joined(&joint.cross, &joint.rest);
+        let newest = self.hyper.kinship.newest();
+        let level = self.hyper.kinship.level(newest, newest);
+        for point in points {
+            self.columns.push(point);
+            if let Some(kin) = &mut self.kin {
+                kin.push((1.0, level));
+            }
+            self.beside.push(self.jitter);
+        }
+        self.z.extend(joint.values(draws));
+        self.alpha = self.factor.solve(&self.z);
+        true
+    }
+
+    /// Returns functions drawn from the posterior, noise left out, at points: one for each vector of
+    /// standard normal `draws`, which has an entry a point. `None` where the matrix is singular.
+    pub(crate) fn functions(
+        &self,
+        points: &[Vec<f64>],
+        draws: &[Vec<f64>],
+    ) -> Option<Vec<Vec<f64>>> {
+        let joint = self.joint(points)?;
+        Some(
+            draws
+                .iter()
+                .map(|draws| joint.values(draws).collect())
+                .collect(),
+        )
+    }
+
+    /// Returns the joint distribution of the function at several points; `None` where its matrix is
+    /// singular.
+    fn joint(&self, points: &[Vec<f64>]) -> Option<Joint> {
         let (n, more) = (self.columns.len(), points.len());
         let mut cross = Mat::zeros(n, more);
         points
@@ -262,10 +319,8 @@ impl Posterior {
             .map(|new| dot(&self.alpha, cross.col_as_slice(new)))
             .collect();
         self.factor.solve_lower(&mut cross);
-        let level = self
-            .hyper
-            .kinship
-            .level(self.hyper.kinship.newest(), self.hyper.kinship.newest());
+        let newest = self.hyper.kinship.newest();
+        let level = self.hyper.kinship.level(newest, newest);
         let columns = Columns::new(Arc::clone(&self.geometry), points);
         let mut rest = Mat::zeros(more, more);
         let mut row = vec![0.0; more];
@@ -277,25 +332,8 @@ impl Posterior {
             });
             rest[(a, a)] = self.hyper.variance(&self.geometry, point) + self.jitter - dot(own, own);
         }
-        let Some(rest) = Cholesky::new(rest) else {
-            return false;
-        };
-        self.factor = self.factor.joined(&cross, &rest);
-        for point in points {
-            self.columns.push(point);
-            if let Some(kin) = &mut self.kin {
-                kin.push((1.0, level));
-            }
-            self.beside.push(self.jitter);
-        }
-        self.z.extend(
-            means
-                .iter()
-                .zip(rest.times(draws))
-                .map(|(mean, deviation)| mean + deviation),
-        );
-        self.alpha = self.factor.solve(&self.z);
-        true
+        let rest = Cholesky::new(rest)?;
+        Some(Joint { means, cross, rest })
     }
 
     /// Returns the share of the noise in the variance of a value.

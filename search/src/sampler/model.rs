@@ -208,7 +208,7 @@ impl Model {
             search,
             point,
             Why::new(
-                Kind::Exploit,
+                Kind::Dense,
                 format!("where good results are dense, since {distrust}"),
             ),
         )
@@ -234,7 +234,7 @@ impl Model {
         self.take(
             search,
             point,
-            Why::new(Kind::Explore, format!("exploration: {reason}")),
+            Why::new(Kind::Far, format!("exploration: {reason}")),
         )
     }
 
@@ -359,7 +359,14 @@ impl Model {
         };
         let (mean, deviation) = self.surrogate.predict(&at)[0];
         let improvement = ensemble.log_improvements(&at)[0].exp();
-        let kind = if mean < best {
+        // The best value may be a lucky one: the model's own expectation of it is the yardstick.
+        let seen = self.surrogate.at_seen();
+        let expected_best = seen
+            .iter()
+            .map(|(_, mean, _)| *mean)
+            .min_by(f64::total_cmp)
+            .unwrap_or(best);
+        let kind = if mean <= expected_best + deviation {
             Kind::Exploit
         } else {
             Kind::Explore

@@ -3,6 +3,7 @@
 use super::Surrogate;
 use crate::acquisition::ensemble::Member;
 use crate::gp::warp::Warp;
+use crate::space::unit_cube::INACTIVE;
 
 /// The number of deviations to each side that hold a value with a probability of 95 %.
 const SURE: f64 = 1.96;
@@ -47,6 +48,41 @@ impl Surrogate {
                     .collect()
             })
             .collect()
+    }
+
+    /// Returns whether results have different values of a coordinate.
+    pub(crate) fn has_varied(&self, coordinate: usize) -> bool {
+        let mut values = self
+            .points
+            .iter()
+            .map(|point| point[coordinate])
+            .filter(|value| *value != INACTIVE);
+        values
+            .next()
+            .is_some_and(|first| values.any(|value| value != first))
+    }
+
+    /// Returns functions drawn from each member's posterior, at points, on the scale of
+    /// [`Self::straight_means`]: one of each member for each vector of standard normal `draws`,
+    /// which has an entry a point.
+    pub(crate) fn straight_functions(
+        &self,
+        points: &[Vec<f64>],
+        draws: &[Vec<f64>],
+    ) -> Vec<Vec<f64>> {
+        let members = self.ensemble.members.iter().zip(&self.warps);
+        let own = |(member, warp): (&Member, &Warp)| -> Vec<Vec<f64>> {
+            let functions = member
+                .posterior
+                .functions(points, draws)
+                .unwrap_or_default();
+            let straight = |function: Vec<f64>| {
+                let values = function.into_iter().map(|value| self.on_scale(warp, value));
+                values.collect()
+            };
+            functions.into_iter().map(straight).collect()
+        };
+        members.flat_map(own).collect()
     }
 
     /// Returns for each member how much the objective may differ at most between pairs of points,
