@@ -1,4 +1,5 @@
-//! What an attempt executes and in what, captured without asking anybody: the exact code (here), the environment, the data.
+//! The code, environment and data of an attempt, captured without the user's help. The code is
+//! here.
 
 mod bucket;
 pub(crate) mod data;
@@ -24,7 +25,8 @@ use crate::private::PrivateDir;
 
 /// Where what is captured is kept in a folder for runs.
 const FOLDER: &str = "code";
-/// How long one look may take. A folder that takes longer is no code, or lies on a network that is not there.
+/// How long one look may take. A folder that takes longer is no code, or lies on a network that is
+/// not there.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Looks at the code of a working folder, again and again.
@@ -34,7 +36,7 @@ pub(crate) struct Capture {
     runs_dir: PathBuf,
     code_dir: PathBuf,
     sweep: String,
-    /// One look at a time serves all who wait for one.
+    /// A capture in progress serves all tasks that wait for one.
     last: Mutex<LastCapture>,
 }
 
@@ -50,11 +52,12 @@ struct LastCapture {
     /// Nothing will be seen here.
     given_up: bool,
     versions: VersionCount,
-    /// There were too many versions: nothing is looked at until one of the files changes that say what is no code. What they were then.
+    /// There were too many versions: nothing is looked at until one of the files changes that say
+    /// what is no code. What they were then.
     flooded: Option<Vec<Option<(SystemTime, u64)>>>,
 }
 
-/// What a look has come to.
+/// The result of a capture.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CaptureResult {
     /// The code; `None`: it cannot be told.
@@ -87,8 +90,8 @@ fn found(
 }
 
 impl Capture {
-    /// Captures what is in the working folder, for a sweep whose file includes some untracked files. What that needs is kept in the folder for runs, which
-    /// is no code wherever it lies.
+    /// Captures what is in the working folder, for a sweep whose file includes some untracked
+    /// files. What that needs is kept in the folder for runs, which is no code wherever it lies.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
         let (workdir, runs_dir, code_dir) = (
             options.workdir.clone(),
@@ -127,7 +130,8 @@ impl Capture {
         }
     }
 
-    /// Records that an attempt begins: until what is returned is dropped, files that appear or change are outputs. `None`: no code is captured here.
+    /// Records that an attempt begins: until what is returned is dropped, files that appear or
+    /// change are outputs. `None`: no code is captured here.
     pub(crate) async fn begin_attempt(&self) -> Option<RunningAttempt> {
         let mut last = self.last.lock().await;
         if last.given_up {

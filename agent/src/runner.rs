@@ -1,5 +1,6 @@
-//! Executes one attempt: makes its folder, starts its program, feeds what happens to [`crate::attempt`] and carries out what that says.
-//! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
+//! Executes one attempt: makes its folder, starts its program, feeds what happens to
+//! [`crate::attempt`] and carries out what that says. Decides nothing, and knows no controller: it
+//! is told what is wanted and sends out what it sees.
 
 mod place;
 mod reading;
@@ -40,7 +41,8 @@ use crate::spool::Counts;
 
 /// How often output, metrics, timers and processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// Readings waiting to be sent out; with more than this, no more are read from the files until some are gone.
+/// Readings waiting to be sent out; with more than this, no more are read from the files until some
+/// are gone.
 const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
@@ -48,9 +50,9 @@ const BATCH: usize = 1000;
 /// Whether to start the program or to reattach to one that an earlier agent process started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
-    /// It is to be started.
+    /// Start it.
     Anew,
-    /// It was; the number of its readings that need not be sent again.
+    /// Reattach to it; the number of its readings that need not be sent again.
     Again(Counts),
 }
 
@@ -61,7 +63,8 @@ pub(crate) enum AttemptEvent {
     Started {
         /// Its argv, with secrets hidden.
         command: Vec<String>,
-        /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was nowhere.
+        /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was
+        /// nowhere.
         moment: Option<Duration>,
     },
     /// Metrics, in order.
@@ -77,7 +80,7 @@ pub(crate) enum AttemptEvent {
 /// A metric with the time it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Point {
-    /// What the program gave.
+    /// The reading of the program.
     pub(crate) reading: Reading,
     /// Milliseconds since 1970.
     pub(crate) wall_ms: i64,
@@ -94,7 +97,8 @@ pub(crate) struct AttemptEnd {
     pub(crate) objective: Option<f64>,
 }
 
-/// Executes an attempt to its end. When it returns, no process of the attempt is left. With a `driver`, what it uses of the machine is seen as well.
+/// Executes an attempt to its end. When it returns, no process of the attempt is left. With a
+/// `driver`, what it uses of the machine is seen as well.
 ///
 /// # Errors
 /// A folder or file of the attempt cannot be made or read: the path and why.
@@ -223,7 +227,8 @@ pub(crate) async fn execute(
     .map_err(|error| (job.folder(), error))
 }
 
-/// How long the last of a program's output usually takes to be written down, and may take: on a full disk it cannot be.
+/// How long the last of a program's output usually takes to be written down, and may take: on a
+/// full disk it cannot be.
 const WRITE_TIME: Duration = Duration::from_secs(1);
 const WRITE_TIME_MAX: Duration = Duration::from_secs(65);
 const WANTED_TIME_MAX: Duration = Duration::from_secs(3);
@@ -258,12 +263,14 @@ struct WatchedAttempt {
     metrics: MetricsFile,
     wandb: WandbRuns,
     frameworks: FrameworkFiles,
-    /// Names of metrics that the program gives by its output or its metrics file: of what it says in several ways, one counts.
+    /// Names of metrics that the program gives by its output or its metrics file: of what it says
+    /// in several ways, one counts.
     given: BTreeSet<String>,
     /// Names that W&B's library gave before files of other frameworks did, and the other way round.
     given_by_wandb: BTreeSet<String>,
     given_by_frameworks: BTreeSet<String>,
-    /// Readings from the output that wait until it is known whether files have the same metrics, and since when each of those does.
+    /// Readings from the output that wait until it is known whether files have the same metrics,
+    /// and since when each of those does.
     waiting: Vec<Reading>,
     waiting_since: BTreeMap<String, Duration>,
     /// Readings that have not been sent out.
@@ -305,7 +312,7 @@ impl WatchedAttempt {
                     let points = self.pending.drain(..count).collect();
                     match permit {
                         Ok(permit) => drop(permit.send(AttemptEvent::Points(points))),
-                        // Nobody listens any more: the agent is being killed.
+                        // There is no receiver any more: the agent is being killed.
                         Err(_) => self.pending.clear(),
                     }
                 }
@@ -406,7 +413,8 @@ impl WatchedAttempt {
         Ok(())
     }
 
-    /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
+    /// Sends the attempt's use of its machine, at its interval. It is no evidence that the program
+    /// makes progress.
     async fn monitor(&mut self) {
         let Some(monitor) = &mut self.monitor else {
             return;
@@ -415,7 +423,7 @@ impl WatchedAttempt {
         self.put(readings);
     }
 
-    /// Reads everything that is left, now that nobody can write any more.
+    /// Reads the rest, now that no process can write any more.
     async fn drain(&mut self) -> io::Result<()> {
         self.wait_for_output().await;
         while self.read(true).await? {
@@ -438,7 +446,7 @@ impl WatchedAttempt {
     async fn wait_for_output(&mut self) {
         let began = Instant::now();
         let mut is_late = false;
-        // Nobody waits long for the output of what is not to count.
+        // The output of an attempt that will not count is not worth a long wait.
         let patience = if self.attempt.is_wanted_to_end() {
             WANTED_TIME_MAX
         } else {
@@ -465,7 +473,8 @@ impl WatchedAttempt {
         tracing::debug!(%signal, processes = ?count.ok(), main = self.program.tree().main, "signalled the processes of an attempt");
     }
 
-    /// Sends a signal to the program, if something of it handles the signal: otherwise it would be killed.
+    /// Sends a signal to the program, if something of it handles the signal: otherwise it would be
+    /// killed.
     async fn pass_on(&mut self, signal: UserSignal) {
         let tree = self.program.tree().clone();
         let signal = match signal {

@@ -1,4 +1,5 @@
-//! An agent whose programs are scripts, over any way to the controller: the session's own code, and the attempts', in a simulated world.
+//! An agent whose programs are scripts, over any way to the controller: the session's own code, and
+//! the attempts', in a simulated world.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,15 +28,16 @@ use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a program takes to obey SIGTERM.
 const OBEYS_AFTER: Duration = Duration::from_millis(30);
-/// How long after its agent was last here a program is alone: a shim then ends it for a later attempt.
+/// How long after its agent was last here a program is alone: a shim then ends it for a later
+/// attempt.
 const ALONE_AFTER: Duration = Duration::from_secs(1);
 
-/// What a program does.
+/// The behaviour of a program.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The objective, each value after a pause.
     pub steps: Vec<(Duration, f64)>,
-    /// The exit status after the last step; `None`: it goes on for ever.
+    /// The exit status after the last step; `None`: it never ends.
     pub exit: Option<i32>,
     /// It does not care for SIGTERM.
     pub deaf: bool,
@@ -45,18 +47,18 @@ pub struct Script {
 pub trait World: Send + Sync {
     /// The time since the world began.
     fn now(&self) -> Duration;
-    /// What the program of an attempt does on a machine. `params` is a JSON object.
+    /// Returns the behaviour of an attempt's program on a machine. `params` is a JSON object.
     fn script(&self, host: &str, run: u64, attempt: u32, params: &str) -> Script;
 }
 
-/// The programs of all machines: like real ones they go on when their agent is killed.
+/// The programs of all machines. Like real ones, they survive their agent.
 #[derive(Clone, Debug, Default)]
 pub struct Processes(
     Arc<Mutex<BTreeMap<String, Process>>>,
     Arc<SimulatedPrograms>,
 );
 
-/// What concerns all programs.
+/// Counters over all programs.
 #[derive(Debug, Default)]
 struct SimulatedPrograms {
     /// How many running programs agents have signalled.
@@ -153,7 +155,8 @@ impl Processes {
             .collect()
     }
 
-    /// Returns the values that the program of an attempt has given out; `None`: there never was one.
+    /// Returns the values that the program of an attempt has given out; `None`: there never was
+    /// one.
     pub fn values(&self, incarnation: &str, now: Duration) -> Option<Vec<f64>> {
         let suffix = format!("@{incarnation}");
         self.lock()
@@ -162,8 +165,9 @@ impl Processes {
             .map(|(_, process)| process.values(now))
     }
 
-    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns the markers of those that were not
-    /// about to fail by themselves, since they had given out nothing for `silence_max`.
+    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the
+    /// signal. Returns the markers of those that were not about to fail by themselves, since they
+    /// had given out nothing for `silence_max`.
     pub fn signal(
         &self,
         host: &str,
@@ -212,7 +216,8 @@ impl Processes {
         self.1.signals.load(Ordering::Relaxed)
     }
 
-    /// Returns the programs that were started while another one wrote their checkpoint folder, in words.
+    /// Returns the programs that were started while another one wrote their checkpoint folder, in
+    /// words.
     pub fn overlaps(&self) -> Vec<String> {
         self.1
             .overlaps
@@ -375,7 +380,8 @@ impl Executor for SimulatedMachine {
 }
 
 impl SimulatedMachine {
-    /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
+    /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end
+    /// before.
     async fn enter(
         &self,
         job: &Job,

@@ -24,11 +24,13 @@ const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// An error message further than this many lines from the end is not why the program ended.
 const CAUSE_LINES: u64 = 200;
-/// What Python prints before the error that ended the program; of an error of several lines the first says most.
+/// The line that Python prints before the error that ended the program. Of an error of several
+/// lines, the first is the most informative.
 const TRACEBACK: &str = "Traceback (most recent call last):";
 /// The title of the box that rich draws around the frames.
 const BOXED_TRACEBACK: &str = "Traceback (most recent call last)";
-/// What a Rust program prints between an error that `main` returned and the frames, which say less.
+/// The line that a Rust program prints between an error that `main` returned and the frames, which
+/// are less informative.
 const BACKTRACE: &str = "Stack backtrace:";
 
 /// The end of the output, and what was noticed in it.
@@ -42,7 +44,7 @@ pub(super) struct OutputExcerpt {
     sign_read: Now,
     /// The number of the last line that says that a signal ended something.
     signal: Option<u64>,
-    /// What stands before each line of the trace that is being read, as `[rank0]: ` does.
+    /// The prefix of each line of the trace that is being read, such as `[rank0]: `.
     trace: Option<String>,
     /// The first line of the last error that a trace ended with, with its number.
     error: Option<(u64, String)>,
@@ -110,7 +112,8 @@ impl OutputExcerpt {
         }
     }
 
-    /// Returns when the output named an error that ends programs; `None` also where a signal may have caused it.
+    /// Returns when the output named an error that ends programs; `None` also where a signal may
+    /// have caused it.
     pub(super) fn crash_named(&self) -> Option<Now> {
         let is_near = |line: u64| self.count - line < CAUSE_LINES;
         let error = self
@@ -190,7 +193,8 @@ impl OutputExcerpt {
             .filter(|call| self.count - call.line < CAUSE_LINES && !is_later(call.line))
     }
 
-    /// Returns the error by which the program has refused its command line, unless something else is named after it.
+    /// Returns the error by which the program has refused its command line, unless something else
+    /// is named after it.
     fn usage_error(&self, exit: Exit, is_early: bool) -> Option<&str> {
         let error = self
             .usage
@@ -202,7 +206,8 @@ impl OutputExcerpt {
     }
 }
 
-/// Returns whether a program ended by a signal that programs do not send themselves, or passes on the signal of its child.
+/// Returns whether a program ended by a signal that programs do not send themselves, or passes on
+/// the signal of its child.
 pub(super) fn is_sent_by_others(exit: Exit) -> bool {
     match exit {
         Exit::Signal(signal) => SENT_BY_OTHERS.contains(&signal),
@@ -212,7 +217,7 @@ pub(super) fn is_sent_by_others(exit: Exit) -> bool {
     }
 }
 
-/// What the judgement rests on.
+/// The evidence for the attribution of a failure.
 pub(super) struct FailureEvidence<'a> {
     pub(super) exit: Exit,
     /// Empty where the sweep has none.
@@ -221,7 +226,7 @@ pub(super) struct FailureEvidence<'a> {
     pub(super) last: &'a BTreeMap<String, f64>,
     pub(super) objective_was_finite: bool,
     pub(super) output: &'a OutputExcerpt,
-    /// What of the machine says that its memory ran out.
+    /// The sign that the machine ran out of memory.
     pub(super) memory: Option<&'a str>,
 }
 
@@ -285,7 +290,8 @@ pub(super) fn failure(
     }
 }
 
-/// Returns the failure of an attempt whose last output could not be written: metrics that it printed may be missing.
+/// Returns the failure of an attempt whose last output could not be written: metrics that it
+/// printed may be missing.
 pub(super) fn unwritten(exit: Option<Exit>, output: &OutputExcerpt) -> AttemptFailure {
     let message =
         "the end of its output could not be written; is the disk with its folder full?".to_owned();
@@ -404,7 +410,8 @@ fn judge_crash(evidence: &FailureEvidence<'_>, exit: Exit) -> Judgement {
     }
 }
 
-/// Returns what stands between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`; of a plain name only.
+/// Returns what stands between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`; of
+/// a plain name only.
 fn shown(line: &str, name: &str) -> Option<char> {
     let is_part = |character: char| character.is_alphanumeric() || "_-./".contains(character);
     // Others would have to be quoted in the sweep file.

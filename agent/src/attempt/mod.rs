@@ -1,5 +1,5 @@
-//! One attempt as a pure state machine: what came in, and the time → what to do. Grace timers and blame live here; `runner` carries out what
-//! it says and decides nothing.
+//! One attempt as a pure state machine: what came in, and the time → what to do. Grace timers and
+//! blame live here; `runner` carries out what it says and decides nothing.
 //!
 //! ```text
 //! running ──want──▶ terminating ──grace over──▶ killing ──┐
@@ -9,8 +9,9 @@
 //!                                                          └▶ settling┘
 //! ```
 //!
-//! A scheduler signals program and agent together, in any order. So a failure that a signal may explain settles first: a preemption that is
-//! announced up to [`Limits::settle`] after the exit makes it one.
+//! A scheduler signals program and agent together, in any order. So a failure that a signal may
+//! explain settles first: a preemption that is announced up to [`Limits::settle`] after the exit
+//! makes it one.
 
 mod blame;
 mod now;
@@ -30,11 +31,12 @@ pub(crate) use self::now::Now;
 pub(crate) use self::outcome::{AttemptFailure, AttemptOutcome};
 use crate::process::exit::{Exit, Obstacle};
 
-/// How long children may go on after their program has ended and they were asked to end.
+/// The time that children may continue after their program has ended and they were asked to end.
 const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
 /// How long SIGKILL is repeated; only a process stuck in the kernel lives longer.
 const KILL_TIME_MAX: Duration = Duration::from_secs(60);
-/// How much older than the preemption an error has to be to count as a crash: output is read only every so often.
+/// How much older than the preemption an error has to be to count as a crash: output is read only
+/// every so often.
 const CRASH_MARGIN: Duration = Duration::from_millis(100);
 
 /// Why somebody wants an attempt to end.
@@ -59,7 +61,7 @@ pub(crate) enum Want {
     Preempt,
     /// The same without grace.
     Kill,
-    /// Nobody wants it to end: its program is to get a signal that the agent got.
+    /// No request to end: the program gets a signal that the agent got.
     PassOn(UserSignal),
 }
 
@@ -133,7 +135,7 @@ pub(crate) enum Action {
 /// Where the attempt's processes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The program runs and nobody minds.
+    /// The program runs, and nothing asks it to end.
     Running,
     /// SIGTERM was sent; SIGKILL follows then.
     Terminating { kill_at: Now },
@@ -181,7 +183,7 @@ pub(crate) struct AttemptState {
     exit: Option<Exit>,
     /// When the program exited, or the command before it failed.
     exited: Option<Now>,
-    /// What was wanted before the program ended by itself; [`Want::Abandon`] also later.
+    /// The request that came before the program ended by itself; [`Want::Abandon`] also later.
     wanted: Option<Want>,
     /// When a preemption was first announced, also after the exit.
     preempted: Option<Now>,
@@ -344,7 +346,8 @@ impl AttemptState {
         }
     }
 
-    /// The first cause names the end, but the user's request counts more than a rule, and a lost run more than everything.
+    /// The first cause names the end, but the user's request counts more than a rule, and a lost
+    /// run more than everything.
     fn remember(&mut self, want: Want) {
         let by_itself = self.exited.is_some() && self.wanted.is_none();
         let replaces = match (&self.wanted, &want) {
@@ -367,7 +370,7 @@ impl AttemptState {
         (self.exit, self.exited) = (Some(exit), Some(now));
         let leftover = now + self.limits.grace.min(LEFTOVER_GRACE_MAX);
         match &mut self.phase {
-            // Whatever it has started must not outlive it.
+            // No process that it has started may outlive it.
             Phase::Running => {
                 self.phase = Phase::Terminating { kill_at: leftover };
                 vec![Action::Terminate]
@@ -414,7 +417,7 @@ impl AttemptState {
         }
     }
 
-    /// Returns why a program is to be ended that has not ended by itself.
+    /// Returns the reason to end a program that has not ended by itself.
     fn overdue_at(&self, now: Now) -> Option<AttemptFailure> {
         let last_line = self
             .output
@@ -487,7 +490,8 @@ impl AttemptState {
         }
     }
 
-    /// Ends the attempt: what was wanted explains it, otherwise a preemption, otherwise the program.
+    /// Ends the attempt: what was wanted explains it, otherwise a preemption, otherwise the
+    /// program.
     fn end(&mut self) -> Vec<Action> {
         if self.phase == Phase::Ended {
             return Vec::new();
@@ -516,8 +520,9 @@ impl AttemptState {
         in_time && self.overdue.is_none() && !self.crashed_by_itself()
     }
 
-    /// Returns whether the program crashed for an internal reason: it named an error that is older than the preemption, if there is one, and
-    /// then ended. An error that it got over, or that a signal caused, does not count.
+    /// Returns whether the program crashed for an internal reason: it named an error that is older
+    /// than the preemption, if there is one, and then ended. An error that it got over, or that a
+    /// signal caused, does not count.
     fn crashed_by_itself(&self) -> bool {
         let Some(exited) = self.exited else {
             return false;

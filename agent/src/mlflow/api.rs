@@ -15,7 +15,7 @@ use super::store::{ApiRefusal, MlflowStore, text};
 /// The version that clients are told: new functions of theirs ask for a newer server.
 const VERSION: &str = "2.9.0";
 
-/// What answers.
+/// The server.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) token: String,

@@ -52,7 +52,7 @@ use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice, UserSigna
 /// How often the first registration is tried at least before the controller counts as unreachable.
 const FIRST_TRIES: u32 = 5;
 
-/// What is not the agent's own.
+/// The surroundings of an agent.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
     /// The name of the agent's machine.
@@ -147,7 +147,8 @@ fn absolute(mut options: AgentOptions) -> Result<AgentOptions, AgentError> {
     }
 }
 
-/// Registers the agent; `None` if it was interrupted. Returns also what an agent before this one has begun.
+/// Registers the agent; `None` if it was interrupted. Returns also what an agent before this one
+/// has begun.
 async fn join(
     surroundings: Surroundings,
     options: AgentOptions,
@@ -253,7 +254,8 @@ async fn join(
     Ok(Some((session, jobs)))
 }
 
-/// Opens the list of what the agent holds; `None` if it was interrupted while it waited for room on the disk.
+/// Opens the list of what the agent holds; `None` if it was interrupted while it waited for room on
+/// the disk.
 async fn open_handover(
     surroundings: &Surroundings,
     options: &AgentOptions,
@@ -368,7 +370,8 @@ async fn interrupted(level: &mut Level) -> bool {
         .is_ok_and(|level| level.is_some_and(|level| level >= Interrupt::Preempt))
 }
 
-/// Registers until the controller answers; an agent that holds nothing gives up after `wait`, and after some tries.
+/// Registers until the controller answers; an agent that holds nothing gives up after `wait`, and
+/// after some tries.
 async fn register(
     link: &Link,
     holds: bool,
@@ -397,8 +400,8 @@ async fn register(
     }
 }
 
-/// Looks for what an agent that was killed has begun. What was never begun is no longer this agent's; what may still be of it is ended. Returns also
-/// what a person should know.
+/// Looks for what an agent that was killed has begun. What was never begun is no longer this
+/// agent's; what may still be of it is ended. Returns also what a person should know.
 async fn take_over(
     options: &AgentOptions,
     executor: &dyn Executor,

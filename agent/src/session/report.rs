@@ -1,5 +1,5 @@
-//! Tells the controller of one attempt: that it started, its metrics, its output, its end. The controller may be away at any time; the program
-//! goes on meanwhile, and what it says waits.
+//! Reports one attempt to the controller: its start, metrics, output and end. The controller may be
+//! away at any time; the program continues meanwhile, and its output waits.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::{Arc, OnceLock};
@@ -46,13 +46,14 @@ pub(super) struct Report {
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
     pub(super) spool: Arc<Spool>,
-    /// What the controller was told of the start.
+    /// The start, as it was reported to the controller.
     pub(super) begun: OnceLock<v1::StartAttemptRequest>,
     pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl Report {
-    /// Reports what is seen until nothing more will be, and all of it is acknowledged or the attempt has lost its run.
+    /// Reports what is seen until nothing more will be, and all of it is acknowledged or the
+    /// attempt has lost its run.
     pub(super) async fn follow(&self, mut seen: mpsc::Receiver<AttemptEvent>) {
         let spool = &*self.spool;
         let (started, is_started) = watch::channel(None);
@@ -125,7 +126,7 @@ impl Report {
         }
     }
 
-    /// Returns what the controller is to be told of the end.
+    /// Returns the report of the end.
     pub(super) fn result(&self, outcome: &AttemptOutcome) -> v1::FinishAttemptRequest {
         let (result, failure) = verdict(outcome);
         v1::FinishAttemptRequest {
@@ -155,8 +156,8 @@ impl Report {
         self.link.holdings().numbers(&self.job.held())
     }
 
-    /// Reports the result, once the controller has all points before it. Returns the run's state as the controller says it after the end of the
-    /// attempt, or why it does not take the result.
+    /// Reports the result, once the controller has all points before it. Returns the run's state as
+    /// the controller says it after the end of the attempt, or why it does not take the result.
     pub(super) async fn finish(
         &self,
         result: v1::FinishAttemptRequest,
@@ -300,7 +301,8 @@ impl Report {
                 continue;
             }
             match &answer {
-                // A controller that was restored has fewer points than it had: a registration says how many, and they are sent again from there.
+                // A controller that was restored has fewer points than it had: a registration says
+                // how many, and they are sent again from there.
                 Err(refused) if refused.is_missing_points() => {
                     if let Err(CallError::Refused(refused)) =
                         self.link.register_again(generation).await
@@ -326,7 +328,8 @@ impl Report {
         Ok(())
     }
 
-    /// Sends output as it grows, and the end of a long one, until `running` ends. Lost output does no harm: the folder has the whole.
+    /// Sends output as it grows, and the end of a long one, until `running` ends. Lost output does
+    /// no harm: the folder has the whole.
     async fn ship_output(&self, mut running: watch::Receiver<Option<Begun>>) {
         let (mut offset, mut limit) = (0, LOG_BYTES_MAX);
         let mut ended = false;
@@ -406,7 +409,8 @@ impl Report {
             if ended {
                 return;
             }
-            // A sender that is gone ends the wait at once: the attempt has ended, and one more look finds its last words.
+            // A sender that is gone ends the wait at once: the attempt has ended, and one more look
+            // finds its last words.
             ended = tokio::time::timeout(REPORT_EVERY, closed(&mut running))
                 .await
                 .is_ok();
@@ -434,7 +438,7 @@ impl Report {
                 });
                 Err(reason)
             }
-            // It says nothing of who owns the run: the program goes on.
+            // The refusal does not concern the ownership of the run, so the program continues.
             Err(refused) => {
                 self.note(&format!(
                     "the controller rejects its report: {}",
@@ -477,7 +481,8 @@ fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
     )
 }
 
-/// Shortens a name that the controller would not take: a report that is refused would hold up all that come after it.
+/// Shortens a name that the controller would not take: a report that is refused would hold up all
+/// that come after it.
 fn shortened(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
     name

@@ -25,7 +25,8 @@ use crate::{AgentError, Interrupt, Notice};
 
 /// How long an agent that was killed tries to report the outcomes of its runs.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// How long the driver may take to free the memory of a program that has ended; and how often it is looked, before and after that.
+/// How long the driver may take to free the memory of a program that has ended; and how often it is
+/// looked, before and after that.
 const GPU_PATIENCE: Duration = Duration::from_secs(5);
 const GPU_LOOK: Duration = Duration::from_millis(100);
 const GPU_LOOK_ASIDE: Duration = Duration::from_secs(2);
@@ -136,7 +137,7 @@ fn give_ticket_back(session: &Session) {
     }
 }
 
-/// Goes on with what an agent before this one has begun, then works as any slot does.
+/// Continues an attempt that an earlier agent has begun, then works as any slot does.
 pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, mut level: Level) {
     let job = Job {
         patterns: session.patterns.clone(),
@@ -151,7 +152,8 @@ pub(super) async fn resume(session: Arc<Session>, slot: Option<Slot>, job: Job, 
     }
 }
 
-/// Keeps the slot from taking a run while its GPUs hold memory that a run has left behind: what comes next would fail for want of it.
+/// Keeps the slot from taking a run while its GPUs hold memory that a run has left behind: what
+/// comes next would fail for want of it.
 async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, level: &mut Level) {
     // A thread has its own time: without GPUs, as in the simulation, none is asked.
     if before.is_empty() {
@@ -162,7 +164,7 @@ async fn set_aside(session: &Session, run: u64, before: BTreeMap<String, u64>, l
     let mut told = false;
     loop {
         let (driver, looked_at) = (Arc::clone(&session.options.driver), Arc::clone(&before));
-        // It neither panics nor is aborted; and what nobody could look at is not held against a GPU.
+        // It neither panics nor is aborted. A GPU without a reading counts as free.
         let left = tokio::task::spawn_blocking(move || left_behind(&*driver, &looked_at))
             .await
             .unwrap_or_default();
@@ -345,7 +347,8 @@ fn limit(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
 }
 
-/// Runs the program, reporting meanwhile; returns also whether the controller has all that there was to report.
+/// Runs the program, reporting meanwhile; returns also whether the controller has all that there
+/// was to report.
 async fn execute(
     session: &Session,
     begin: Begin,
@@ -372,7 +375,8 @@ async fn execute(
         .map_err(|(path, source)| AgentError::File { path, source })
 }
 
-/// Reports what an agent before this one has not got rid of; returns whether the controller has it now.
+/// Reports what an agent before this one has not got rid of; returns whether the controller has it
+/// now.
 async fn deliver(report: &Report, level: Level) -> bool {
     let (seen, to_follow) = mpsc::channel(1);
     let argv = Launch::read(&report.job.folder())
@@ -389,8 +393,9 @@ async fn deliver(report: &Report, level: Level) -> bool {
     follow(report, to_follow, is_over, level).await
 }
 
-/// Reports what is seen. The controller may be away for good: an agent that is to leave does not wait for it long once the program `is_over`.
-/// Returns whether the controller has all of it, or wants no more.
+/// Reports what is seen. The controller may be away for good: an agent that is to leave does not
+/// wait for it long once the program `is_over`. Returns whether the controller has all of it, or
+/// wants no more.
 async fn follow(
     report: &Report,
     seen: mpsc::Receiver<runner::AttemptEvent>,
@@ -451,7 +456,7 @@ async fn conclude(
     level: &mut Level,
 ) -> ReportOutcome {
     let (ended, delivered) = match ended {
-        // Its run is nobody's fault and goes back; the next one is asked for when there is room.
+        // The run is not at fault and goes back. The slot asks for the next one when there is room.
         Ok((ended, _)) if could_not_start(&ended.outcome) && session.obstacle().is_some() => (
             AttemptEnd {
                 outcome: AttemptOutcome::Preempted,
@@ -643,7 +648,7 @@ async fn told(level: &mut Level, least: Interrupt) {
         .await
         .is_err()
     {
-        // Nobody can interrupt any more.
+        // There is no sender any more.
         std::future::pending::<()>().await;
     }
 }

@@ -1,9 +1,12 @@
-//! Metrics of one attempt, in order, and the attempt's result: on disk, so that neither a controller that is away for hours, nor one that is restored
-//! from a backup, nor an agent that is killed loses any. Acknowledged points stay until the attempt ends: a restored controller asks for them again.
+//! Metrics of one attempt, in order, and the attempt's result: on disk, so that neither a
+//! controller that is away for hours, nor one that is restored from a backup, nor an agent that is
+//! killed loses any. Acknowledged points stay until the attempt ends: a restored controller asks
+//! for them again.
 //!
-//! The file is a row of records, each with its length and a checksum. What a crash has torn, and everything behind it, is cut off when the file is
-//! opened: the program's own files still have it, and are read again from there. What waits in it is bounded: its writers wait, and since programs write to
-//! files, they do not. While the disk is full, points are kept in memory, up to a bound.
+//! The file is a row of records, each with its length and a checksum. What a crash has torn, and
+//! everything behind it, is cut off when the file is opened: the program's own files still have it,
+//! and are read again from there. What waits in it is bounded: its writers wait, and since programs
+//! write to files, they do not. While the disk is full, points are kept in memory, up to a bound.
 
 mod record;
 
@@ -30,7 +33,8 @@ const FULL_BATCH: u64 = 100;
 const WAITING_BYTES_MAX: u64 = 64 << 20;
 /// Points kept in memory while the disk is full.
 const POINTS_MAX: usize = 100_000;
-/// Acknowledged records that are kept for a controller that is restored from a backup; beyond that they are dropped.
+/// Acknowledged records that are kept for a controller that is restored from a backup; beyond that
+/// they are dropped.
 const KEPT_BYTES_MAX: u64 = 256 << 20;
 /// Its name in the attempt's folder.
 const FILE: &str = "spool.log";
@@ -43,14 +47,14 @@ pub(crate) struct Spool {
     freed: Notify,
 }
 
-/// What was found in the file.
+/// The content of a spool that was found.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// Readings that are in it or were in it: they are not to be pushed again.
+    /// Readings that are or were in it. They must not be pushed again.
     pub(crate) counts: Counts,
     /// The attempt's result, if it had ended.
     pub(crate) result: Option<FinishAttemptRequest>,
-    /// What a person should know.
+    /// A note to the user.
     pub(crate) note: Option<String>,
 }
 
@@ -116,7 +120,8 @@ impl Spool {
         }
     }
 
-    /// Adds points, each with the counts after it; waits while there is no room. Returns what a person should know.
+    /// Adds points, each with the counts after it; waits while there is no room. Returns what a
+    /// person should know.
     pub(crate) async fn push(&self, points: Vec<(MetricPoint, Counts)>) -> Option<String> {
         while self.lock().is_full() {
             self.freed.notified().await;
@@ -132,8 +137,8 @@ impl Spool {
         self.changed.notify_one();
     }
 
-    /// Waits until there are points worth a call: many, or any once `patience` is over, or the last ones. `None`: all are acknowledged and no
-    /// more will come.
+    /// Waits until there are points worth a call: many, or any once `patience` is over, or the last
+    /// ones. `None`: all are acknowledged and no more will come.
     pub(crate) async fn next(&self, patience: Duration) -> Option<PointBatch> {
         let patience = tokio::time::sleep(patience);
         tokio::pin!(patience);
@@ -205,7 +210,7 @@ impl Spool {
         let mut queue = self.lock();
         queue.file = None;
         if let Err(error) = fs::remove_file(&queue.path) {
-            tracing::debug!(%error, path = %queue.path.display(), "a spool that nobody needs any more cannot be removed");
+            tracing::debug!(%error, path = %queue.path.display(), "a spool that is no longer needed cannot be removed");
         }
     }
 
@@ -488,7 +493,8 @@ impl Queue {
         let mut rest = vec![0; (self.end - self.done.end) as usize];
         file.read_exact_at(&mut rest, self.done.end)?;
         self.first = self.done.last;
-        // The first points of the rest may be acknowledged: the number before them is the one that has to fit.
+        // The first points of the rest may be acknowledged: the number before them is the one that
+        // has to fit.
         let head = Record::Acknowledged {
             seq: self.done.last,
             counts: self.done.counts,

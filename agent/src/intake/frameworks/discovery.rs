@@ -1,8 +1,10 @@
-//! Finds the files of an attempt that hold metrics: below its own folders, below the working folder, and among those that its processes have open.
+//! Finds the files of an attempt that hold metrics: below its own folders, below the working
+//! folder, and among those that its processes have open.
 //!
-//! A file in the working folder belongs to the attempt if it was created or changed since the attempt began, and no other attempt can have written it:
-//! no other one ran there when it was created, or the attempt's processes were seen to write it, or its path names the attempt. Otherwise it is not
-//! read, and the user is told.
+//! A file in the working folder belongs to the attempt if it was created or changed since the
+//! attempt began, and no other attempt can have written it: no other one ran there when it was
+//! created, or the attempt's processes were seen to write it, or its path names the attempt.
+//! Otherwise it is not read, and the user is told.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -26,7 +28,8 @@ use crate::process::tree::Tree;
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The same while the attempt is young: what a short program writes elsewhere is only found while it is open.
+/// The same while the attempt is young: what a short program writes elsewhere is only found while
+/// it is open.
 const EARLY_PAUSE: Duration = Duration::from_millis(200);
 const EARLY: Duration = Duration::from_secs(5);
 /// The pause after a slow look, as a multiple of its duration.
@@ -35,7 +38,8 @@ const PAUSE_FACTOR: u32 = 150;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long others may write in a folder before it counts as this attempt's alone.
 const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
-/// How much earlier than the attempt a file of W&B's library may have been changed: clocks of network file systems differ.
+/// How much earlier than the attempt a file of W&B's library may have been changed: clocks of
+/// network file systems differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 /// How much a file system's clock lags behind the system's: it moves with the ticks of the kernel.
 const FILE_CLOCK: Duration = Duration::from_millis(20);
@@ -159,7 +163,8 @@ impl Discovery {
         self.known.insert(path);
     }
 
-    /// Notes that the program has printed where a run of W&B's library is kept: one that is short is never seen open. Returns whether that is new.
+    /// Notes that the program has printed where a run of W&B's library is kept: one that is short
+    /// is never seen open. Returns whether that is new.
     pub(crate) fn note_printed(&mut self, folder: &Path) -> bool {
         let folder = self.place.workdir.join(folder);
         let is_new = self.printed.len() < PROCESSES_MAX
@@ -258,7 +263,8 @@ impl Discovery {
         found.into_iter().map(|(_, _, file)| file).collect()
     }
 
-    /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more will be known.
+    /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more
+    /// will be known.
     pub(crate) fn unclear(&self, last: bool) -> Option<&Path> {
         self.unclear
             .iter()
@@ -310,7 +316,8 @@ impl Discovery {
         open
     }
 
-    /// Returns the rank of the process that writes a file of W&B's library, or of the process that has begun the run, as a file beside it says.
+    /// Returns the rank of the process that writes a file of W&B's library, or of the process that
+    /// has begun the run, as a file beside it says.
     fn rank(&self, path: &Path, open: &OpenFiles) -> Option<u32> {
         let of_writer = open.written.get(path).and_then(|writer| rank::of(*writer));
         of_writer.or_else(|| self.ranks.get(&rank::process_of_log(path)?).copied())
@@ -368,7 +375,8 @@ impl Discovery {
         })
     }
 
-    /// Returns whether a file belongs to the agent's user, or to the user that the file system makes the owner of every file.
+    /// Returns whether a file belongs to the agent's user, or to the user that the file system
+    /// makes the owner of every file.
     fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
         let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
         about.uid() == geteuid().as_raw()
@@ -376,7 +384,8 @@ impl Discovery {
             || owner_of(&self.place.folder) == Some(about.uid())
     }
 
-    /// Returns whether a process is another attempt's, or at least runs and is not one of this attempt.
+    /// Returns whether a process is another attempt's, or at least runs and is not one of this
+    /// attempt.
     fn is_of_others(&self, pid: i32) -> bool {
         let folder = process_folder(pid);
         self.registration.is_claimed_by_others(&folder) || folder.exists()
@@ -399,7 +408,8 @@ impl Discovery {
         if others.is_empty() {
             return FileWriter::ThisAttempt;
         }
-        // What changes once all others have ended is this attempt's, also a file that one of them had: names that hold the second come again.
+        // What changes once all others have ended is this attempt's, also a file that one of them
+        // had: names that hold the second come again.
         if let Ok(modified) = about.modified()
             && others
                 .iter()
@@ -512,7 +522,8 @@ fn process_folder(pid: i32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
 }
 
-/// Returns the process that an event file's name says has made it: `events.out.tfevents.<time>.<host>.<process>.<count>`.
+/// Returns the process that an event file's name says has made it:
+/// `events.out.tfevents.<time>.<host>.<process>.<count>`.
 fn writing_process(path: &Path) -> Option<i32> {
     let (_, rest) = path.file_name()?.to_str()?.split_once("tfevents.")?;
     let rest = rest.strip_suffix(".v2").unwrap_or(rest);
@@ -524,7 +535,8 @@ fn writing_process(path: &Path) -> Option<i32> {
     (parts.len() >= 4 && count.chars().next()?.is_ascii_digit()).then(|| pid.parse().ok())?
 }
 
-/// Returns the run that a path names, as `${sweep_id}` and `${run}` do: `abcd1234-7`, `abcd1234/7`, `abcd1234_7`.
+/// Returns the run that a path names, as `${sweep_id}` and `${run}` do: `abcd1234-7`, `abcd1234/7`,
+/// `abcd1234_7`.
 fn named_run(path: &Path, sweep: &str) -> Option<u64> {
     let text = path.to_string_lossy();
     text.match_indices(sweep).find_map(|(start, _)| {

@@ -1,5 +1,7 @@
-//! Metrics in the files that frameworks write: TensorBoard's event files, CSV files, `trainer_state.json`, MLflow's file store, and files that the sweep
-//! file names. They are read as they grow; the [`journal`] keeps the order in which that happened, so that each point counts once.
+//! Metrics in the files that frameworks write: TensorBoard's event files, CSV files,
+//! `trainer_state.json`, MLflow's file store, and files that the sweep file names. They are read as
+//! they grow; the [`journal`] keeps the order in which that happened, so that each point counts
+//! once.
 
 pub(crate) mod discovery;
 pub(crate) mod events;
@@ -54,12 +56,12 @@ pub(crate) struct FrameworkFiles {
     next: Instant,
 }
 
-/// What a look at the files brought.
+/// The result of one round of reading.
 #[derive(Debug, Default)]
 pub(crate) struct FrameworkUpdate {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
-    /// What the user should know.
+    /// Warnings for the user.
     pub(crate) complaints: Vec<String>,
     /// Warnings about the program for the user, once for all its runs.
     pub(crate) remarks: Vec<String>,
@@ -72,7 +74,8 @@ pub(crate) struct FrameworkUpdate {
 }
 
 impl FrameworkFiles {
-    /// Looks at what is there before a program is started, or, with `again`, at what an agent before this one has read. `asked` is the objective.
+    /// Looks at what is there before a program is started, or, with `again`, at what an agent
+    /// before this one has read. `asked` is the objective.
     pub(crate) async fn open(
         place: Workplace,
         asked: &str,
@@ -82,7 +85,8 @@ impl FrameworkFiles {
         let asked = asked.to_owned();
         let open =
             tokio::task::spawn_blocking(move || Box::new(Files::open(place, asked, began, again)));
-        // A thread that panics is a mistake of this program; then the attempt goes on without these files.
+        // A panic of this thread is a mistake of this program. The attempt continues without these
+        // files.
         Self {
             files: open.await.ok(),
             next: Instant::now(),
@@ -99,7 +103,7 @@ impl FrameworkFiles {
         }
     }
 
-    /// Returns what is new. With `last`, nobody can write any more.
+    /// Returns the new points. With `last`, no process can write any more.
     pub(crate) async fn read(&mut self, tree: &Tree, last: bool) -> FrameworkUpdate {
         if !last && Instant::now() < self.next {
             return FrameworkUpdate::default();
@@ -404,7 +408,8 @@ impl Files {
         seen.more = true;
     }
 
-    /// Gives out what was read from a file, unless the name of one of its series is not decided yet.
+    /// Gives out what was read from a file, unless the name of one of its series is not decided
+    /// yet.
     fn emit(&mut self, index: usize, last: bool, seen: &mut FrameworkUpdate) {
         let source = &mut self.sources[index];
         let Some(chunk) = &source.chunk else { return };
@@ -564,7 +569,8 @@ fn path_of(bytes: &[u8]) -> PathBuf {
     OsString::from_vec(bytes.to_vec()).into()
 }
 
-/// Returns the position behind what a file held before the attempt began; its beginning where it holds something else by now.
+/// Returns the position behind what a file held before the attempt began; its beginning where it
+/// holds something else by now.
 fn position_after(before: &BaselineFile, path: &Path, kind: FrameworkFileKind) -> Position {
     let is_continued = || {
         let mut file = private::open_of_program(path).ok()?;

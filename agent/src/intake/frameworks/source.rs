@@ -54,7 +54,7 @@ pub(crate) struct SeriesFile {
     pub(crate) kind: FrameworkFileKind,
     /// The folder that identifies its series.
     pub(crate) folder: PathBuf,
-    /// What was read and has no names yet; nothing further is read meanwhile.
+    /// Points that were read and have no names yet. Until they have, nothing further is read.
     pub(crate) chunk: Option<Chunk>,
     /// A table counts only if its header has a column of steps.
     needs_step: bool,
@@ -93,7 +93,7 @@ struct Table {
     changed: Option<(Stamp, Instant)>,
 }
 
-/// What a look at a file brought.
+/// The result of reading a file once.
 #[derive(Debug, Default)]
 pub(crate) struct SourceUpdate {
     /// Something that the user should know, once a file.
@@ -142,7 +142,7 @@ impl SeriesFile {
         source
     }
 
-    /// Goes on behind a position.
+    /// Continues behind a position.
     pub(crate) fn go_to(&mut self, position: Position) {
         self.reader = match self.kind {
             FrameworkFileKind::Events => {
@@ -172,7 +172,7 @@ impl SeriesFile {
         matches!(&self.reader, FormatReader::Events(file, _) if file.has_hparams)
     }
 
-    /// Reads what is new into the chunk. With `last`, nobody can write any more.
+    /// Reads new points into the chunk. With `last`, no process can write any more.
     pub(crate) fn look(&mut self, last: bool) -> SourceUpdate {
         let mut look = SourceUpdate::default();
         let is_short = |chunk: &Chunk| chunk.samples.len() < SAMPLES_MAX;
@@ -182,7 +182,7 @@ impl SeriesFile {
             && self.chunk.as_ref().is_some_and(is_short);
         let waiting = if reads_on { self.chunk.take() } else { None };
         if self.chunk.is_some() {
-            // What was written behind it is still to be read, and nobody looks again.
+            // Points that were written behind it have yet to be read, and there is no later round.
             look.more = last;
             return look;
         }
@@ -315,7 +315,8 @@ fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
 }
 
 impl LineFile {
-    /// Returns samples of what is new, each with the folder below that of the file, and whether there may be more.
+    /// Returns samples of what is new, each with the folder below that of the file, and whether
+    /// there may be more.
     fn read(
         &mut self,
         kind: FrameworkFileKind,

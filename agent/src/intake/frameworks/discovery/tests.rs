@@ -24,7 +24,7 @@ fn place(root: &Path, run: u64) -> Workplace {
 fn found(discovery: &mut Discovery) -> Vec<String> {
     let names = discovery
         .look(&Tree {
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         })
         .into_iter();
