@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use super::discovery::{Discovery, Workplace};
+use super::discovery::Discovery;
 use super::found_file::FoundFile;
 use super::journal::{self, BaselineFile, Journal, JournalEntry, OpenedFile, Position};
 use super::kind::FrameworkFileKind;
@@ -13,6 +13,7 @@ use super::rank::{self, Choice, Ranks};
 use super::series::Series;
 use super::source::{self, SeriesFile, Stamp};
 use super::update::FrameworkUpdate;
+use super::workplace::Workplace;
 use crate::private;
 use crate::process::tree::Tree;
 

@@ -10,8 +10,10 @@ mod files;
 mod found_file;
 mod journal;
 mod kind;
+mod line_file;
 mod lines;
 mod neighbours;
+mod pieces;
 mod rank;
 mod replay;
 mod series;
@@ -20,13 +22,14 @@ mod table;
 mod trainer_state;
 mod update;
 mod walk;
+mod workplace;
 
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-pub(crate) use self::discovery::Workplace;
 use self::files::Files;
 pub(crate) use self::update::FrameworkUpdate;
+pub(crate) use self::workplace::Workplace;
 use super::wandb;
 use crate::process::tree::Tree;
 

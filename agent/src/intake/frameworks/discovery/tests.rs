@@ -1,5 +1,6 @@
 use std::fs;
 
+use super::writer::{FOLDER_PATIENCE, writing_process};
 use super::*;
 
 fn place(root: &Path, run: u64) -> Workplace {
