@@ -179,8 +179,29 @@ impl Capture {
             };
         }
         let began = Instant::now();
-        let (workdir, runs_dir, code_dir, sweep) = self.places();
         let (code, include) = (last.code.take(), last.include.clone());
+        match self.snapshot(code, include).await {
+            Ok((code, snapshot)) => self.take(last, began, code, snapshot),
+            Err((reason, lasting)) => {
+                last.given_up = lasting;
+                CaptureResult {
+                    complaint: Some(reason),
+                    ..CaptureResult::default()
+                }
+            }
+        }
+    }
+
+    /// Takes a snapshot within a time.
+    ///
+    /// # Errors
+    /// The reason, and whether it will not pass.
+    async fn snapshot(
+        &self,
+        code: Option<Working>,
+        include: Vec<String>,
+    ) -> Result<(Working, Snapshot), (String, bool)> {
+        let (workdir, runs_dir, code_dir, sweep) = self.places();
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
@@ -197,7 +218,7 @@ impl Capture {
             })?;
             Ok::<_, CodeError>((code, snapshot))
         });
-        let seen = match timeout(LOOK_TIME_MAX, looking).await {
+        match timeout(LOOK_TIME_MAX, looking).await {
             Ok(Ok(seen)) => seen.map_err(|error| (error.to_string(), error.is_lasting())),
             Ok(Err(error)) => Err((format!("capturing it broke off: {error}"), true)),
             Err(_) => Err((
@@ -207,55 +228,54 @@ impl Capture {
                 ),
                 true,
             )),
-        };
-        match seen {
-            Ok((code, snapshot)) => {
-                let snapshot = Arc::new(snapshot);
-                let before = last
-                    .seen
-                    .replace((began, Arc::clone(&snapshot)))
-                    .map(|(_, before)| before.version.clone())
-                    .unwrap_or_default();
-                let instead_of = (before != snapshot.version).then_some(before);
-                if let Some(before) = &instead_of
-                    && last.versions.is_flooded_by(&snapshot.version, began)
-                {
-                    last.flooded = Some(self.ignore_files());
-                    let changed = code.source().some_differing(before, &snapshot.version);
-                    // Once it is looked again, what is there then is told.
-                    (last.code, last.seen) = (Some(code), None);
-                    return CaptureResult {
-                        complaint: Some(flood::complaint(&changed)),
-                        ..CaptureResult::default()
-                    };
-                }
-                let source = instead_of.as_ref().map(|_| code.source());
-                last.code = Some(code);
-                let outputs = snapshot
-                    .outputs
-                    .iter()
-                    .filter(|output| last.named.insert((*output).clone()))
-                    .cloned()
-                    .collect();
-                CaptureResult {
-                    snapshot: Some(snapshot),
-                    source,
-                    instead_of,
-                    outputs,
-                    complaint: None,
-                }
-            }
-            Err((reason, lasting)) => {
-                last.given_up = lasting;
-                CaptureResult {
-                    complaint: Some(reason),
-                    ..CaptureResult::default()
-                }
-            }
         }
     }
 
-    /// When the files were written in which a user says what is no code, and how long they are.
+    /// Records a snapshot, and compares it with the one before.
+    fn take(
+        &self,
+        last: &mut LastCapture,
+        began: Instant,
+        code: Working,
+        snapshot: Snapshot,
+    ) -> CaptureResult {
+        let snapshot = Arc::new(snapshot);
+        let before = last
+            .seen
+            .replace((began, Arc::clone(&snapshot)))
+            .map(|(_, before)| before.version.clone())
+            .unwrap_or_default();
+        let instead_of = (before != snapshot.version).then_some(before);
+        if let Some(before) = &instead_of
+            && last.versions.is_flooded_by(&snapshot.version, began)
+        {
+            last.flooded = Some(self.ignore_files());
+            let changed = code.source().some_differing(before, &snapshot.version);
+            // Once it is looked again, what is there then is told.
+            (last.code, last.seen) = (Some(code), None);
+            return CaptureResult {
+                complaint: Some(flood::complaint(&changed)),
+                ..CaptureResult::default()
+            };
+        }
+        let source = instead_of.as_ref().map(|_| code.source());
+        last.code = Some(code);
+        let outputs = snapshot
+            .outputs
+            .iter()
+            .filter(|output| last.named.insert((*output).clone()))
+            .cloned()
+            .collect();
+        CaptureResult {
+            snapshot: Some(snapshot),
+            source,
+            instead_of,
+            outputs,
+            complaint: None,
+        }
+    }
+
+    /// Returns the times and lengths of the files by which users exclude files from the code.
     fn ignore_files(&self) -> Vec<Option<(SystemTime, u64)>> {
         let of = |name| {
             std::fs::symlink_metadata(self.workdir.join(name))

@@ -75,7 +75,10 @@ pub(crate) async fn execute(
     let program = match program {
         Ok(program) => program,
         Err(reason) => {
-            return Ok(not_started(&mut attempt, reason));
+            return Ok(AttemptEnd {
+                outcome: attempt.could_not_start(reason),
+                objective: None,
+            });
         }
     };
     let output = Output::new(job.output(), &job.patterns);
@@ -121,19 +124,6 @@ pub(crate) async fn execute(
     .run(wants)
     .await
     .map_err(|error| (job.folder(), error))
-}
-
-/// Ends an attempt whose program could not be started.
-fn not_started(attempt: &mut AttemptState, reason: Obstacle) -> AttemptEnd {
-    let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
-    let outcome = actions.into_iter().find_map(|action| match action {
-        Action::Finish(outcome) => Some(outcome),
-        _ => None,
-    });
-    AttemptEnd {
-        outcome: outcome.expect("an attempt that could not start has ended"),
-        objective: None,
-    }
 }
 
 /// How long the last of a program's output usually takes to be written down, and may take: on a

@@ -187,6 +187,16 @@ impl AttemptState {
         }
     }
 
+    /// Ends the attempt, since its program could not be started.
+    pub(crate) fn could_not_start(&mut self, obstacle: Obstacle) -> AttemptOutcome {
+        let actions = self.handle(Input::CouldNotStart(obstacle), Now::ZERO);
+        let outcome = actions.into_iter().find_map(|action| match action {
+            Action::Finish(outcome) => Some(outcome),
+            _ => None,
+        });
+        outcome.expect("an attempt that could not start has ended")
+    }
+
     /// The name of the objective; empty where the sweep has none.
     pub(crate) fn objective_name(&self) -> &str {
         &self.objective
