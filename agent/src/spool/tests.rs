@@ -1,8 +1,11 @@
 //! The spool under crashes, damage and a full disk.
 
+use std::fs::File;
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::queue::{BATCH, POINTS_MAX};
 use super::*;
 
 fn point(seq: u64) -> (MetricPoint, Counts) {
