@@ -1,4 +1,5 @@
-//! Output that shows the objective in a form that nothing reads, and the pattern that would read it.
+//! Output that shows the objective in a form that nothing reads, and the pattern that would read
+//! it.
 
 use std::sync::LazyLock;
 
@@ -98,7 +99,8 @@ impl Hints {
                 .zip(&self.words)
                 .all(|(found, word)| means(&found.as_str().to_lowercase(), word));
             let (start, end) = (name[0].start(), name[count - 1].end());
-            // Part of a longer name, as `loss` of `val_loss`, or several words with more than a separator between them.
+            // Part of a longer name, as `loss` of `val_loss`, or several words with more than a
+            // separator between them.
             let is_part =
                 |character: char| character.is_alphanumeric() || "_/.-".contains(character);
             let is_whole = !line[..start].ends_with(is_part) && !line[end..].starts_with(is_part);
@@ -138,7 +140,8 @@ impl Hints {
         Some(format!(r"^(?:[^|│┃]*[|│┃]){{{place}}}\s*{NUMBER}\s*[|│┃]"))
     }
 
-    /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame, whose rows begin with a number more.
+    /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame,
+    /// whose rows begin with a number more.
     fn in_plain_table(&mut self, line: &str) -> Option<String> {
         let cells: Vec<_> = line.split_whitespace().collect();
         let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
@@ -185,7 +188,8 @@ impl Hints {
                 .all(|(cell, word)| means(cell, word))
     }
 
-    /// Returns what a person should know where a metric has the objective's name in another form: `eval_loss` for `eval/loss`.
+    /// Returns what a person should know where a metric has the objective's name in another form:
+    /// `eval_loss` for `eval/loss`.
     pub(crate) fn alike(&self, name: &str) -> Option<String> {
         let is_it = name != self.objective && !self.words.is_empty() && words(name) == self.words;
         is_it.then(|| {
@@ -193,7 +197,8 @@ impl Hints {
         })
     }
 
-    /// Returns what a person should know where MLflow names the server that it has logged to, and that is not the one that the agent has started for it.
+    /// Returns what a person should know where MLflow names the server that it has logged to, and
+    /// that is not the one that the agent has started for it.
     pub(crate) fn elsewhere(&self, line: &str) -> Option<String> {
         let server = SERVER.captures(line)?.get(1)?.as_str();
         let is_ours = server.rsplit('/').next().is_some_and(|token| {
@@ -207,7 +212,8 @@ impl Hints {
         })
     }
 
-    /// Returns the warning for the user about a line in which the objective has a value that is no number.
+    /// Returns the warning for the user about a line in which the objective has a value that is no
+    /// number.
     pub(crate) fn no_number(&self, line: &str) -> Option<String> {
         record::has_no_number(line, &self.objective).then(|| {
             format!(

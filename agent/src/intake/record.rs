@@ -9,7 +9,8 @@ use super::literal::{Literal, Parsed, map_at};
 const NAME_BYTES_MAX: usize = 256;
 /// Keys that are no metrics: the step itself, and what W&B adds to each record.
 const RESERVED: [&str; 4] = ["step", "_step", "_runtime", "_timestamp"];
-/// How many times the length of a text is read at most: in a text full of `{` each one could be the beginning of all the rest.
+/// How many times the length of a text is read at most: in a text full of `{` each one could be the
+/// beginning of all the rest.
 const WORK_MAX: usize = 8;
 
 /// The metrics of a text.
@@ -21,12 +22,14 @@ pub(crate) struct ParsedMetrics {
     pub(crate) any: bool,
     /// Where a map begins that the text does not end.
     pub(crate) unfinished: Option<usize>,
-    /// How many of the metrics come before that place. The others are those of maps within it, if it is a map.
+    /// How many of the metrics come before that place. The others are those of maps within it, if
+    /// it is a map.
     pub(crate) certain: usize,
 }
 
-/// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened, with a dot between the names. Numbers may be written
-/// as text; NaN and the infinities as Python or JavaScript writes them. Booleans, other texts and lists are no metrics.
+/// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened,
+/// with a dot between the names. Numbers may be written as text; NaN and the infinities as Python
+/// or JavaScript writes them. Booleans, other texts and lists are no metrics.
 pub(crate) fn find(text: &str) -> ParsedMetrics {
     let mut found = ParsedMetrics::default();
     let (mut at, mut work) = (0, 0);
@@ -52,7 +55,8 @@ pub(crate) fn find(text: &str) -> ParsedMetrics {
     found
 }
 
-/// Returns whether a map in a text gives a metric a value that is no number, for example `{"loss": true}`.
+/// Returns whether a map in a text gives a metric a value that is no number, for example `{"loss":
+/// true}`.
 pub(crate) fn has_no_number(text: &str, metric: &str) -> bool {
     let dotted = metric.replace('/', ".");
     let (mut at, mut tries) = (0, 0);

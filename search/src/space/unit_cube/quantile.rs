@@ -4,7 +4,7 @@ use super::functions::{beta_cdf, beta_quantile, normal_cdf_scaled, normal_quanti
 use crate::space::{Distribution, Step, Value};
 
 /// The probability of each tail of an unbounded distribution that lies outside of the cube, which
-/// holds the quantiles from 0.1 % to 99.9 %: at its edges would else be values that nobody means.
+/// holds the quantiles from 0.1 % to 99.9 %: its edges would otherwise be extreme values.
 /// Random draws have no such bounds.
 const TAIL: f64 = 1e-3;
 /// Where these tails begin, in standard deviations from the mean.
