@@ -61,10 +61,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     git(&bench, &["init", "-q"]);
     git(&bench, &["add", "."]);
     git(&bench, &["commit", "-qm", "Train"]);
-    let id = bench
-        .ok(&["create", "project/sweep.yaml"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&["project/sweep.yaml"]);
     let _broken = agent(&bench, "gpu-box-7", &[&id], &[("BROKEN_MACHINE", "1")]);
     let (code, said) = agent(
         &bench,
@@ -117,10 +114,7 @@ fn hostile(bench: &Bench) -> String {
         "name: \"{evil}\"\nmethod: grid\nmetric: {{name: \"{evil}loss\"}}\ncommand: [sh, {}]\nparameters:\n  __proto__: {{values: [1, 2]}}\n  words: {{values: [\"{evil}\", \"b\"]}}\n",
         trainer("hostile.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("hostile.yaml", &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("hostile.yaml", &file)]);
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert!(code == 0 || code == 3, "{code}: {said}");
     wait_for("the hostile runs to end", || {

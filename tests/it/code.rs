@@ -44,7 +44,7 @@ fn code_that_changes_half_way_is_another_version() {
         fs::read(bench.path("project/.git/index")).expect("it is there"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     assert!(bench.ok(&["code", &id]).contains("No run of"));
     let agent = bench.start(&["agent", &id, "--workdir", PROJECT]);
     let begun = || {
@@ -146,7 +146,7 @@ fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
         &SWEEP.replace("run_cap: 10", "run_cap: 6"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "3"]);
     bench.write("project/src/train.sh", &seeded("2"));
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
@@ -242,7 +242,7 @@ fn the_search_learns_what_new_code_has_changed() {
             .replace("run_cap: 10", "run_cap: 18"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", PROJECT, "--count", "10"]);
     bench.write("project/train.sh", &program("0.5"));
     bench.ok(&["agent", &id, "--workdir", PROJECT]);
@@ -293,7 +293,7 @@ fn agents_with_other_code_at_the_same_time_are_no_secret() {
     }
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let one = bench.start(&["agent", &id, "--workdir", PROJECT]);
     let states = |state: &str| {
         bench
@@ -353,7 +353,7 @@ fn prepared(bench: &Bench, train: &str, prepare: &str) -> (String, String, Vec<s
     bench.write("project/train.sh", train);
     bench.write("prepare.sh", prepare);
     let file = bench.write("sweep.yaml", PREPARED);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (code, output) = bench.start(&["agent", &id, "--workdir", PROJECT]).wait();
     assert_eq!(code, 0, "{output}");
     let runs = bench.json_lines(&["runs", &id, "--json"]);

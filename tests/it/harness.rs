@@ -185,6 +185,12 @@ impl Bench {
         ended.stdout
     }
 
+    /// Creates a sweep with arguments of `sweep create`, and returns its id.
+    pub(crate) fn create(&self, arguments: &[&str]) -> String {
+        let id = self.ok(&[&["create"], arguments].concat());
+        id.trim().to_owned()
+    }
+
     /// Runs `sweep …` and returns each line of its standard output as JSON.
     pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.ok(arguments);
@@ -265,19 +271,33 @@ impl Bench {
 
     /// Starts a controller in the foreground and waits until it listens. Its leases are short, so that lost agents are noticed in time.
     pub(crate) fn controller(&self) -> Running {
+        self.controller_at(&self.path("controller").display().to_string(), "3s")
+    }
+
+    /// Starts a controller on the port with its data in a folder, and waits until it listens.
+    pub(crate) fn controller_at(&self, data: &str, lease: &str) -> Running {
         let listen = format!("127.0.0.1:{}", self.port);
-        let data = self.path("controller").display().to_string();
         let running = self.start(&[
             "controller",
             "--listen",
             &listen,
             "--data-dir",
-            &data,
+            data,
             "--lease",
-            "3s",
+            lease,
         ]);
         self.listening(&running);
         running
+    }
+
+    /// Writes a backup of a data directory, and returns what the command prints.
+    pub(crate) fn back_up(&self, file: &str, data: &str) -> String {
+        self.ok(&["controller", "backup", file, "--data-dir", data])
+    }
+
+    /// Restores a backup into a data directory, and returns what the command prints.
+    pub(crate) fn restore(&self, file: &str, data: &str) -> String {
+        self.ok(&["controller", "restore", file, "--data-dir", data])
     }
 
     /// Waits until a controller listens on the port and can be found by commands.

@@ -90,7 +90,7 @@ fn capture_executes_nothing_and_secrets_stay_on_the_machine() {
     );
     let file = bench.write("sweep.yaml", &text);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let ended = finish(bench.sweep(&["agent", &id, "--workdir", "project"]));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     for note in [
@@ -294,10 +294,7 @@ fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent
     );
     let text = "method: random\nmetric: {name: loss}\nprogram: train.sh\ncommand: [sh, '${program}']\nrun_cap: 66\nparameters: {x: {min: 0.0, max: 1.0}}\n";
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", text)]);
     let agent = bench.start(&["agent", &id, "--workdir", "project"]);
     let told = "more than 50 versions of the code within 60 min (changed last: generated.py";
     wait_for("the agent to say it", || {
@@ -364,10 +361,7 @@ fn a_report_shows_no_key_of_the_sweep_file() {
     let text = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, -c, 'echo \"{{\\\"loss\\\": 1}}\"', --hub={key}]\nparameters: {{x: {{values: [1]}}}}\n"
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     bench.ok(&["agent", &id]);
     let out = bench.path("report.json").display().to_string();
     bench.ok(&["report", &id, "--out", &out]);

@@ -104,10 +104,7 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
     let before = files(&bench.path(PROJECT));
-    let id = bench
-        .ok(&["create", &file, "--workdir", "project/src"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file, "--workdir", "project/src"]);
     // The folder is no longer needed, and agents may be anywhere.
     bench.write("project/src/train.sh", "exit 1\n");
     let agents = [(); 2].map(|()| bench.start(&["agent", &id, "--workdir", "elsewhere"]));
@@ -236,7 +233,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     let file = bench.write("project/src/sweep.yaml", GRID);
     let controller = bench.controller();
     // The program lies beside the file.
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     let finished = |count: usize| {
         let all = runs(&bench, &id);
@@ -365,22 +362,10 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         "1",
     ]);
     assert!(points.contains("1 point is tried again: run 9"), "{points}");
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     controller.kill();
     fs::remove_dir_all(bench.path("state/sweep/pinned")).expect("it is there");
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "restored",
-    ]);
+    bench.restore("backup.db", "restored");
     let listen = format!("127.0.0.1:{}", bench.port());
     let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "restored"]);
     bench.listening(&restored);
@@ -399,10 +384,7 @@ fn running_runs_make_way_when_they_are_told_to() {
     project(&bench, &program("600", "1"));
     let file = bench.write("sweep.yaml", GRID);
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &file, "--workdir", "project/src"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file, "--workdir", "project/src"]);
     let agent = bench.start(&["agent", &id, "--workdir", "elsewhere", "--slots", "2"]);
     let running = || {
         runs(&bench, &id)

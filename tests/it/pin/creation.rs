@@ -29,16 +29,7 @@ fn a_snapshot_with_secrets_is_refused_and_nothing_is_created() {
         bench.ok(&["ls", "--json"]).is_empty(),
         "nothing was created"
     );
-    let id = bench
-        .ok(&[
-            "create",
-            &file,
-            "--workdir",
-            "project/src",
-            "--allow-secrets",
-        ])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file, "--workdir", "project/src", "--allow-secrets"]);
     let said = refused(
         &bench,
         &["code", "push", &id, "--workdir", "project/src"],
@@ -72,7 +63,7 @@ fn a_sweep_that_tracks_is_pinned_only_if_a_person_says_so() {
     let _controller = bench.controller();
     let wrong = refused(&bench, &["create", &file, "--workdir", "project/src"], 2);
     assert!(wrong.contains("code: {mode: pin}"), "{wrong}");
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "2"]);
     bench.write("project/src/train.sh", &program("0.1", "2"));
     let said = refused(
