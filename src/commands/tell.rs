@@ -93,6 +93,7 @@ pub(crate) async fn run(args: &TellArgs) -> Result<ExitCode> {
                 .unwrap_or(1)
         }
     };
+    let is_finite = matches!(&outcome, Outcome::Value(value) if value.is_finite());
     let metrics: HashMap<String, f64> = args.metric.iter().cloned().collect();
     let request = TellRequest {
         sweep_id: sweep,
@@ -107,11 +108,7 @@ pub(crate) async fn run(args: &TellArgs) -> Result<ExitCode> {
             service.tell(request).await
         })
         .await?;
-    let what = if args.failed.is_some() {
-        "failed"
-    } else {
-        "finished"
-    };
+    let what = if is_finite { "finished" } else { "failed" };
     writeln!(out(), "{} is {what}", args.target)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::excerpt::OutputExcerpt;
+use crate::intake::hint::is_nested;
 
 /// Returns the separator between a name and a number behind it, as in `loss=0.2` and `loss: 0.2`; of
 /// a plain name only.
@@ -23,6 +24,12 @@ fn shown(line: &str, name: &str) -> Option<char> {
                 .next()
                 .filter(|character| "=:".contains(*character))?;
             let number = rest[1..].trim_start();
+            // `0,9`: the pattern would read 0.
+            let digits = |character: char| character.is_ascii_digit() || "+-.".contains(character);
+            let mut after = number.trim_start_matches(digits).chars();
+            if after.next() == Some(',') && after.next().is_some_and(|next| next.is_ascii_digit()) {
+                return None;
+            }
             number
                 .trim_start_matches(['-', '+', '.'])
                 .starts_with(|character: char| character.is_ascii_digit())
@@ -71,15 +78,15 @@ pub(super) fn no_metric(
     };
     let close = seen
         .keys()
-        .map(|name| (distance(objective, name), name))
-        .min()
-        .filter(|(distance, name)| {
+        .map(|name| (!is_nested(name, objective), distance(objective, name), name))
+        .filter(|(_, distance, name)| {
             *distance <= objective.chars().count().max(name.chars().count()) / 2
                 || name.contains(objective)
                 || objective.contains(name.as_str())
-        });
+        })
+        .min();
     let hint = close
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
+        .map(|(_, _, name)| format!("; did you mean `{name}`?"))
         .unwrap_or_default();
     format!(
         "exit status 0, but the sweep wants `{objective}` and the program gave {}{more}{hint}",
@@ -135,6 +142,10 @@ mod tests {
                 .ends_with("gave `acc`, `loss`; did you mean `loss`?")
         );
         assert!(no_metric("val_loss", &seen(&["epoch"])).ends_with("gave `epoch`"));
+        assert!(
+            no_metric("val_loss", &seen(&["metrics.val_loss", "ts", "val_los"]))
+                .ends_with("did you mean `metrics.val_loss`?")
+        );
         assert!(no_metric("val_loss", &seen(&[])).contains("no metric was seen"));
     }
 
@@ -172,6 +183,7 @@ mod tests {
             "val_loss=0.25",
             "the loss = low",
             "loss: nan",
+            "loss: 0,9",
             "lossless: 3",
             "train/loss=1",
             "loss",

@@ -23,7 +23,7 @@ static CELLS: LazyLock<Regex> =
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     // Behind a name: separators, quotes, brackets and borders of tables, then the number.
     Regex::new(&format!(
-        r#"^(?:['"\])]?\s*[:=|│┃]\s*['"]?|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#
+        r#"^(?:['"\])]?\s*(?:[:=|│┃]|-+>)\s*['"]?|['"]\s*,\s*|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#
     ))
     .expect("it is a valid expression")
 });
@@ -106,8 +106,9 @@ impl Hints {
             let is_whole = !line[..start].ends_with(is_part) && !line[end..].starts_with(is_part);
             let joined = name.windows(2).all(|pair| {
                 let between = &line[pair[0].end()..pair[1].start()];
-                between.chars().count() <= 1
-                    && between.chars().all(|character| " _/.-".contains(character))
+                between == ". "
+                    || (between.chars().count() <= 1
+                        && between.chars().all(|character| " _/.-".contains(character)))
             });
             let value = VALUE.captures(&line[end..])?.get(1)?;
             // `0,9`: the pattern would read 0.
@@ -143,7 +144,13 @@ impl Hints {
     /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame,
     /// whose rows begin with a number more.
     fn in_plain_table(&mut self, line: &str) -> Option<String> {
-        let cells: Vec<_> = line.split_whitespace().collect();
+        // Rows of comma-separated values have no extra number.
+        let is_csv = line.contains(',');
+        let cells: Vec<_> = if is_csv {
+            line.split(',').map(str::trim).collect()
+        } else {
+            line.split_whitespace().collect()
+        };
         let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
         if let Some(place) = cells.iter().position(|cell| self.is_it(cell))
             && cells.len() > 1
@@ -164,6 +171,10 @@ impl Hints {
             return None;
         }
         let extra = cells.len().checked_sub(count).filter(|extra| *extra <= 1)?;
+        if is_csv {
+            let pattern = format!(r"^(?:[^,]*,){{{place}}}\s*{NUMBER}\s*(?:,|$)");
+            return (extra == 0).then_some(pattern);
+        }
         let (before, after) = (place + extra, count - place - 1);
         let times = |cell: &str, count: usize| {
             if count == 0 {
@@ -191,7 +202,9 @@ impl Hints {
     /// Returns what a person should know where a metric has the objective's name in another form:
     /// `eval_loss` for `eval/loss`.
     pub(crate) fn alike(&self, name: &str) -> Option<String> {
-        let is_it = name != self.objective && !self.words.is_empty() && words(name) == self.words;
+        let is_it = name != self.objective
+            && !self.words.is_empty()
+            && (words(name) == self.words || is_nested(name, &self.objective));
         is_it.then(|| {
             format!("`{}` has not been read, but `{name}` has: `metric: {{name: {name}}}` in the sweep file takes that", self.objective)
         })
@@ -266,6 +279,12 @@ fn words(name: &str) -> Vec<String> {
         .collect()
 }
 
+/// Returns whether a name is the objective's within another one: `metrics.val_loss`.
+pub(crate) fn is_nested(name: &str, objective: &str) -> bool {
+    name.strip_suffix(objective)
+        .is_some_and(|outer| outer.ends_with(['.', '/']))
+}
+
 /// Whether a word of the output means a word of the objective: `validation` and `val`.
 fn means(found: &str, word: &str) -> bool {
     let (short, long) = if found.len() < word.len() {
@@ -319,6 +338,9 @@ mod tests {
             "[3]\tvalid_loss: 0.25",
             "[val_loss] 0.25",
             "(val_loss): 0.25",
+            "Epoch [1/4] | Val. loss: 0.25",
+            "val_loss -> 0.25",
+            "OrderedDict([('step', 0), ('val_loss', 0.25)])",
         ] {
             assert_eq!(value("val_loss", &[line]), Some(0.25), "{line}");
         }
@@ -379,6 +401,9 @@ mod tests {
             value("val_loss", &["watching val_loss", "3 epochs", "1 2 3 4"]),
             None
         );
+        let csv = ["epoch,val_loss,acc", "0,0.25,0.5"];
+        assert_eq!(value("val_loss", &csv), Some(0.25));
+        assert_eq!(value("val_loss", &["epoch,val_loss", "0,0.25,0.5"]), None);
     }
 
     #[test]

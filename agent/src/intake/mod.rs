@@ -11,6 +11,7 @@ pub(crate) mod wandb;
 
 pub(crate) mod lines;
 mod literal;
+mod read_part;
 pub(crate) mod record;
 mod repeats;
 mod tail;

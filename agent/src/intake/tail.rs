@@ -2,35 +2,22 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::read_part::ReadPart;
 use crate::private::{self, Obstruction};
 
 /// How much is taken in one go.
 const PIECE_BYTES: usize = 1 << 18;
 
-/// Bytes at the beginning and at the end of what was read by which a rewritten file is recognised.
-const WINDOW_BYTES: usize = 512;
-
 /// A place in a file that another process writes.
 #[derive(Debug)]
 pub(crate) struct Tail {
     path: PathBuf,
-    read: AlreadyRead,
+    read: ReadPart,
     /// The file as it was opened last. Its program can still write to it after it was removed.
     held: Option<Arc<File>>,
-}
-
-/// The part of a file that has been read.
-#[derive(Clone, Debug, Default)]
-struct AlreadyRead {
-    length: u64,
-    /// Its first bytes.
-    start: Vec<u8>,
-    /// Its last bytes.
-    end: Vec<u8>,
 }
 
 /// The result of reading the file once.
@@ -51,7 +38,7 @@ impl Tail {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            read: AlreadyRead::default(),
+            read: ReadPart::default(),
             held: None,
         }
     }
@@ -66,41 +53,16 @@ impl Tail {
         let (gain, held) = reading.await.map_err(io::Error::other)??;
         self.held = held;
         if gain.restarted {
-            self.read = AlreadyRead::default();
+            self.read = ReadPart::default();
         }
         self.read.add(&gain.bytes);
         Ok(gain)
     }
 }
 
-impl AlreadyRead {
-    fn add(&mut self, bytes: &[u8]) {
-        self.length += bytes.len() as u64;
-        let missing = (WINDOW_BYTES - self.start.len()).min(bytes.len());
-        self.start.extend_from_slice(&bytes[..missing]);
-        self.end
-            .extend_from_slice(&bytes[bytes.len().saturating_sub(WINDOW_BYTES)..]);
-        self.end
-            .drain(..self.end.len().saturating_sub(WINDOW_BYTES));
-    }
-
-    /// Whether a file still begins with it.
-    fn is_in(&self, file: &File, length: u64) -> io::Result<bool> {
-        let mut found = [0; WINDOW_BYTES];
-        let mut has = |bytes: &[u8], at: u64| {
-            let found = &mut found[..bytes.len()];
-            file.read_exact_at(found, at)?;
-            Ok::<_, io::Error>(found == bytes)
-        };
-        Ok(length >= self.length
-            && has(&self.start, 0)?
-            && has(&self.end, self.length - self.end.len() as u64)?)
-    }
-}
-
 fn read_from(
     path: &Path,
-    read: &AlreadyRead,
+    read: &ReadPart,
     held: Option<Arc<File>>,
 ) -> io::Result<(Gain, Option<Arc<File>>)> {
     let mut removed = false;
@@ -129,13 +91,8 @@ fn read_from(
         (Err(error), _) => return Err(error),
     };
     let length = file.metadata()?.len();
-    let restarted = match read.is_in(&file, length) {
-        Ok(is_in) => !is_in,
-        // It is being cut just now.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => true,
-        Err(error) => return Err(error),
-    };
-    let offset = if restarted { 0 } else { read.length };
+    let restarted = !read.is_in(&file, length)?;
+    let offset = if restarted { 0 } else { read.length() };
     let mut bytes = Vec::new();
     if length > offset {
         let mut file = &*file;

@@ -34,6 +34,7 @@ impl Files {
         let source = &mut self.sources[index];
         let Some(chunk) = &source.chunk else { return };
         let mut points = Vec::new();
+        let mut came_itself = false;
         for (group, sample) in &chunk.samples {
             let folder = source.folder.join(group);
             let Some(Some(name)) = names.get(&(group.clone(), sample.tag.clone())) else {
@@ -55,7 +56,11 @@ impl Files {
             };
             self.given.insert(name.clone());
             points.push((series.clone(), sample.step, sample.value));
+            if name == &self.asked && sample.tag == self.asked {
+                came_itself = true;
+            }
             if aliases.contains(&(group.clone(), sample.tag.clone())) {
+                self.alias = Some(folder.join(&sample.tag));
                 points.push((
                     NamedSeries {
                         name: self.asked.clone(),
@@ -85,6 +90,21 @@ impl Files {
                 value,
             }));
         self.complain_of_rivals();
+        if came_itself {
+            self.complain_of_alias();
+        }
+    }
+
+    /// Reports that the objective came under its own name after another series had counted as it.
+    fn complain_of_alias(&mut self) {
+        let Some(alias) = self.alias.take() else {
+            return;
+        };
+        let asked = &self.asked;
+        self.complaints.push(format!(
+            "`{asked}` was read from {} until the program wrote `{asked}` itself: both are in its values; name one of them in the sweep file",
+            alias.display()
+        ));
     }
 
     /// Names the series of a chunk that was read. `None` while the name of one of them is undecided.

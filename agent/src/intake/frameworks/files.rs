@@ -43,6 +43,9 @@ pub(super) struct Files {
     pub(super) began: Instant,
     pub(super) complaints: Vec<String>,
     pub(super) has_complained: BTreeSet<&'static str>,
+    /// The series that has counted as the objective, until the user was told that the objective
+    /// itself came as well.
+    pub(super) alias: Option<PathBuf>,
     /// The last look of all has been made.
     is_over: bool,
 }
@@ -63,6 +66,7 @@ impl Files {
             began: Instant::now(),
             complaints: Vec::new(),
             has_complained: BTreeSet::new(),
+            alias: None,
             is_over: false,
         };
         match replaced {
@@ -158,8 +162,27 @@ impl Files {
         for index in 0..self.sources.len() {
             self.emit(index, last, &mut seen);
         }
+        if last && !seen.more {
+            self.find_empty(&mut seen);
+        }
         seen.complaints.append(&mut self.complaints);
         seen
+    }
+
+    /// Names a file of `metric_files` from which no number was read.
+    fn find_empty(&mut self, seen: &mut FrameworkUpdate) {
+        let is_empty = |source: &&SeriesFile| source.is_named() && !source.has_samples;
+        let Some(empty) = self.sources.iter().find(is_empty) else {
+            return;
+        };
+        if self.has_complained.insert("empty") {
+            seen.unread.push(format!(
+                "no number was read from {}, which `metric_files` names; write JSON objects with numbers ({{\"{}\": 0.21}}), a CSV table \
+                 with a heading, or an event file of TensorBoard",
+                empty.path.display(),
+                self.asked
+            ));
+        }
     }
 
     /// Reads a file from now on.

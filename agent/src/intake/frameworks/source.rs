@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -10,10 +10,11 @@ use super::events::EventFile;
 use super::journal::Position;
 use super::kind::{self, FrameworkFileKind};
 use super::line_file::LineFile;
-use super::pieces::{PIECE_BYTES, end, piece};
+use super::pieces::{PIECE_BYTES, piece};
 use super::series::Sample;
 use super::table::{Header, RowPosition};
 use super::trainer_state;
+use crate::intake::read_part::ReadPart;
 use crate::private;
 
 /// Of an event file, which may hold images, and of any other one, no more is read than this.
@@ -54,6 +55,8 @@ pub(crate) struct SeriesFile {
     pub(crate) chunk: Option<Chunk>,
     /// A table counts only if its header has a column of steps.
     needs_step: bool,
+    /// Some samples have been read.
+    pub(crate) has_samples: bool,
     reader: FormatReader,
     stamp: Option<Stamp>,
     /// Set while there is more to read than was read in one go.
@@ -73,9 +76,8 @@ enum FormatReader {
 struct Table {
     header: Option<(Vec<u8>, Header)>,
     position: RowPosition,
-    offset: u64,
-    /// The bytes before the offset.
-    end: Vec<u8>,
+    /// The header and the rows that were read.
+    read: ReadPart,
     /// The file is another one than before, since then.
     changed: Option<(Stamp, Instant)>,
 }
@@ -120,6 +122,7 @@ impl SeriesFile {
             folder,
             chunk: None,
             needs_step,
+            has_samples: position != Position::default(),
             reader: FormatReader::Whole,
             stamp: None,
             has_more: false,
@@ -149,6 +152,11 @@ impl SeriesFile {
             | FrameworkFileKind::MlflowLog
             | FrameworkFileKind::Lines => FormatReader::Lines(LineFile::at(position.offset)),
         };
+    }
+
+    /// Returns whether the sweep file names it.
+    pub(crate) fn is_named(&self) -> bool {
+        !self.needs_step
     }
 
     /// Returns whether the file describes hyperparameters beside its scalars.
@@ -190,6 +198,7 @@ impl SeriesFile {
             .complaint
             .filter(|_| !std::mem::replace(&mut self.has_complained, true));
         look.more = self.has_more;
+        self.has_samples |= self.chunk.is_some();
         look
     }
 
@@ -207,7 +216,7 @@ impl SeriesFile {
         let path = self.path.display();
         let (offset, bytes_max) = match &self.reader {
             FormatReader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
-            FormatReader::Table(table) => (table.offset, LINES_BYTES_MAX),
+            FormatReader::Table(table) => (table.read.length(), LINES_BYTES_MAX),
             FormatReader::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
             FormatReader::Whole => (0, WHOLE_BYTES_MAX),
         };
@@ -235,7 +244,7 @@ impl SeriesFile {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
                 self.has_more = more;
                 let position = Position {
-                    offset: table.offset,
+                    offset: table.read.length(),
                     rows: table.position.rows,
                     digest: table.position.digest,
                 };
@@ -319,22 +328,19 @@ impl Table {
         last: bool,
         needs_step: bool,
     ) -> io::Result<(Vec<Sample>, bool)> {
-        let is_same = self.header.is_some() && self.continues(file, bytes)?;
+        let is_same = self.header.is_some() && self.read.is_in(file, bytes)?;
         if let Some((_, header)) = self.header.as_ref().filter(|_| is_same) {
             self.changed = None;
             if needs_step && !header.has_step() {
                 return Ok((Vec::new(), false));
             }
-            let piece = piece(file, self.offset, PIECE_BYTES)?;
+            let piece = piece(file, self.read.length(), PIECE_BYTES)?;
             let more = piece.len() as u64 == PIECE_BYTES;
             let complete = complete(&piece, last && !more);
             let samples = self.position.take(header, complete);
-            self.offset += complete.len() as u64;
-            self.end = end(&self.end, complete);
             // A row as long as a piece is no row of metrics.
-            if more && complete.is_empty() {
-                self.offset += PIECE_BYTES;
-            }
+            let is_too_long = more && complete.is_empty();
+            self.read.add(if is_too_long { &piece } else { complete });
             return Ok((samples, more));
         }
         // Of a file that is new the header is enough; the rows follow in pieces.
@@ -346,7 +352,7 @@ impl Table {
         let line = content[..=line_end].to_vec();
         let header = Header::read(&line);
         if is_new {
-            (self.offset, self.end) = (line.len() as u64, end(&[], &line));
+            self.read = ReadPart::of(&line);
             self.header = Some((line, header));
             return Ok((Vec::new(), true));
         }
@@ -362,24 +368,9 @@ impl Table {
             return Ok((Vec::new(), false));
         };
         let taken = line.len() + rows.len();
-        (self.offset, self.end, self.changed) = (taken as u64, end(&[], &content[..taken]), None);
+        (self.read, self.changed) = (ReadPart::of(&content[..taken]), None);
         self.header = Some((line, header));
         Ok((samples, true))
-    }
-
-    /// Returns whether the file still begins with what was read of it.
-    fn continues(&self, file: &File, bytes: u64) -> io::Result<bool> {
-        let Some((line, _)) = &self.header else {
-            return Ok(false);
-        };
-        if bytes < self.offset {
-            return Ok(false);
-        }
-        let mut found = vec![0; line.len()];
-        file.read_exact_at(&mut found, 0)?;
-        let mut before = vec![0; self.end.len()];
-        file.read_exact_at(&mut before, self.offset - self.end.len() as u64)?;
-        Ok(found == *line && before == self.end)
     }
 }
 

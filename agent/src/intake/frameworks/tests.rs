@@ -152,6 +152,19 @@ fn a_file_of_objects_may_be_written_again_each_time() {
 }
 
 #[test]
+fn a_file_written_again_with_the_same_edges_and_length_is_another_one() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    let same = "the same in every epoch ".repeat(90);
+    for (step, loss) in [(0, 0.9), (1, 0.8)] {
+        let content =
+            format!(r#"{{"a": "{same}", "loss": {loss}, "step": {step}, "b": "{same}"}}"#);
+        world.write("curves.jsonl", content.as_bytes());
+        assert_eq!(read(&mut files, false).0, points(&[("loss", step, loss)]));
+    }
+}
+
+#[test]
 fn what_was_read_outlives_its_file() {
     let world = World::new("loss");
     let mut files = world.open(false);

@@ -87,6 +87,8 @@ fn hyperband(fields: &Fields<'_>, report: &mut DiagnosticReport) -> Option<Hyper
     for entry in ["max_iter", "s"]
         .into_iter()
         .filter(|_| fields.entry("min_iter").is_some())
+        // Both together count, and `min_iter` does not.
+        .filter(|_| fields.entry("max_iter").is_none() || fields.entry("s").is_none())
         .filter_map(|key| fields.entry(key))
     {
         let message = format!(
