@@ -169,6 +169,19 @@ mod tests {
             .unwrap_or_else(|refusal| panic!("{endpoint}: {refusal:?}"))
     }
 
+    fn post(store: &mut MlflowStore, endpoint: &str, body: Value) -> Value {
+        call(store, &Method::POST, endpoint, body)
+    }
+
+    /// Returns the lines of the log.
+    fn logged(folder: &std::path::Path) -> Vec<Value> {
+        let lines = fs::read_to_string(folder.join(super::super::LOG)).unwrap();
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     #[test]
     fn an_experiment_is_made_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -183,12 +196,7 @@ mod tests {
             missing.map_err(|refusal| (refusal.status, refusal.code)),
             Err((404, "RESOURCE_DOES_NOT_EXIST"))
         );
-        call(
-            &mut store,
-            &Method::POST,
-            "experiments/create",
-            json!({"name": "demo"}),
-        );
+        post(&mut store, "experiments/create", json!({"name": "demo"}));
         let again = dispatch(
             &mut store,
             &Method::POST,
@@ -205,15 +213,9 @@ mod tests {
     fn runs_are_kept_and_their_metrics_are_written_down() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = MlflowStore::new(folder.path(), "abcd1234-7");
-        let experiment = call(
+        let experiment = post(&mut store, "experiments/create", json!({"name": "demo"}));
+        let run = post(
             &mut store,
-            &Method::POST,
-            "experiments/create",
-            json!({"name": "demo"}),
-        );
-        let run = call(
-            &mut store,
-            &Method::POST,
             "runs/create",
             json!({"experiment_id": experiment["experiment_id"]}),
         )["run"]
@@ -226,10 +228,9 @@ mod tests {
             "params": [{"key": "lr", "value": "0.1"}],
             "tags": [{"key": "a", "value": "b"}],
         });
-        call(&mut store, &Method::POST, "runs/log-batch", batch);
-        call(
+        post(&mut store, "runs/log-batch", batch);
+        post(
             &mut store,
-            &Method::POST,
             "runs/update",
             json!({"run_id": id, "status": "FINISHED"}),
         );
@@ -252,24 +253,18 @@ mod tests {
             ),
             (Some("FINISHED"), Some(4))
         );
-        let other = call(
+        let other = post(
             &mut store,
-            &Method::POST,
             "runs/create",
             json!({"experiment_id": "0", "run_name": "fold/2"}),
         )["run"]["info"]["run_id"]
             .clone();
-        call(
+        post(
             &mut store,
-            &Method::POST,
             "runs/log-metric",
             json!({"run_id": other, "key": "loss", "value": 1}),
         );
-        let lines = fs::read_to_string(folder.path().join(super::super::LOG)).unwrap();
-        let lines: Vec<Value> = lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines = logged(folder.path());
         let runs: Vec<_> = lines
             .iter()
             .map(|line| (line["run"].as_str().unwrap(), line["step"].as_i64()))

@@ -1,6 +1,11 @@
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
+
+use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 
 use super::*;
 

@@ -214,13 +214,7 @@ impl SeriesFile {
         self.stamp = Some(stamp);
         self.has_more = false;
         let path = self.path.display();
-        let (offset, bytes_max) = match &self.reader {
-            FormatReader::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
-            FormatReader::Table(table) => (table.read.length(), LINES_BYTES_MAX),
-            FormatReader::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
-            FormatReader::Whole => (0, WHOLE_BYTES_MAX),
-        };
-        if offset >= bytes_max && bytes >= offset {
+        if let Some(bytes_max) = self.reader.end_of_reading(bytes) {
             look.complaint = Some(format!(
                 "{path} is longer than {} GB; what follows is not read",
                 bytes_max >> 30
@@ -230,15 +224,9 @@ impl SeriesFile {
         match &mut self.reader {
             FormatReader::Events(events, offset) => {
                 self.has_more = read_events(events, offset, &mut file, bytes, &mut self.chunk)?;
-                let is_torn = last && !self.has_more && events.is_incomplete();
-                if events.is_damaged() || is_torn {
-                    let what = if events.is_damaged() {
-                        "is damaged"
-                    } else {
-                        "ends within a record"
-                    };
-                    look.complaint = Some(format!("{path} {what}; its intact records are read"));
-                }
+                let is_over = last && !self.has_more;
+                look.complaint = damage(events, is_over)
+                    .map(|damage| format!("{path} {damage}; its intact records are read"));
             }
             FormatReader::Table(table) => {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
@@ -281,6 +269,28 @@ impl SeriesFile {
             }
         }
         Ok(())
+    }
+}
+
+impl FormatReader {
+    /// Returns the limit of the file's length, once it has been read up to there.
+    fn end_of_reading(&self, bytes: u64) -> Option<u64> {
+        let (offset, bytes_max) = match self {
+            Self::Events(_, offset) => (*offset, EVENTS_BYTES_MAX),
+            Self::Table(table) => (table.read.length(), LINES_BYTES_MAX),
+            Self::Lines(lines) => (lines.offset, LINES_BYTES_MAX),
+            Self::Whole => (0, WHOLE_BYTES_MAX),
+        };
+        (offset >= bytes_max && bytes >= offset).then_some(bytes_max)
+    }
+}
+
+/// Returns how a file of events is damaged, if it is.
+fn damage(events: &EventFile, is_over: bool) -> Option<&'static str> {
+    if events.is_damaged() {
+        Some("is damaged")
+    } else {
+        (is_over && events.is_incomplete()).then_some("ends within a record")
     }
 }
 
