@@ -12,7 +12,6 @@ use sweep_lifecycle::state::{
 };
 use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
-use sweep_search::suggest::Method;
 
 use super::group::Touched;
 use crate::store::{
@@ -131,33 +130,19 @@ pub fn metric_rows(event: &Event) -> impl Iterator<Item = MetricRow> {
 
 fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
     let spec = &sweep.spec;
-    let method = match spec.method {
-        Method::Grid => "grid",
-        Method::Random => "random",
-        Method::Bayes => "bayes",
-        Method::External => "external",
-    };
-    let goal = match spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default()
-    {
-        Goal::Minimize => "minimize",
-        Goal::Maximize => "maximize",
-    };
+    let objective = spec.objective.as_ref();
     SweepRow {
         id: id.0.clone(),
         name: spec.name.clone().unwrap_or_default(),
-        state: sweep.state.to_string(),
+        state: sweep.state,
         reason: sweep.reason.clone(),
-        method: method.to_owned(),
-        metric: spec
-            .objective
-            .as_ref()
+        method: spec.method,
+        metric: objective
             .map(|objective| objective.metric.clone())
             .unwrap_or_default(),
-        goal: goal.to_owned(),
+        goal: objective
+            .map(|objective| objective.goal)
+            .unwrap_or_default(),
         planned: observe::planned(sweep).unwrap_or(0),
         created_ms: sweep.created.0,
         updated_ms: sweep.updated.0,
@@ -180,7 +165,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
     RunRow {
         sweep: id.0.clone(),
         run: number,
-        state: run.state.to_string(),
+        state: run.state,
         reason: run.reason.clone(),
         params_json: run.config.to_nested().to_json().to_string(),
         value: run.value,
@@ -312,7 +297,7 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
             .get(&attempt.agent)
             .map(|agent| agent.info.host.clone())
             .unwrap_or_default(),
-        state: attempt.state.to_string(),
+        state: attempt.state,
         failure: attempt.failure.clone(),
         assigned_ms: attempt.assigned.0,
         started_ms: attempt.started.map_or(0, |started| started.0),

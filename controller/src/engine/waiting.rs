@@ -262,7 +262,7 @@ impl Writer {
                     )),
                 }
             }
-            Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+            Reply::Ended { state, reason } => Acquired::Ended(state, reason),
             Reply::Wait { reason, .. } => Acquired::Wait(reason),
             // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
             other => Acquired::Wait(format!(

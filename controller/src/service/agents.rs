@@ -103,7 +103,7 @@ impl AgentService for Services {
                 code_version,
             };
             let acquired = match self.engine.preview(command).await.map_err(from_engine)? {
-                Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+                Reply::Ended { state, reason } => Acquired::Ended(state, reason),
                 _ => Acquired::Wait(format!(
                     "agent cannot take a run: {}",
                     limits::line(&obstacle)

@@ -195,7 +195,7 @@ impl SweepService for Services {
     ) -> Result<Response<Self::ListRunsStream>, Status> {
         let v1::ListRunsRequest { sweep_id, states } = request.into_inner();
         limits::list("states", states.len())?;
-        convert::run_states(&states)?;
+        let states = convert::run_states(&states)?;
         let sweep = self.find_sweep(&sweep_id).await?;
         Ok(Response::new(pages::runs(self.clone(), sweep, states)))
     }

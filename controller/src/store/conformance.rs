@@ -6,7 +6,12 @@ mod overview;
 use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
-use sweep_lifecycle::state::{AgentId, AgentInfo, Annotation, AttemptRef, SweepId, Timestamp};
+use sweep_lifecycle::state::{
+    AgentId, AgentInfo, Annotation, AttemptRef, AttemptState, RunState, SweepId, SweepState,
+    Timestamp,
+};
+use sweep_search::observation::Goal;
+use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use super::{
@@ -99,15 +104,15 @@ fn attempt(run: u64) -> AttemptRef {
     }
 }
 
-fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
+fn sweep(id: &str, created_ms: i64, goal: Goal) -> SweepRow {
     SweepRow {
         id: id.to_owned(),
         name: "näme\0".to_owned(),
-        state: "running".to_owned(),
+        state: SweepState::Running,
         reason: String::new(),
-        method: "grid".to_owned(),
+        method: Method::Grid,
         metric: "loss".to_owned(),
-        goal: goal.to_owned(),
+        goal,
         planned: 0,
         created_ms,
         updated_ms: created_ms,
@@ -121,12 +126,12 @@ fn sweep(id: &str, created_ms: i64, goal: &str) -> SweepRow {
     }
 }
 
-fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
+fn run(number: u64, state: RunState, value: Option<f64>, ended_ms: i64) -> RunRow {
     let attempt = AttemptRow {
         attempt: 1,
         agent: "a".to_owned(),
         host: "box".to_owned(),
-        state: "finished".to_owned(),
+        state: AttemptState::Finished,
         failure: None,
         assigned_ms: 1,
         started_ms: 2,
@@ -141,13 +146,13 @@ fn run(number: u64, state: &str, value: Option<f64>, ended_ms: i64) -> RunRow {
     RunRow {
         sweep: "aaaaaaaa".to_owned(),
         run: number,
-        state: state.to_owned(),
+        state,
         reason: String::new(),
         params_json: "{\"lr\":0.1}".to_owned(),
         value,
         best: value,
         last: value,
-        ranked: value.filter(|_| state == "finished" || state == "stopped"),
+        ranked: value.filter(|_| matches!(state, RunState::Finished | RunState::Stopped)),
         repeats: None,
         violates: Vec::new(),
         why: "grid point".to_owned(),
@@ -259,16 +264,16 @@ fn events_come_back_in_order_after_opening_again(bench: &dyn Bench) {
 fn a_batch_takes_the_place_of_rows_with_the_same_key(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let first = Batch {
-        sweeps: vec![sweep("aaaaaaaa", 1, "minimize")],
-        runs: vec![run(1, "running", None, 0)],
+        sweeps: vec![sweep("aaaaaaaa", 1, Goal::Minimize)],
+        runs: vec![run(1, RunState::Running, None, 0)],
         ..Batch::default()
     };
     store.append(&first).unwrap();
     let changed = SweepRow {
-        state: "paused".to_owned(),
-        ..sweep("aaaaaaaa", 1, "minimize")
+        state: SweepState::Paused,
+        ..sweep("aaaaaaaa", 1, Goal::Minimize)
     };
-    let ended = run(1, "finished", Some(0.5), 9);
+    let ended = run(1, RunState::Finished, Some(0.5), 9);
     store
         .append(&Batch {
             sweeps: vec![changed.clone()],
@@ -289,24 +294,24 @@ fn a_batch_takes_the_place_of_rows_with_the_same_key(bench: &dyn Bench) {
 fn sweeps_come_newest_first_with_their_counts(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let states = [
-        "queued",
-        "assigned",
-        "running",
-        "finished",
-        "finished",
-        "stopped",
-        "failed",
-        "failed",
-        "failed",
-        "cancelled",
+        RunState::Queued,
+        RunState::Assigned,
+        RunState::Running,
+        RunState::Finished,
+        RunState::Finished,
+        RunState::Stopped,
+        RunState::Failed,
+        RunState::Failed,
+        RunState::Failed,
+        RunState::Cancelled,
     ];
     let runs = (1..)
         .zip(states)
         .map(|(number, state)| run(number, state, None, 0))
         .collect();
     let sweeps = vec![
-        sweep("aaaaaaaa", 1, "minimize"),
-        sweep("bbbbbbbb", 2, "minimize"),
+        sweep("aaaaaaaa", 1, Goal::Minimize),
+        sweep("bbbbbbbb", 2, Goal::Minimize),
     ];
     let agents = vec![
         agent("a", "aaaaaaaa", true),
@@ -351,17 +356,17 @@ fn sweeps_come_newest_first_with_their_counts(bench: &dyn Bench) {
 fn the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let runs = vec![
-        run(1, "finished", Some(0.5), 1),
-        run(2, "stopped", Some(0.2), 1),
-        run(3, "finished", Some(0.2), 1),
-        run(4, "finished", Some(0.5), 1),
-        run(5, "failed", Some(0.1), 1),
-        run(6, "cancelled", Some(0.9), 1),
-        run(7, "finished", None, 1),
+        run(1, RunState::Finished, Some(0.5), 1),
+        run(2, RunState::Stopped, Some(0.2), 1),
+        run(3, RunState::Finished, Some(0.2), 1),
+        run(4, RunState::Finished, Some(0.5), 1),
+        run(5, RunState::Failed, Some(0.1), 1),
+        run(6, RunState::Cancelled, Some(0.9), 1),
+        run(7, RunState::Finished, None, 1),
     ];
     store
         .append(&Batch {
-            sweeps: vec![sweep("aaaaaaaa", 1, "minimize")],
+            sweeps: vec![sweep("aaaaaaaa", 1, Goal::Minimize)],
             runs,
             ..Batch::default()
         })
@@ -370,7 +375,7 @@ fn the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie(bench: &dyn Ben
     assert_eq!(best(), Some((2, 0.2)));
     store
         .append(&Batch {
-            sweeps: vec![sweep("aaaaaaaa", 1, "maximize")],
+            sweeps: vec![sweep("aaaaaaaa", 1, Goal::Maximize)],
             ..Batch::default()
         })
         .unwrap();
@@ -380,12 +385,12 @@ fn the_best_run_follows_the_goal_and_the_lower_number_wins_a_tie(bench: &dyn Ben
 fn runs_are_counted_by_the_version_of_their_code(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let runs = vec![
-        run(1, "finished", Some(0.5), 1),
-        run(2, "stopped", Some(0.2), 1),
-        run(3, "failed", Some(0.1), 1),
-        run(4, "running", None, 0),
-        run(5, "finished", Some(0.7), 1),
-        run(6, "queued", None, 0),
+        run(1, RunState::Finished, Some(0.5), 1),
+        run(2, RunState::Stopped, Some(0.2), 1),
+        run(3, RunState::Failed, Some(0.1), 1),
+        run(4, RunState::Running, None, 0),
+        run(5, RunState::Finished, Some(0.7), 1),
+        run(6, RunState::Queued, None, 0),
     ];
     store
         .append(&Batch {
@@ -393,7 +398,7 @@ fn runs_are_counted_by_the_version_of_their_code(bench: &dyn Bench) {
             ..Batch::default()
         })
         .unwrap();
-    let codes = query.codes(&sweep("aaaaaaaa", 1, "minimize")).unwrap();
+    let codes = query.codes(&sweep("aaaaaaaa", 1, Goal::Minimize)).unwrap();
     assert_eq!(codes.keys().collect::<Vec<_>>(), ["", "old"]);
     assert_eq!(
         codes["old"],
@@ -416,12 +421,12 @@ fn runs_are_counted_by_the_version_of_their_code(bench: &dyn Bench) {
         }
     );
     assert_eq!(
-        query.codes(&sweep("aaaaaaaa", 1, "maximize")).unwrap()["old"].best,
+        query.codes(&sweep("aaaaaaaa", 1, Goal::Maximize)).unwrap()["old"].best,
         Some((1, 0.5))
     );
     assert!(
         query
-            .codes(&sweep("bbbbbbbb", 1, "minimize"))
+            .codes(&sweep("bbbbbbbb", 1, Goal::Minimize))
             .unwrap()
             .is_empty()
     );
@@ -434,9 +439,9 @@ fn runs_are_paged_and_filtered(bench: &dyn Bench) {
             run(
                 number,
                 if number % 2 == 0 {
-                    "failed"
+                    RunState::Failed
                 } else {
-                    "finished"
+                    RunState::Finished
                 },
                 None,
                 1,
@@ -449,19 +454,17 @@ fn runs_are_paged_and_filtered(bench: &dyn Bench) {
             ..Batch::default()
         })
         .unwrap();
-    let ask = |states: &[&str], after, limit| {
-        let states: Vec<_> = states.iter().map(|state| (*state).to_owned()).collect();
+    let ask = |states: &[RunState], after, limit| {
         numbers(
             &query
-                .runs(&sweep_id("aaaaaaaa"), &states, after, limit)
+                .runs(&sweep_id("aaaaaaaa"), states, after, limit)
                 .unwrap(),
         )
     };
     assert_eq!(ask(&[], 0, usize::MAX), [1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(ask(&[], 2, 3), [3, 4, 5]);
-    assert_eq!(ask(&["failed"], 2, 100), [4, 6]);
-    assert_eq!(ask(&["failed", "finished"], 5, 100), [6, 7]);
-    assert_eq!(ask(&["queued'; --"], 0, 100), [0; 0]);
+    assert_eq!(ask(&[RunState::Failed], 2, 100), [4, 6]);
+    assert_eq!(ask(&[RunState::Failed, RunState::Finished], 5, 100), [6, 7]);
     assert_eq!(
         numbers(&query.runs(&sweep_id("bbbbbbbb"), &[], 0, 100).unwrap()),
         [0; 0]
@@ -471,10 +474,10 @@ fn runs_are_paged_and_filtered(bench: &dyn Bench) {
 fn runs_that_ended_last_come_first(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let runs = vec![
-        run(1, "finished", None, 30),
-        run(2, "running", None, 0),
-        run(3, "failed", None, 10),
-        run(4, "stopped", None, 30),
+        run(1, RunState::Finished, None, 30),
+        run(2, RunState::Running, None, 0),
+        run(3, RunState::Failed, None, 10),
+        run(4, RunState::Stopped, None, 30),
     ];
     store
         .append(&Batch {
@@ -496,7 +499,7 @@ fn values_come_in_the_order_in_which_they_ended(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let ranked = |number, value, ended_ms| RunRow {
         ranked: value,
-        ..run(number, "finished", value, ended_ms)
+        ..run(number, RunState::Finished, value, ended_ms)
     };
     let runs = vec![
         ranked(1, Some(1.5), 30),
@@ -754,7 +757,7 @@ fn an_image_is_replaced_block_by_block_or_whole(bench: &dyn Bench) {
     store
         .append(&Batch {
             events: vec![registered(1)],
-            sweeps: vec![sweep("s", 1, "minimize")],
+            sweeps: vec![sweep("s", 1, Goal::Minimize)],
             ..Batch::default()
         })
         .unwrap();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId};
 
+use super::rows::by_rank;
 use super::thin::{Thinned, evenly};
 use super::{
     AgentRow, Batch, Block, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup,
@@ -231,10 +232,10 @@ impl Query for MemoryQuery {
         let tables = lock(&self.tables);
         let mut totals = Totals::default();
         for row in tables.sweeps.values() {
-            *totals.sweeps.entry(row.state.clone()).or_default() += 1;
+            *totals.sweeps.entry(row.state.to_string()).or_default() += 1;
         }
         for row in tables.runs.values() {
-            *totals.runs.entry(row.state.clone()).or_default() += 1;
+            *totals.runs.entry(row.state.to_string()).or_default() += 1;
         }
         for row in tables.agents.values().filter(|row| row.alive) {
             totals.agents += 1;
@@ -283,17 +284,10 @@ impl Query for MemoryQuery {
         let tables = lock(&self.tables);
         let mut ranked: Vec<_> = tables
             .runs_of(&sweep.id)
-            .filter_map(|row| Some((row.ranked?, row.run)))
+            .filter_map(|row| Some((row.run, row.ranked?)))
             .collect();
-        ranked.sort_by(|(a, first), (b, second)| {
-            let order = if sweep.goal == "maximize" {
-                b.total_cmp(a)
-            } else {
-                a.total_cmp(b)
-            };
-            order.then(first.cmp(second))
-        });
-        Ok(ranked.into_iter().take(limit).map(|(_, run)| run).collect())
+        ranked.sort_by(|one, other| by_rank(sweep.goal, *one, *other));
+        Ok(ranked.into_iter().take(limit).map(|(run, _)| run).collect())
     }
 
     fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
@@ -303,7 +297,7 @@ impl Query for MemoryQuery {
             codes
                 .entry(row.code.clone())
                 .or_default()
-                .add(&row.state, 1, best, &sweep.goal);
+                .add(row.state, 1, best, sweep.goal);
         }
         Ok(codes)
     }
@@ -311,7 +305,7 @@ impl Query for MemoryQuery {
     fn runs(
         &self,
         sweep: &SweepId,
-        states: &[String],
+        states: &[RunState],
         after: u64,
         limit: usize,
     ) -> Result<Vec<RunRow>, StoreError> {
@@ -533,19 +527,12 @@ impl Tables {
     fn counts(&self, sweep: &SweepRow) -> SweepCounts {
         let mut counts = SweepCounts::default();
         for row in self.runs_of(&sweep.id) {
-            counts.add(&row.state, 1);
-            let Some(value) = row.ranked else { continue };
-            let is_better = |best: f64| {
-                if sweep.goal == "maximize" {
-                    value > best
-                } else {
-                    value < best
-                }
-            };
-            if counts.best.is_none_or(|(_, best)| is_better(best)) {
-                counts.best = Some((row.run, value));
-            }
+            counts.add(row.state, 1);
         }
+        let ranked = self
+            .runs_of(&sweep.id)
+            .filter_map(|row| Some((row.run, row.ranked?)));
+        counts.best = ranked.min_by(|one, other| by_rank(sweep.goal, *one, *other));
         counts.agents = self
             .agents
             .values()

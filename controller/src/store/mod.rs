@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId};
 
 /// A metric point with its attempt and its number in the attempt.
 pub type MetricRow = (AttemptRef, u64, MetricPoint);
@@ -268,7 +268,7 @@ pub trait Query: Send + Sync {
     fn runs(
         &self,
         sweep: &SweepId,
-        states: &[String],
+        states: &[RunState],
         after: u64,
         limit: usize,
     ) -> Result<Vec<RunRow>, StoreError>;

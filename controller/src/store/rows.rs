@@ -1,12 +1,16 @@
 //! The rows of the query tables: what people see, made from the state by the engine.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{
-    Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect,
+    Annotation, AttemptRef, AttemptState, CodeStep, CodeVersion, Failure, RevisionEffect, RunState,
+    SweepState,
 };
+use sweep_search::observation::Goal;
+use sweep_search::suggest::Method;
 use sweep_search::why::Why;
 
 /// Bytes of the beginning of an attempt's output that are kept.
@@ -42,16 +46,16 @@ pub struct SweepRow {
     pub id: String,
     /// Its name, or empty.
     pub name: String,
-    /// running, paused, finished, stopped, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: SweepState,
     /// Why it is in this state, in words.
     pub reason: String,
-    /// grid, random, bayes
-    pub method: String,
+    /// How the search chooses.
+    pub method: Method,
     /// The objective's metric, or empty.
     pub metric: String,
-    /// minimize, maximize
-    pub goal: String,
+    /// Whether small or large values of the metric are good.
+    pub goal: Goal,
     /// Runs after which it ends; 0: open-ended.
     pub planned: u64,
     /// Milliseconds since 1970.
@@ -113,7 +117,7 @@ pub struct CodeCounts {
 }
 
 /// Counts of the runs and agents of a sweep.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SweepCounts {
     /// Queued runs.
     pub queued: u64,
@@ -133,6 +137,16 @@ pub struct SweepCounts {
     pub best: Option<(u64, f64)>,
 }
 
+/// Orders runs by value, the best first; the lower number comes first in a tie.
+pub(super) fn by_rank(
+    goal: Goal,
+    (run, value): (u64, f64),
+    (other, other_value): (u64, f64),
+) -> Ordering {
+    let (value, other_value) = (goal.minimized(value), goal.minimized(other_value));
+    value.total_cmp(&other_value).then(run.cmp(&other))
+}
+
 /// A run with its attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
@@ -140,8 +154,8 @@ pub struct RunRow {
     pub sweep: String,
     /// Its number.
     pub run: u64,
-    /// queued, assigned, running, finished, stopped, failed, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: RunState,
     /// Why it is in this state, in words.
     pub reason: String,
     /// The configuration as the program sees it, JSON.
@@ -205,8 +219,8 @@ pub struct AttemptRow {
     pub agent: String,
     /// That agent's machine.
     pub host: String,
-    /// assigned, running, finished, stopped, failed, lost, preempted, returned, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: AttemptState,
     /// How it failed.
     pub failure: Option<Failure>,
     /// Milliseconds since 1970.
@@ -419,7 +433,7 @@ impl LogReader {
 impl RunRow {
     /// Returns the cause of its last failure; `None` where it has not failed.
     pub fn failure_cause(&self) -> Option<FailureCause> {
-        if self.state != "failed" {
+        if self.state != RunState::Failed {
             return None;
         }
         let failed = self
@@ -458,38 +472,30 @@ impl SweepCounts {
     }
 
     /// Counts runs in a state.
-    pub(super) fn add(&mut self, state: &str, runs: u64) {
+    pub(super) fn add(&mut self, state: RunState, runs: u64) {
         match state {
-            "queued" => self.queued += runs,
-            "assigned" | "running" => self.running += runs,
-            "finished" => self.finished += runs,
-            "stopped" => self.stopped += runs,
-            "failed" => self.failed += runs,
-            "cancelled" => self.cancelled += runs,
-            other => tracing::error!(state = other, "a run is in an unknown state"),
+            RunState::Queued => self.queued += runs,
+            RunState::Assigned | RunState::Running => self.running += runs,
+            RunState::Finished => self.finished += runs,
+            RunState::Stopped => self.stopped += runs,
+            RunState::Failed => self.failed += runs,
+            RunState::Cancelled => self.cancelled += runs,
         }
     }
 }
 
 impl CodeCounts {
     /// Counts runs in a state, the best of which has this rank.
-    pub(super) fn add(&mut self, state: &str, runs: u64, best: Option<(u64, f64)>, goal: &str) {
+    pub(super) fn add(&mut self, state: RunState, runs: u64, best: Option<(u64, f64)>, goal: Goal) {
         self.runs += runs;
         match state {
-            "assigned" | "running" => self.running += runs,
-            "finished" | "stopped" => self.finished += runs,
-            "failed" => self.failed += runs,
-            _ => {}
+            RunState::Assigned | RunState::Running => self.running += runs,
+            RunState::Finished | RunState::Stopped => self.finished += runs,
+            RunState::Failed => self.failed += runs,
+            RunState::Queued | RunState::Cancelled => {}
         }
-        let is_better = |(run, value): (u64, f64)| match self.best {
-            None => true,
-            Some((known, best)) if value == best => run < known,
-            Some((_, best)) if goal == "maximize" => value > best,
-            Some((_, best)) => value < best,
-        };
-        if let Some(found) = best.filter(|found| is_better(*found)) {
-            self.best = Some(found);
-        }
+        let found = self.best.into_iter().chain(best);
+        self.best = found.min_by(|one, other| by_rank(goal, *one, *other));
     }
 }
 

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use maud::{Markup, PreEscaped, Render, html};
+use serde::Serialize;
+
+use crate::store::word;
 
 /// Shows a text inside HTML, in an element or in a quoted attribute. Control characters and those that change the direction of
 /// writing are shown by their number, so that a name cannot disguise itself.
@@ -42,8 +45,9 @@ impl Render for Escaped<'_> {
 }
 
 /// The state of a sweep, a run or an attempt.
-pub(super) fn state(state: &str) -> Markup {
-    html! { span class={ "state " (Escaped(state)) } { (Escaped(state)) } }
+pub(super) fn state(state: impl Serialize) -> Markup {
+    let state = word(state);
+    html! { span class={ "state " (state) } { (state) } }
 }
 
 /// A moment: in words that the page's script turns into the reader's own time.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use rusqlite::types::Value as Sql;
+use rusqlite::types::{Value as Sql, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
+use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId, Timestamp};
+use sweep_search::observation::Goal;
 
 use super::connection::open_to_read;
 use super::values::{count, int};
+use crate::store::rows::by_rank;
 use crate::store::thin::{Thinned, evenly};
 use crate::store::{
     AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow,
@@ -164,18 +167,12 @@ impl Query for SqliteQuery {
             let mut rows = statement.query([&sweep.id])?;
             let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let state: String = row.get(1)?;
-                codes.entry(row.get(0)?).or_default().add(
-                    &state,
-                    count(row.get(2)?),
-                    None,
-                    &sweep.goal,
-                );
+                let (state, runs) = (state_of(row.get_ref(1)?)?, count(row.get(2)?));
+                let counts = codes.entry(row.get(0)?).or_default();
+                counts.add(state, runs, None, sweep.goal);
             }
             for (code, counts) in &mut codes {
-                counts.best = best_of(connection, sweep, code, 1)?
-                    .pop()
-                    .map(|(value, run)| (run, value));
+                counts.best = best_of(connection, sweep, code, 1)?.pop();
             }
             Ok(codes)
         })
@@ -184,7 +181,7 @@ impl Query for SqliteQuery {
     fn runs(
         &self,
         sweep: &SweepId,
-        states: &[String],
+        states: &[RunState],
         after: u64,
         limit: usize,
     ) -> Result<Vec<RunRow>, StoreError> {
@@ -199,7 +196,7 @@ impl Query for SqliteQuery {
             let places: Vec<_> = (0..states.len())
                 .map(|index| format!("?{}", index + 4))
                 .collect();
-            values.extend(states.iter().map(|state| text(state)));
+            values.extend(states.iter().map(|state| text(&state.to_string())));
             // The index has these runs: by default, SQLite looks at the state of each run of the sweep.
             format!(
                 "SELECT body FROM runs WHERE sweep = ?1 AND run IN (
@@ -352,7 +349,7 @@ impl Query for SqliteQuery {
         self.read(|connection| {
             Ok(best(connection, sweep, limit)?
                 .into_iter()
-                .map(|(_, run)| run)
+                .map(|(run, _)| run)
                 .collect())
         })
     }
@@ -531,6 +528,15 @@ pub(super) fn bodies<T: DeserializeOwned>(
     Ok(found)
 }
 
+/// Reads the column `state` of a run.
+fn state_of(column: ValueRef<'_>) -> Result<RunState, StoreError> {
+    let state = column.as_str().map_err(rusqlite::Error::from)?;
+    let known = RunState::deserialize(state.into_deserializer());
+    known.map_err(|error: serde::de::value::Error| {
+        StoreError::Failed(format!("the state of a run: {error}"))
+    })
+}
+
 fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, StoreError> {
     serde_json::from_str(body)
         .map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))
@@ -543,15 +549,12 @@ fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, Stor
     )?;
     let mut rows = statement.query([&sweep.id])?;
     while let Some(row) = rows.next()? {
-        let state: String = row.get(0)?;
-        counts.add(&state, count(row.get(1)?));
+        counts.add(state_of(row.get_ref(0)?)?, count(row.get(1)?));
     }
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
     counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
-    counts.best = best(connection, sweep, 1)?
-        .pop()
-        .map(|(value, run)| (run, value));
+    counts.best = best(connection, sweep, 1)?.pop();
     Ok(counts)
 }
 
@@ -560,7 +563,7 @@ fn best(
     connection: &Connection,
     sweep: &SweepRow,
     limit: usize,
-) -> Result<Vec<(f64, u64)>, StoreError> {
+) -> Result<Vec<(u64, f64)>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT DISTINCT code FROM run_counts WHERE sweep = ?1")?;
     let codes = statement
@@ -570,14 +573,7 @@ fn best(
     for code in &codes {
         found.extend(best_of(connection, sweep, code, limit)?);
     }
-    found.sort_by(|(a, first), (b, second)| {
-        let order = if sweep.goal == "maximize" {
-            b.total_cmp(a)
-        } else {
-            a.total_cmp(b)
-        };
-        order.then(first.cmp(second))
-    });
+    found.sort_by(|one, other| by_rank(sweep.goal, *one, *other));
     found.truncate(limit);
     Ok(found)
 }
@@ -588,18 +584,17 @@ fn best_of(
     sweep: &SweepRow,
     code: &str,
     limit: usize,
-) -> Result<Vec<(f64, u64)>, StoreError> {
-    let order = if sweep.goal == "maximize" {
-        "DESC"
-    } else {
-        "ASC"
+) -> Result<Vec<(u64, f64)>, StoreError> {
+    let order = match sweep.goal {
+        Goal::Minimize => "ASC",
+        Goal::Maximize => "DESC",
     };
     let mut statement = connection.prepare_cached(&format!(
         "SELECT value, run FROM runs INDEXED BY runs_ranked WHERE sweep = ?1 AND code = ?2 AND value IS NOT NULL
          ORDER BY value {order}, run LIMIT ?3"
     ))?;
     let found = statement.query_map(params![sweep.id, code, int(limit as u64)], |row| {
-        Ok((row.get(0)?, count(row.get(1)?)))
+        Ok((count(row.get(1)?), row.get(0)?))
     })?;
     Ok(found.collect::<Result<_, _>>()?)
 }

@@ -15,7 +15,7 @@ use super::values::{count, int, to_json};
 use super::{image, purge};
 use crate::store::{
     Batch, Block, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, MetricRow, RunRow,
-    StaleRows, Store, StoreError, StoredReply,
+    StaleRows, Store, StoreError, StoredReply, word,
 };
 
 /// Replies are kept this long: no caller repeats a request after a day.
@@ -403,9 +403,9 @@ pub(super) fn put_rows(transaction: &Transaction<'_>, batch: &Batch) -> Result<(
         let values = params![
             row.id,
             row.created_ms,
-            row.goal,
+            word(row.goal),
             to_json(row)?,
-            row.state,
+            word(row.state),
             row.archived
         ];
         if update.execute(values)? == 0 {
@@ -454,7 +454,7 @@ fn put_runs(transaction: &Transaction<'_>, runs: &[RunRow]) -> Result<(), StoreE
         let values = params![
             row.sweep,
             int(row.run),
-            row.state,
+            word(row.state),
             row.ranked,
             row.ended_ms,
             to_json(row)?,
