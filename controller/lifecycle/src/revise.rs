@@ -45,7 +45,7 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         outlook.effect.running +=
             u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
-        if run.withdrawn {
+        if run.point.withdrawn {
             continue;
         }
         let place = if holds {
@@ -67,7 +67,7 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
         outlook.effect.violating +=
             u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
-        if run.again.is_empty() {
+        if !run.point.is_again() {
             tried.extend(
                 place
                     .as_ref()
@@ -76,14 +76,14 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         // A point has no value before all of its runs have ended.
         if !run.state.is_terminal() {
-            open.insert(run.first);
+            open.insert(run.point.first);
             continue;
         }
-        if run.first == number && place.is_some_and(|place| !place.outside) {
+        if run.point.first == number && place.is_some_and(|place| !place.outside) {
             inside.insert(number);
         }
-        if versions::counts(&sweep.codes, &run) {
-            points.entry(run.first).or_default().push(run);
+        if versions::counts(&sweep.code.versions, &run) {
+            points.entry(run.point.first).or_default().push(run);
         }
     }
     tried.sort_unstable();

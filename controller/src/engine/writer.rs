@@ -618,7 +618,7 @@ impl Writer {
             .state
             .sweeps
             .get(id)
-            .map(|sweep| sweep.crew)
+            .map(|sweep| sweep.index.crew)
             .unwrap_or_default();
         Demand {
             slots: crew.places,

@@ -164,7 +164,12 @@ pub(super) fn acquire(
         Health::Probing { .. } => {}
     }
     // Who executes its runs itself knows best with what.
-    let pinned = draft.sweep.pinned.as_deref().filter(|_| !asking.info.asks);
+    let pinned = draft
+        .sweep
+        .code
+        .pinned
+        .as_deref()
+        .filter(|_| !asking.info.asks);
     let code_version = pinned.unwrap_or(code_version);
     see(&mut draft, Some(agent), code_version);
     if !asking.info.asks
@@ -200,7 +205,9 @@ pub(super) fn acquire(
     let offer = offers.iter().filter(holds).find(|offer| {
         !draft
             .sweep
-            .taken
+            .index
+            .points
+            .keys
             .contains(&offer.point(target, draft.sweep))
     });
     match (limit, offer) {
@@ -237,7 +244,7 @@ pub(super) fn acquire(
                 })
             }
             None => {
-                let (live, queued) = (draft.sweep.live.len(), draft.sweep.queued.len());
+                let (live, queued) = (draft.sweep.index.live.len(), draft.sweep.index.queued.len());
                 let queued = if queued == 0 {
                     String::new()
                 } else {
@@ -310,8 +317,9 @@ impl Taker<'_> {
 
 // The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.
 fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNumber> {
-    let allowed = |run: &Run| !run.avoid.contains(agent) || !another_could(state, draft.id, run);
-    draft.sweep.queued.iter().copied().find(|number| {
+    let allowed =
+        |run: &Run| !run.retries.avoid.contains(agent) || !another_could(state, draft.id, run);
+    draft.sweep.index.queued.iter().copied().find(|number| {
         draft
             .sweep
             .runs
@@ -323,7 +331,10 @@ fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNu
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
     let could = |(id, agent): (&AgentId, &Agent)| {
         let stays = agent.alive && agent.leaving.is_none();
-        stays && agent.health == Health::Ok && agent.sweep == *sweep && !run.avoid.contains(id)
+        stays
+            && agent.health == Health::Ok
+            && agent.sweep == *sweep
+            && !run.retries.avoid.contains(id)
     };
     state.agents.iter().any(could)
 }

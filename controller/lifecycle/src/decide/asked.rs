@@ -102,7 +102,7 @@ pub(super) fn import(
     let (mut imported, mut skipped) = (0, Skipped::default());
     for (index, import) in imports.iter().enumerate() {
         let key = import.config.key();
-        let known = if draft.sweep.taken.contains(&key) {
+        let known = if draft.sweep.index.points.keys.contains(&key) {
             Some("the sweep has a run with these parameters".to_owned())
         } else {
             None

@@ -235,7 +235,7 @@ impl Settling<'_, '_> {
         let verdict = if health.absolves {
             Verdict::Requeue(None)
         } else {
-            judge(sweep.spec.retry, self.run.retries, &failure)
+            judge(sweep.spec.retry, self.run.retries.counts, &failure)
         };
         let goes_on = !self.draft.sweep_state().is_terminal();
         let taken_away = failed_state(&failure) != AttemptState::Failed;
@@ -276,7 +276,7 @@ impl Settling<'_, '_> {
             Verdict::Fail => {
                 let reason = match failure.kind {
                     FailureKind::Lost => {
-                        format!("lost {} times: {message}", self.run.retries.lost + 1)
+                        format!("lost {} times: {message}", self.run.retries.counts.lost + 1)
                     }
                     _ => message,
                 };

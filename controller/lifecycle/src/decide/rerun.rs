@@ -45,8 +45,8 @@ pub(super) fn points(
     }
     refuse_cancelled(draft)?;
     let sweep = draft.sweep;
-    let target = match version.or(sweep.pinned.as_deref()) {
-        Some(version) => versions::canonical(&sweep.codes, version).to_owned(),
+    let target = match version.or(sweep.code.pinned.as_deref()) {
+        Some(version) => versions::canonical(&sweep.code.versions, version).to_owned(),
         None => versions::target(sweep).unwrap_or_default(),
     };
     let points = tried(sweep, &target);
@@ -54,7 +54,7 @@ pub(super) fn points(
         && points
             .values()
             .all(|point| point.results.iter().all(|(_, is_new)| *is_new));
-    if all_new && sweep.pinned.is_some() && !points.is_empty() {
+    if all_new && sweep.code.pinned.is_some() && !points.is_empty() {
         let hint = format!(
             "`sweep code push {0}` moves it to other code, `sweep retry {0} RUN` executes a run once more",
             draft.id
@@ -65,7 +65,8 @@ pub(super) fn points(
         )));
     }
     let newest = sweep
-        .codes
+        .code
+        .versions
         .last()
         .map(|code| code.version.as_str())
         .unwrap_or_default();
@@ -84,7 +85,12 @@ pub(super) fn points(
     let mut result = Again::default();
     let mut fresh = Vec::new();
     for (shown, point) in chosen {
-        if sweep.taken.contains(&point.config.key_again(&tag)) {
+        if sweep
+            .index
+            .points
+            .keys
+            .contains(&point.config.key_again(&tag))
+        {
             result.skipped.push(format!(
                 "the point of run {shown} has been asked for with that code already"
             ));
@@ -166,7 +172,7 @@ fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, TriedPoint> {
             } else if run.state != RunState::Cancelled {
                 point.results.push((
                     first,
-                    versions::canonical(&sweep.codes, &run.code_version) == target,
+                    versions::canonical(&sweep.code.versions, &run.code_version) == target,
                 ));
             }
         }

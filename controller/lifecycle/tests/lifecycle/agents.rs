@@ -194,13 +194,16 @@ fn a_point_is_tried_again_with_new_code_once_and_only_as_a_probe() {
     else {
         panic!("it waits")
     };
-    assert_eq!(world.sweep().codes.len(), 2);
+    assert_eq!(world.sweep().code.versions.len(), 2);
     let Reply::Wait { .. } = world.ask_idly(&ask(vec![offer(1)], "new")) else {
         panic!("it was tried")
     };
     world.ask(&ask(vec![probe(1)], "new"));
     assert_eq!(
-        (world.run(2).config.clone(), world.run(2).again.as_str()),
+        (
+            world.run(2).config.clone(),
+            world.run(2).point.again.as_str()
+        ),
         (world.run(1).config.clone(), "new")
     );
     end(&mut world, 2);
@@ -296,7 +299,7 @@ fn an_agent_that_vanishes_loses_its_attempts() {
     world.ask(&remove("ann", true));
     assert_eq!(world.attempt(&running).state, AttemptState::Lost);
     assert_eq!(world.attempt(&assigned).state, AttemptState::Lost);
-    assert_eq!(world.run(1).retries.lost, 1);
+    assert_eq!(world.run(1).retries.counts.lost, 1);
     assert_eq!(world.acquire("bob", &[3]).run, 1);
 }
 
@@ -309,7 +312,7 @@ fn an_agent_that_leaves_gives_its_attempts_back_for_nothing() {
         matches!(events.last(), Some(Event::AgentRemoved { reason, .. }) if reason == "agent ann is gone")
     );
     assert_eq!(world.attempt(&running).state, AttemptState::Preempted);
-    assert_eq!(world.run(1).retries.lost, 0);
+    assert_eq!(world.run(1).retries.counts.lost, 0);
     assert_eq!(world.acquire("bob", &[3]).run, 1);
 }
 
@@ -328,7 +331,10 @@ fn what_an_agent_holds_that_said_it_would_leave_was_preempted_when_it_falls_sile
         attempt: second.clone(),
     });
     assert_eq!(
-        (world.attempt(&second).state, world.run(2).retries.lost),
+        (
+            world.attempt(&second).state,
+            world.run(2).retries.counts.lost
+        ),
         (AttemptState::Preempted, 0)
     );
     let Reply::Wait { reason, .. } = world.ask_idly(&acquire("ann", &[3])) else {
@@ -337,7 +343,10 @@ fn what_an_agent_holds_that_said_it_would_leave_was_preempted_when_it_falls_sile
     assert_eq!(reason, "agent ann is leaving: the machine was taken away");
     world.ask(&remove("ann", true));
     assert_eq!(
-        (world.attempt(&first).state, world.run(1).retries.lost),
+        (
+            world.attempt(&first).state,
+            world.run(1).retries.counts.lost
+        ),
         (AttemptState::Preempted, 0)
     );
     assert_eq!(world.acquire("bob", &[3]).run, 1);
@@ -435,7 +444,7 @@ fn an_attempt_that_was_given_up_goes_on_with_the_next_word_of_it() {
     world.ask(&report("ann", &first, 0, &[0.5]));
     world.ask(&start("ann", &second));
     assert_eq!(
-        [1, 2].map(|run| (world.run(run).state, world.run(run).retries.lost)),
+        [1, 2].map(|run| (world.run(run).state, world.run(run).retries.counts.lost)),
         [(RunState::Running, 0); 2]
     );
     // Not where somebody else has begun it.
@@ -502,7 +511,7 @@ fn an_agent_that_comes_back_goes_on_with_what_nobody_has_begun_again() {
     let kept = world.begin("ann", 1);
     let taken = world.begin("ann", 2);
     world.ask(&remove("ann", true));
-    assert_eq!(world.run(1).retries.lost, 1);
+    assert_eq!(world.run(1).retries.counts.lost, 1);
     // The lower number goes first.
     let other = world.acquire("bob", &[]);
     world.ask(&come_back("", &[&kept, &taken]));
@@ -512,7 +521,7 @@ fn an_agent_that_comes_back_goes_on_with_what_nobody_has_begun_again() {
         (AttemptState::Lost, AttemptState::Running)
     );
     assert_eq!(
-        (world.run(2).state, world.run(2).retries.lost),
+        (world.run(2).state, world.run(2).retries.counts.lost),
         (RunState::Running, 0)
     );
     assert_eq!(
@@ -566,7 +575,7 @@ fn what_was_never_started_goes_back_at_once_and_costs_nothing() {
     world.ask(&come_back("second", &[]));
     assert_eq!(world.attempt(&given).state, AttemptState::Returned);
     assert_eq!(
-        (world.run(1).state, world.run(1).retries.lost),
+        (world.run(1).state, world.run(1).retries.counts.lost),
         (RunState::Queued, 0)
     );
     // The agent that is told to go gives it back itself.
@@ -574,7 +583,7 @@ fn what_was_never_started_goes_back_at_once_and_costs_nothing() {
     assert_eq!((given.run, given.attempt), (1, 2));
     world.finish("ann", &given, AttemptResult::Returned);
     assert_eq!(
-        (world.run(1).state, world.run(1).retries.lost),
+        (world.run(1).state, world.run(1).retries.counts.lost),
         (RunState::Queued, 0)
     );
 }

@@ -412,7 +412,10 @@ fn a_program_that_cannot_start_is_tried_elsewhere() {
         Reply::Run(RunState::Queued)
     );
     assert_eq!(
-        (world.run(1).retries.machine, world.run(1).retries.crashed),
+        (
+            world.run(1).retries.counts.machine,
+            world.run(1).retries.counts.crashed
+        ),
         (1, 0)
     );
     let mut next = world.acquire("bob", &[]);

@@ -116,7 +116,10 @@ fn a_pinned_sweep_is_never_there_without_its_code() {
     assert!(refused.contains("no code came with it"), "{refused}");
     let mut world = self::world(grid(3));
     assert_eq!(
-        (world.sweep().pinned.as_deref(), world.sweep().codes.len()),
+        (
+            world.sweep().code.pinned.as_deref(),
+            world.sweep().code.versions.len()
+        ),
         (Some("a"), 1)
     );
     // What an agent has itself is of no concern, and is not taken down.
@@ -146,7 +149,7 @@ fn a_pinned_sweep_is_never_there_without_its_code() {
         ),
         (true, 1, "a")
     );
-    assert_eq!(world.sweep().codes.len(), 1);
+    assert_eq!(world.sweep().code.versions.len(), 1);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn what_runs_finishes_on_the_old_code_and_what_begins_has_the_new() {
     // Back to what was there before: that is searched for then.
     world.ask(&push("a", Push::default()));
     assert_eq!(
-        (code_line(world.sweep()), world.sweep().codes.len()),
+        (code_line(world.sweep()), world.sweep().code.versions.len()),
         (vec!["b".to_owned(), "a".to_owned()], 2)
     );
 }
@@ -225,7 +228,7 @@ fn running_attempts_make_way_if_a_person_wants_it_and_use_up_no_retry() {
         Reply::Run(RunState::Queued)
     );
     assert_eq!(
-        (world.attempt(&one).state, world.run(1).retries),
+        (world.attempt(&one).state, world.run(1).retries.counts),
         (AttemptState::Cancelled, Default::default())
     );
     // One crashes when it is told to end, one has ended well before it was.
@@ -239,7 +242,10 @@ fn running_attempts_make_way_if_a_person_wants_it_and_use_up_no_retry() {
         Reply::Run(RunState::Finished)
     );
     assert_eq!(
-        (world.run(2).retries, world.run(2).avoid.len()),
+        (
+            world.run(2).retries.counts,
+            world.run(2).retries.avoid.len()
+        ),
         (Default::default(), 0)
     );
     let again = world.begin("ann", 9);
@@ -312,7 +318,7 @@ fn a_grid_tries_points_again_and_still_ends_when_all_were_tried() {
         (
             world.sweep().state,
             world.sweep().runs.len(),
-            world.sweep().best
+            world.sweep().index.best
         ),
         (SweepState::Finished, 5, Some((2, 0.1)))
     );
@@ -349,8 +355,8 @@ fn no_run_cap_counts_what_a_person_asks_for_again() {
     assert_eq!(
         (
             world.sweep().state,
-            world.sweep().reruns,
-            world.sweep().again
+            world.sweep().index.reruns,
+            world.sweep().index.points.again
         ),
         (SweepState::Finished, 2, 1)
     );
@@ -390,10 +396,13 @@ fn a_sweep_that_tracks_tries_points_again_with_whatever_comes_next() {
     execute(&mut world, "a", 0.2);
     execute(&mut world, "a", 0.1);
     let (again, _) = tried_again(world.ask(&rerun(Rerun::Best(1))));
-    assert_eq!((again, world.run(3).again.as_str()), (vec![3], "after a"));
+    assert_eq!(
+        (again, world.run(3).point.again.as_str()),
+        (vec![3], "after a")
+    );
     execute(&mut world, "b", 0.3);
     let (again, _) = tried_again(world.ask(&rerun(Rerun::All)));
-    assert_eq!((again, world.run(4).again.as_str()), (vec![4], "b"));
+    assert_eq!((again, world.run(4).point.again.as_str()), (vec![4], "b"));
     execute(&mut world, "b", 0.3);
     assert_eq!(world.sweep().state, SweepState::Finished);
     let (again, skipped) = tried_again(world.ask(&rerun(Rerun::Best(2))));
@@ -470,13 +479,13 @@ fn what_came_of_an_unusable_version_is_kept_and_counts_for_nothing() {
     world.ask(&push("b", Push::default()));
     execute(&mut world, 2, 0.1);
     assert_eq!(
-        (world.sweep().state, world.sweep().best),
+        (world.sweep().state, world.sweep().index.best),
         (SweepState::Finished, Some((2, 0.1)))
     );
     world.ask(&mark("b", Some(CodeMark::Unusable)));
     assert_eq!(
         (
-            world.sweep().best,
+            world.sweep().index.best,
             observations(world.sweep()).len(),
             world.sweep().runs.len()
         ),
@@ -491,14 +500,14 @@ fn what_came_of_an_unusable_version_is_kept_and_counts_for_nothing() {
     // Same as what is of no use is of no use.
     world.ask(&same_as("a", "b"));
     assert_eq!(
-        (world.sweep().best, code_line(world.sweep()).len()),
+        (world.sweep().index.best, code_line(world.sweep()).len()),
         (None, 0)
     );
     world.ask(&mark("a", None));
     // It counts again, and then there is nothing left to do.
     world.ask(&mark("b", None));
     assert_eq!(
-        (world.sweep().state, world.sweep().best),
+        (world.sweep().state, world.sweep().index.best),
         (SweepState::Finished, Some((2, 0.1)))
     );
     world.assert_an_image_gives_the_state();
@@ -527,7 +536,7 @@ fn outputs_that_are_named_later_are_added_to_a_version() {
     world.ask(&describe(&["out/"]));
     world.ask(&describe(&["out/", "runs.csv"]));
     world.ask_idly(&describe(&["runs.csv"]));
-    let codes = &world.sweep().codes;
+    let codes = &world.sweep().code.versions;
     assert_eq!(
         (codes.len(), codes[0].about.outputs.as_slice()),
         (1, ["out/".to_owned(), "runs.csv".to_owned()].as_slice())

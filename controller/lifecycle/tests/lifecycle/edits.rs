@@ -116,11 +116,15 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
         }
     );
     assert_eq!(
-        (state, world.sweep().taken.len(), world.sweep().grid_size),
+        (
+            state,
+            world.sweep().index.points.keys.len(),
+            world.sweep().grid_size
+        ),
         (SweepState::Running, 2, Some(4))
     );
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 2.0)),
         "the best of what is in the space"
     );
@@ -131,7 +135,7 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
     assert_eq!(seen, [(1, true), (2, false), (3, false), (4, true)]);
     world.succeed("ann", &running, 0.5);
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 2.0)),
         "what ran on ends, and is not the best"
     );
@@ -176,7 +180,7 @@ fn waiting_runs_beside_the_space_are_withdrawn_and_come_again_with_it() {
         }
     );
     assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
+        (world.run(5).state, world.run(5).point.withdrawn),
         (RunState::Cancelled, true)
     );
     assert!(pending(world.sweep()).is_empty());
@@ -200,7 +204,10 @@ fn waiting_runs_beside_the_space_are_withdrawn_and_come_again_with_it() {
         }
     );
     assert_eq!(
-        (world.sweep().taken.len(), world.sweep().space_version()),
+        (
+            world.sweep().index.points.keys.len(),
+            world.sweep().space_version()
+        ),
         (4, 3)
     );
     for x in [5, 6] {
@@ -227,7 +234,7 @@ fn a_run_that_would_be_tried_again_is_withdrawn_unless_its_agent_ends_it_after_a
         attempt: lost.clone(),
     });
     assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
+        (world.run(5).state, world.run(5).point.withdrawn),
         (RunState::Cancelled, true)
     );
     assert!(
@@ -240,7 +247,7 @@ fn a_run_that_would_be_tried_again_is_withdrawn_unless_its_agent_ends_it_after_a
     );
     world.succeed("ann", &lost, 5.0);
     assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
+        (world.run(5).state, world.run(5).point.withdrawn),
         (RunState::Finished, false)
     );
 }
@@ -262,15 +269,15 @@ fn a_withdrawn_run_that_is_tried_again_holds_its_point() {
             ..grid(6)
         },
     );
-    assert!(world.run(5).withdrawn);
+    assert!(world.run(5).point.withdrawn);
     undo(&mut world);
     // Its agent comes back with a failure that is tried again.
     world.finish("ann", &late, crate::world::crash());
     assert_eq!(
         (
             world.run(5).state,
-            world.run(5).withdrawn,
-            world.sweep().taken.len()
+            world.run(5).point.withdrawn,
+            world.sweep().index.points.keys.len()
         ),
         (RunState::Queued, false, 5)
     );
@@ -320,7 +327,7 @@ fn a_point_is_free_again_once_all_its_runs_are_withdrawn_at_once() {
     // Both runs are of the point x = 1 now, and the space holds the configuration of neither.
     world.ask(&crate::world::remove("ann", true));
     assert_eq!(
-        (world.sweep().state, world.sweep().taken.len()),
+        (world.sweep().state, world.sweep().index.points.keys.len()),
         (SweepState::Running, 1)
     );
     let Reply::Assigned(last) = tries(&mut world, "bob", &[("x", 1)]) else {
@@ -383,7 +390,11 @@ fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
         ]
     );
     assert_eq!(
-        (effect.inside, world.sweep().taken.len(), world.sweep().best),
+        (
+            effect.inside,
+            world.sweep().index.points.keys.len(),
+            world.sweep().index.best
+        ),
         (4, 4, Some((1, 1.0)))
     );
     assert!(
@@ -398,17 +409,22 @@ fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
     };
     assert_eq!(world.attempt(&new).revision, 2);
     world.succeed("ann", &new, 0.25);
-    assert_eq!(world.sweep().best, Some((5, 0.25)));
+    assert_eq!(world.sweep().index.best, Some((5, 0.25)));
     // Back again, the run with y = 0 is none of the program's any more.
     let effect = undo(&mut world);
     assert_eq!(
-        (effect.inside, effect.nowhere, world.sweep().best),
+        (effect.inside, effect.nowhere, world.sweep().index.best),
         (4, 1, Some((1, 1.0)))
     );
     let (_, effect, _) = edit(&mut world, with(None));
     let seen = observations(world.sweep()).len();
     assert_eq!(
-        (effect.inside, effect.nowhere, world.sweep().best, seen),
+        (
+            effect.inside,
+            effect.nowhere,
+            world.sweep().index.best,
+            seen
+        ),
         (1, 4, Some((5, 0.25)), 1),
         "what was tried with y is known"
     );
@@ -489,7 +505,11 @@ fn another_objective_is_answered_from_what_was_reported() {
     );
     assert_eq!(changes, ["metric: minimize loss → maximize accuracy"]);
     assert_eq!(
-        (effect.unreported, world.sweep().best, world.run(3).value),
+        (
+            effect.unreported,
+            world.sweep().index.best,
+            world.run(3).value
+        ),
         (0, Some((4, 40.0)), Some(30.0))
     );
     assert!(
@@ -511,7 +531,7 @@ fn another_objective_is_answered_from_what_was_reported() {
     );
     assert_eq!(effect.violating, 2);
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 20.0)),
         "a constraint that is set after the fact"
     );
@@ -523,14 +543,18 @@ fn another_objective_is_answered_from_what_was_reported() {
         },
     );
     assert_eq!(
-        (effect.unreported, world.sweep().best, world.run(3).value),
+        (
+            effect.unreported,
+            world.sweep().index.best,
+            world.run(3).value
+        ),
         (4, None, None)
     );
     undo(&mut world);
     undo(&mut world);
     undo(&mut world);
     assert_eq!(
-        (world.sweep().best, world.run(3).value),
+        (world.sweep().index.best, world.run(3).value),
         (Some((1, 1.0)), Some(3.0))
     );
 }

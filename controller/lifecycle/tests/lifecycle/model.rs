@@ -561,7 +561,7 @@ impl Chaos {
                 }
             }
             Step::Mark(number, version, other) => {
-                let codes = &self.world.state.sweeps.get(&sweep(*number))?.codes;
+                let codes = &self.world.state.sweeps.get(&sweep(*number))?.code.versions;
                 let named = |index: u8| {
                     Some(
                         codes
@@ -682,7 +682,13 @@ impl Chaos {
             let worker = &workers[turn % workers.len()];
             let known = &self.world.state.sweeps[sweep];
             let mut left = fitting(Some(known), 1..=POINTS, offer);
-            left.retain(|offer| !known.taken.contains(&offer.suggestion.config.key()));
+            left.retain(|offer| {
+                !known
+                    .index
+                    .points
+                    .keys
+                    .contains(&offer.suggestion.config.key())
+            });
             if left.is_empty() {
                 self.ask(&Command::ExhaustSpace {
                     sweep: sweep.clone(),
@@ -783,7 +789,7 @@ proptest! {
         let grid = &chaos.world.state.sweeps[&sweep(0)];
         prop_assert_eq!(grid.state, SweepState::Finished);
         prop_assert_eq!(grid.reason.as_str(), "all 6 points of the grid tried");
-        prop_assert_eq!((grid.runs.len(), grid.taken.len()), (6, 6));
+        prop_assert_eq!((grid.runs.len(), grid.index.points.keys.len()), (6, 6));
         let ended = [RunState::Finished, RunState::Stopped, RunState::Failed, RunState::Cancelled];
         prop_assert!(grid.runs.iter().all(|(_, run)| ended.contains(&run.state)));
         // Each run ended once: only its newest attempt can have ended well.

@@ -559,7 +559,11 @@ impl Reference {
                     .last()
                     .filter(|newest| newest.state.is_live())
                     .map(|newest| &newest.agent);
-                let used = [run.retries.lost, run.retries.machine, run.retries.crashed];
+                let used = [
+                    run.retries.counts.lost,
+                    run.retries.counts.machine,
+                    run.retries.counts.crashed,
+                ];
                 (
                     id,
                     format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()),
