@@ -53,7 +53,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use clock::{PULSE, wall_time};
 pub use epoch::{draw_controller_id, record_restore};
 pub use error::EngineError;
-pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
+pub use holds::{HOLD_BUCKETS_MS, HoldCounts, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;
