@@ -12,6 +12,7 @@
 mod assignment;
 mod changes;
 mod clock;
+mod committing;
 mod epoch;
 mod error;
 mod group;

@@ -2,18 +2,21 @@
 
 #[cfg(test)]
 mod conformance;
+mod counts;
 mod memory;
+mod output;
 mod rows;
 mod sqlite;
 mod thin;
 
+pub use counts::{CodeCounts, SweepCounts, Totals};
 pub use memory::{MemoryQuery, MemoryStore};
-use rows::LogReader;
+use output::LogReader;
+pub use output::{LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart};
 pub(crate) use rows::word;
 pub use rows::{
-    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup,
-    LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes,
-    SweepCounts, SweepRow, Totals,
+    AgentRow, AttemptRow, CurvePoints, DiskUsage, FailureCause, FailureGroup, RepeatsRow,
+    RevisionRow, RunRow, SweepBytes, SweepRow,
 };
 pub use sqlite::{
     FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy,

@@ -28,6 +28,7 @@ fn thrice(points: i64) -> World {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn a_point_is_executed_so_often_and_counts_as_the_mean() {
     let mut world = thrice(2);
     assert_eq!(planned(world.sweep()), Some(6));

@@ -210,6 +210,7 @@ fn the_log_needs_no_event_of_a_deleted_sweep() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn the_log_needs_no_reports_of_pruned_runs() {
     let mut logged = Logged::default();
     logged.create(

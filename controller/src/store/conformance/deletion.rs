@@ -45,6 +45,7 @@ fn sweeps_in_the_log(store: &mut dyn Store) -> Vec<String> {
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let of = |id: &str, number| RunRow {
@@ -179,6 +180,7 @@ pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Ben
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let of = |run, number| AttemptRef {
