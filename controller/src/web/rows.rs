@@ -235,28 +235,16 @@ pub(super) fn run(row: RunRow) -> Row {
 }
 
 pub(super) fn machine(row: AgentRow) -> MachineRow {
-    let AgentRow {
-        id,
-        host,
-        slots,
-        alive,
-        health,
-        reason,
-        stays,
-        succeeded,
-        failed,
-        ..
-    } = row;
     MachineRow {
-        id,
-        host,
-        slots,
-        alive,
-        health,
-        reason,
-        stays,
-        succeeded,
-        failed,
+        id: row.id,
+        host: row.host,
+        slots: row.slots,
+        alive: row.alive,
+        health: row.health,
+        reason: row.reason,
+        stays: row.stays,
+        succeeded: row.succeeded,
+        failed: row.failed,
     }
 }
 
