@@ -29,9 +29,9 @@ docs:
     cargo run -- schema > docs/sweep.schema.json
     UPDATE_DOCS=1 cargo test --test it docs::
 
-# The documentation as a book; needs mdbook
+# The documentation as a book in target/book, its links checked
 book:
-    mdbook serve docs
+    .ci/book/build
 
 # The quickstart
 wine:

@@ -1,4 +1,5 @@
-//! What an attempt executes and in what, captured without asking anybody: the exact code (here), the environment, the data.
+//! The code, environment and data of an attempt, captured without the user's help. The code is
+//! here.
 
 mod bucket;
 pub(crate) mod data;
@@ -24,7 +25,8 @@ use crate::private::PrivateDir;
 
 /// Where what is captured is kept in a folder for runs.
 const FOLDER: &str = "code";
-/// How long one look may take. A folder that takes longer is no code, or lies on a network that is not there.
+/// How long one look may take. A folder that takes longer is no code, or lies on a network that is
+/// not there.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Looks at the code of a working folder, again and again.
@@ -34,7 +36,7 @@ pub(crate) struct Capture {
     runs_dir: PathBuf,
     code_dir: PathBuf,
     sweep: String,
-    /// One look at a time serves all who wait for one.
+    /// A capture in progress serves all tasks that wait for one.
     last: Mutex<LastCapture>,
 }
 
@@ -50,11 +52,12 @@ struct LastCapture {
     /// Nothing will be seen here.
     given_up: bool,
     versions: VersionCount,
-    /// There were too many versions: nothing is looked at until one of the files changes that say what is no code. What they were then.
+    /// There were too many versions: nothing is looked at until one of the files changes that say
+    /// what is no code. What they were then.
     flooded: Option<Vec<Option<(SystemTime, u64)>>>,
 }
 
-/// What a look has come to.
+/// The result of a capture.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CaptureResult {
     /// The code; `None`: it cannot be told.
@@ -87,8 +90,8 @@ fn found(
 }
 
 impl Capture {
-    /// Captures what is in the working folder, for a sweep whose file includes some untracked files. What that needs is kept in the folder for runs, which
-    /// is no code wherever it lies.
+    /// Captures what is in the working folder, for a sweep whose file includes some untracked
+    /// files. What that needs is kept in the folder for runs, which is no code wherever it lies.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
         let (workdir, runs_dir, code_dir) = (
             options.workdir.clone(),
@@ -127,7 +130,8 @@ impl Capture {
         }
     }
 
-    /// Records that an attempt begins: until what is returned is dropped, files that appear or change are outputs. `None`: no code is captured here.
+    /// Records that an attempt begins: until what is returned is dropped, files that appear or
+    /// change are outputs. `None`: no code is captured here.
     pub(crate) async fn begin_attempt(&self) -> Option<RunningAttempt> {
         let mut last = self.last.lock().await;
         if last.given_up {
@@ -175,8 +179,29 @@ impl Capture {
             };
         }
         let began = Instant::now();
-        let (workdir, runs_dir, code_dir, sweep) = self.places();
         let (code, include) = (last.code.take(), last.include.clone());
+        match self.snapshot(code, include).await {
+            Ok((code, snapshot)) => self.take(last, began, code, snapshot),
+            Err((reason, lasting)) => {
+                last.given_up = lasting;
+                CaptureResult {
+                    complaint: Some(reason),
+                    ..CaptureResult::default()
+                }
+            }
+        }
+    }
+
+    /// Takes a snapshot within a time.
+    ///
+    /// # Errors
+    /// The reason, and whether it will not pass.
+    async fn snapshot(
+        &self,
+        code: Option<Working>,
+        include: Vec<String>,
+    ) -> Result<(Working, Snapshot), (String, bool)> {
+        let (workdir, runs_dir, code_dir, sweep) = self.places();
         let looking = tokio::task::spawn_blocking(move || {
             let mut code = match code {
                 Some(code) => code,
@@ -193,7 +218,7 @@ impl Capture {
             })?;
             Ok::<_, CodeError>((code, snapshot))
         });
-        let seen = match timeout(LOOK_TIME_MAX, looking).await {
+        match timeout(LOOK_TIME_MAX, looking).await {
             Ok(Ok(seen)) => seen.map_err(|error| (error.to_string(), error.is_lasting())),
             Ok(Err(error)) => Err((format!("capturing it broke off: {error}"), true)),
             Err(_) => Err((
@@ -203,55 +228,54 @@ impl Capture {
                 ),
                 true,
             )),
-        };
-        match seen {
-            Ok((code, snapshot)) => {
-                let snapshot = Arc::new(snapshot);
-                let before = last
-                    .seen
-                    .replace((began, Arc::clone(&snapshot)))
-                    .map(|(_, before)| before.version.clone())
-                    .unwrap_or_default();
-                let instead_of = (before != snapshot.version).then_some(before);
-                if let Some(before) = &instead_of
-                    && last.versions.is_flooded_by(&snapshot.version, began)
-                {
-                    last.flooded = Some(self.ignore_files());
-                    let changed = code.source().some_differing(before, &snapshot.version);
-                    // Once it is looked again, what is there then is told.
-                    (last.code, last.seen) = (Some(code), None);
-                    return CaptureResult {
-                        complaint: Some(flood::complaint(&changed)),
-                        ..CaptureResult::default()
-                    };
-                }
-                let source = instead_of.as_ref().map(|_| code.source());
-                last.code = Some(code);
-                let outputs = snapshot
-                    .outputs
-                    .iter()
-                    .filter(|output| last.named.insert((*output).clone()))
-                    .cloned()
-                    .collect();
-                CaptureResult {
-                    snapshot: Some(snapshot),
-                    source,
-                    instead_of,
-                    outputs,
-                    complaint: None,
-                }
-            }
-            Err((reason, lasting)) => {
-                last.given_up = lasting;
-                CaptureResult {
-                    complaint: Some(reason),
-                    ..CaptureResult::default()
-                }
-            }
         }
     }
 
-    /// When the files were written in which a user says what is no code, and how long they are.
+    /// Records a snapshot, and compares it with the one before.
+    fn take(
+        &self,
+        last: &mut LastCapture,
+        began: Instant,
+        code: Working,
+        snapshot: Snapshot,
+    ) -> CaptureResult {
+        let snapshot = Arc::new(snapshot);
+        let before = last
+            .seen
+            .replace((began, Arc::clone(&snapshot)))
+            .map(|(_, before)| before.version.clone())
+            .unwrap_or_default();
+        let instead_of = (before != snapshot.version).then_some(before);
+        if let Some(before) = &instead_of
+            && last.versions.is_flooded_by(&snapshot.version, began)
+        {
+            last.flooded = Some(self.ignore_files());
+            let changed = code.source().some_differing(before, &snapshot.version);
+            // Once it is looked again, what is there then is told.
+            (last.code, last.seen) = (Some(code), None);
+            return CaptureResult {
+                complaint: Some(flood::complaint(&changed)),
+                ..CaptureResult::default()
+            };
+        }
+        let source = instead_of.as_ref().map(|_| code.source());
+        last.code = Some(code);
+        let outputs = snapshot
+            .outputs
+            .iter()
+            .filter(|output| last.named.insert((*output).clone()))
+            .cloned()
+            .collect();
+        CaptureResult {
+            snapshot: Some(snapshot),
+            source,
+            instead_of,
+            outputs,
+            complaint: None,
+        }
+    }
+
+    /// Returns the times and lengths of the files by which users exclude files from the code.
     fn ignore_files(&self) -> Vec<Option<(SystemTime, u64)>> {
         let of = |name| {
             std::fs::symlink_metadata(self.workdir.join(name))

@@ -1,5 +1,6 @@
-//! Connections to the controller. On a shared machine another user's program may take the port of a controller that has ended: it must get no token,
-//! and no command of it may be executed. So before anything is sent over loopback, it is looked up whose program listens there.
+//! Connections to the controller. On a shared machine another user's program may take the port of a
+//! controller that has ended: it must get no token, and no command of it may be executed. So before
+//! anything is sent over loopback, it is looked up whose program listens there.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -18,11 +19,13 @@ use tower::service_fn;
 pub enum Trust {
     /// This user's.
     Own,
-    /// That of any user, who was named by the token: but of one user only, the one whose program was met first.
+    /// That of any user, for a token that names the user. Only one user: that of the program that
+    /// was met first.
     First,
 }
 
-/// Returns whether a call that ended with this code may have had its effect: the same request is sent again.
+/// Returns whether a call that ended with this code may have had its effect: the same request is
+/// sent again.
 pub fn is_outcome_unknown(code: Code) -> bool {
     matches!(
         code,
@@ -50,7 +53,7 @@ impl ControllerTarget {
     /// Connects now, and again whenever the connection is lost.
     ///
     /// # Errors
-    /// Nobody listens there, or the program of another user.
+    /// Nothing listens there, or a program of another user.
     pub async fn connect(&self) -> Result<Channel, Error> {
         let guard = Guard::new(self.trust);
         self.endpoint
@@ -59,7 +62,7 @@ impl ControllerTarget {
     }
 }
 
-/// What all connections of one channel have in common.
+/// The state that all connections of a channel share.
 #[derive(Clone)]
 struct Guard {
     trust: Trust,
@@ -137,7 +140,8 @@ struct Socket {
 }
 
 impl Sockets {
-    /// What cannot be read is not there, as on other systems than Linux.
+    /// Reads the tables of the kernel. A table that cannot be read counts as empty, as on other
+    /// systems than Linux.
     fn read() -> Self {
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"]
             .into_iter()
@@ -149,8 +153,9 @@ impl Sockets {
         )
     }
 
-    /// Returns the owners of the other end of a connection over loopback: of its listener, and of the end itself once it was accepted (before,
-    /// the kernel says 0). Nothing where the other end is in another network namespace.
+    /// Returns the owners of the other end of a connection over loopback: of its listener, and of
+    /// the end itself once it was accepted (before, the kernel says 0). Nothing where the other end
+    /// is in another network namespace.
     fn owners(&self, own: SocketAddr, peer: SocketAddr) -> Vec<u32> {
         let (own, peer) = (canonical(own), canonical(peer));
         let listening = |is: &dyn Fn(IpAddr) -> bool| {

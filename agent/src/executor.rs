@@ -47,9 +47,9 @@ pub(crate) trait Executor: Send + Sync {
 /// Real programs.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
-    /// What looks after them.
+    /// The shims that supervise them.
     pub(crate) shims: Arc<Shims>,
-    /// What says how busy GPUs are; `None`: nobody wants to know what attempts use of their machine.
+    /// The driver that reports the load of GPUs; `None`: the use of the machine is not monitored.
     pub(crate) driver: Option<Arc<dyn GpuDriver>>,
 }
 

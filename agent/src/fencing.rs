@@ -9,7 +9,8 @@ use crate::attempt::{AttemptState, Input, Want};
 use crate::process::exit::Obstacle;
 use crate::process::fence;
 
-/// Waits until no other attempt writes the checkpoint folder in a run's folder. `note` is called once with the holder that it waits for.
+/// Waits until no other attempt writes the checkpoint folder in a run's folder. `note` is called
+/// once with the holder that it waits for.
 ///
 /// # Errors
 /// The attempt is wanted to end before, or has waited for too long.

@@ -1,7 +1,9 @@
-//! Chooses the folders of an attempt. A folder of another incarnation is never continued: it is moved aside, or, where it is in use, left alone and the
-//! new attempt gets a folder with another name.
+//! Chooses the folders of an attempt. A folder of another incarnation is never continued: it is
+//! moved aside, or, where it is in use, left alone and the new attempt gets a folder with another
+//! name.
 //!
-//! A run's folder is kept as long as its configuration is the same, since its checkpoint is; an attempt's folder belongs to one incarnation.
+//! A run's folder is kept as long as its configuration is the same, since its checkpoint is; an
+//! attempt's folder belongs to one incarnation.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -20,7 +22,7 @@ const CONTROLLER: &str = "controller";
 /// Numbers that are tried for the name of a folder that is moved aside.
 const NAMES_MAX: u32 = 10_000;
 
-/// What a folder's job says of whose it is.
+/// The owner of a folder, according to its job.
 #[derive(Deserialize)]
 struct FolderOwner {
     #[serde(default)]
@@ -40,8 +42,9 @@ pub(crate) struct Claim<'a> {
     pub(crate) params: &'a Map<String, Value>,
 }
 
-/// Returns the name of the run's folder in that of its sweep, and of the attempt's folder in that. `is_held` says of an attempt's folder whether this
-/// agent is using it; `note` is called with the file that was in place of a folder.
+/// Returns the name of the run's folder in that of its sweep, and of the attempt's folder in that.
+/// `is_held` says of an attempt's folder whether this agent is using it; `note` is called with the
+/// file that was in place of a folder.
 ///
 /// # Errors
 /// A folder cannot be read or moved.
@@ -117,7 +120,8 @@ fn clear(parent: &Path, name: &str, note: &dyn Fn(String)) -> io::Result<()> {
     }
 }
 
-/// Makes the folder of a sweep and writes down which controller its runs belong to, on which only messages depend.
+/// Makes the folder of a sweep and writes down which controller its runs belong to, on which only
+/// messages depend.
 ///
 /// # Errors
 /// The folder cannot be made, or its path is not a folder of this user.
@@ -133,7 +137,8 @@ pub(crate) fn write_controller(runs_dir: &Path, sweep: &str, controller: &str) -
     Ok(())
 }
 
-/// Returns the id of the controller that the runs of a sweep in a folder for runs belong to, as far as an agent has written it down.
+/// Returns the id of the controller that the runs of a sweep in a folder for runs belong to, as far
+/// as an agent has written it down.
 pub fn controller_of(runs_dir: &Path, sweep: &str) -> Option<String> {
     // A sweep's id is letters and digits: nothing else is a folder of runs.
     let is_id = !sweep.is_empty() && sweep.chars().all(|char| char.is_ascii_alphanumeric());

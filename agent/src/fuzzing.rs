@@ -11,7 +11,7 @@ use crate::intake::frameworks::events::{EventFile, records::Records};
 use crate::intake::{lines, record, wandb::frames::Frames};
 use crate::spool::{Counts, Spool};
 
-/// Lines and metrics are the same in whatever pieces the bytes arrive.
+/// Lines and metrics do not depend on the pieces in which the bytes arrive.
 pub fn intake(bytes: &[u8], piece: usize) {
     let whole = read_lines(std::iter::once(bytes));
     assert_eq!(read_lines(bytes.chunks(piece.max(1))), whole);
@@ -31,7 +31,7 @@ pub fn intake(bytes: &[u8], piece: usize) {
     EventFile::default().push(bytes);
 }
 
-/// Returns the records of a `.wandb` file that goes on with these bytes.
+/// Returns the records of a `.wandb` file that continues with these bytes.
 fn read_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Vec<u8>> {
     let mut frames = Frames::default();
     let pieces = std::iter::once(&b":W&B\xe1\xbe\0"[..]).chain(pieces);
@@ -53,7 +53,8 @@ fn read_lines<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<lines::Line> {
     found
 }
 
-/// With any content of its file, a spool opens, takes points, and returns them in order after a restart.
+/// With any content of its file, a spool opens, takes points, and returns them in order after a
+/// restart.
 ///
 /// # Errors
 /// The folder cannot be written.

@@ -1,4 +1,5 @@
-//! The GPUs of this machine as their driver sees them: which there are, and whether they are free again once an attempt has ended.
+//! The GPUs of this machine as their driver sees them: which there are, and whether they are free
+//! again once an attempt has ended.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +8,8 @@ use std::sync::OnceLock;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
-/// A GPU with this much more memory in use than before an attempt is not free; less may belong to the driver or a desktop.
+/// A GPU with this much more memory in use than before an attempt is not free; less may belong to
+/// the driver or a desktop.
 const LEFT_BYTES_MAX: u64 = 512 << 20;
 
 /// How much of a GPU is in use.
@@ -19,7 +21,7 @@ pub struct GpuUse {
     pub programs: u32,
 }
 
-/// What says which GPUs there are.
+/// A source of facts about GPUs.
 pub trait GpuDriver: fmt::Debug + Send + Sync {
     /// Returns how many there are; they are numbered from 0.
     fn count(&self) -> u32;
@@ -123,8 +125,9 @@ fn device<'a>(nvml: &'a Nvml, name: &str) -> Result<Device<'a>, NvmlError> {
     }
 }
 
-/// Returns the GPUs whose memory is in use though no program is left on them, and how many bytes there are more than before. Where a program computes
-/// on one, it is somebody else's, and so is the memory.
+/// Returns the GPUs whose memory is in use though no program is left on them, and how many bytes
+/// there are more than before. Where a program computes on one, it is somebody else's, and so is
+/// the memory.
 pub(crate) fn left_behind(
     driver: &dyn GpuDriver,
     before: &BTreeMap<String, u64>,
@@ -177,7 +180,7 @@ mod tests {
             left_behind(&after, &before),
             BTreeMap::from([("1".to_owned(), 8 << 30)])
         );
-        // A driver that no longer answers accuses nobody.
+        // A driver that no longer answers is no evidence.
         assert_eq!(left_behind(&Paper(&[]), &before), BTreeMap::new());
     }
 }

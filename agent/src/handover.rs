@@ -1,6 +1,8 @@
-//! What an agent holds, written down for the agent process that comes after it if it is killed or upgraded: who it is, and which attempts are its own.
+//! A list of the attempts that an agent holds, with its id, for the agent process that follows if
+//! it is killed or upgraded.
 //!
-//! Each agent of a machine has its own place, `<runs_dir>/agents/<host>-<n>`: a lock that ends with the process, and beside it the list.
+//! Each agent of a machine has its own place, `<runs_dir>/agents/<host>-<n>`: a lock that ends with
+//! the process, and beside it the list.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -26,7 +28,7 @@ pub(crate) struct Handover {
     held: Mutex<Held>,
 }
 
-/// What an agent holds.
+/// The id of an agent, and the attempts that it holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Held {
     /// The agent's id.
@@ -35,7 +37,8 @@ pub(crate) struct Held {
     pub(crate) asked: String,
     /// The sweep's full id.
     pub(crate) sweep: String,
-    /// The id of the controller that its attempts are from; empty in a list of an agent of an earlier version.
+    /// The id of the controller that its attempts are from; empty in a list of an agent of an
+    /// earlier version.
     #[serde(default)]
     pub(crate) controller: String,
     /// Its attempts.
@@ -49,7 +52,8 @@ impl Held {
 }
 
 impl Handover {
-    /// Takes a place: that of an agent for the same sweep that was killed, with what it held, or a free one.
+    /// Takes a place: that of an agent for the same sweep that was killed, with what it held, or a
+    /// free one.
     ///
     /// # Errors
     /// The folder cannot be written to.
@@ -121,7 +125,7 @@ impl Handover {
         &self.lock
     }
 
-    /// Notes who is here now, and with which attempts.
+    /// Records the present agent and its attempts.
     pub(crate) fn take(&self, held: Held) {
         *self.held() = held;
         self.write();

@@ -1,4 +1,5 @@
-//! Names of the attempts that an agent holds: its own, and those by which the controller knows them.
+//! Names of the attempts that an agent holds: its own, and those by which the controller knows
+//! them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::private::{self, Durability};
 
-/// Where the numbers are written down by which a restored controller knows an attempt, if it gave it others.
+/// Where the numbers are written down by which a restored controller knows an attempt, if it gave
+/// it others.
 const NUMBERS: &str = "numbers.json";
 
 /// The numbers by which a controller knows an attempt.
@@ -45,7 +47,8 @@ pub(crate) struct HeldAttempt {
     pub(crate) run: u64,
     /// The attempt's number, as its assignment gave it.
     pub(crate) attempt: u32,
-    /// What tells it from an attempt with the same numbers, which a restored controller may assign; empty from a controller of an earlier version.
+    /// Tells it from an attempt with the same numbers, which a restored controller may assign.
+    /// Empty from a controller of an earlier version.
     #[serde(default)]
     pub(crate) incarnation: String,
     /// Its folder; empty in a list of an agent of an earlier version.

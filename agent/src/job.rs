@@ -1,4 +1,4 @@
-//! What an agent is to execute, and how it is written down for an agent that comes later.
+//! The execution of an attempt, as the agent writes it down for a later agent.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,7 +17,7 @@ use crate::slot::Slot;
 
 /// Where a job is written down in its attempt's folder.
 pub(crate) const FILE: &str = "job.json";
-/// What to execute.
+/// An attempt to execute.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// Which agent executes it.
@@ -28,13 +28,15 @@ pub(crate) struct Job {
     pub(crate) run: u64,
     /// The attempt's number.
     pub(crate) attempt: u32,
-    /// What tells it from an attempt with the same numbers, which a restored controller may assign; empty from a controller of an earlier version.
+    /// Tells it from an attempt with the same numbers, which a restored controller may assign.
+    /// Empty from a controller of an earlier version.
     #[serde(default)]
     pub(crate) incarnation: String,
-    /// What a restored controller needs to record it again, as its assignment gave it.
+    /// The record of the attempt that a restored controller needs, as the assignment gave it.
     #[serde(default)]
     pub(crate) record_json: String,
-    /// The name of its run's folder in that of the sweep, and of the attempt's folder in it; empty: the numbers.
+    /// The name of its run's folder in that of the sweep, and of the attempt's folder in it; empty:
+    /// the numbers.
     #[serde(default)]
     pub(crate) folders: (String, String),
     /// Which repeat of its point it is, from 1, and the seed for it.
@@ -52,7 +54,7 @@ pub(crate) struct Job {
     pub(crate) program: String,
     /// The objective; empty where the sweep has none.
     pub(crate) objective: String,
-    /// What is looked for in the output; not written down, since each registration says it.
+    /// The patterns for metrics in the output; not written down, since each registration has them.
     #[serde(skip)]
     pub(crate) patterns: Vec<Pattern>,
     /// Globs of files that hold metrics.
@@ -79,7 +81,7 @@ pub(crate) struct Job {
     pub(crate) runs_dir: PathBuf,
     /// How long it may take.
     pub(crate) limits: Limits,
-    /// What has to end well before its program is started; empty: nothing.
+    /// The command that has to succeed before its program is started; empty: none.
     pub(crate) preflight: Vec<String>,
     /// The policy for the program when the agent dies.
     pub(crate) alone: Alone,
@@ -120,7 +122,8 @@ impl Job {
         PrivateDir::make(&self.runs_dir, self.below(folder)?)
     }
 
-    /// Makes the folder of the run that its programs keep checkpoints in. Returns what was in its place, and is moved aside.
+    /// Makes the folder of the run that its programs keep checkpoints in. Returns what was in its
+    /// place, and is moved aside.
     ///
     /// # Errors
     /// It cannot be made.
@@ -174,7 +177,8 @@ impl Job {
         }
     }
 
-    /// Returns the numbers by which the controller knows it, as far as the agent before this one knew.
+    /// Returns the numbers by which the controller knows it, as far as the agent before this one
+    /// knew.
     pub(crate) fn numbers(&self) -> AttemptNumbers {
         AttemptNumbers::read(&self.folder()).unwrap_or(AttemptNumbers {
             run: self.run,
@@ -182,7 +186,7 @@ impl Job {
         })
     }
 
-    /// What marks the processes of the attempt.
+    /// Returns the mark of the processes of the attempt.
     pub(crate) fn marker(&self) -> String {
         self.held().marker(&self.agent, &self.sweep)
     }

@@ -1,9 +1,11 @@
-//! The agent: takes runs from the controller, executes the training program as it is, captures everything, reports.
+//! The agent: takes runs from the controller, executes the training program as it is, captures
+//! everything, reports.
 //!
-//! Modules import rightwards only: `reproduce, simulation → session → executor, run_folders → capture, folders, runner →
-//! fencing, fuzzing, job, monitor, options, reread → attempt, intake, machine → handover, process → held, mlflow, slot, spool →
-//! argv, channel, gpu, outcome, private, room, streams, token, weakness`.
-//! `attempt` is pure: it decides what to do; `runner` carries it out and decides nothing.
+//! Modules import rightwards only: `reproduce, simulation → session → executor, run_folders →
+//! capture, folders, runner → fencing, fuzzing, job, monitor, options, reread → attempt, intake,
+//! machine → handover, process → held, mlflow, slot, spool → argv, channel, gpu, outcome, private,
+//! room, streams, token, weakness`. `attempt` is pure: it decides what to do; `runner` carries it
+//! out and decides nothing.
 
 mod argv;
 mod attempt;
@@ -66,11 +68,12 @@ use crate::session::Surroundings;
 pub struct ExampleCommand {
     /// The program and its arguments.
     pub arguments: Vec<String>,
-    /// What is odd about the template.
+    /// Warnings about the template.
     pub warnings: Vec<String>,
 }
 
-/// Returns the command line of an attempt with a configuration, on this machine: `command` with its macros expanded.
+/// Returns the command line of an attempt with a configuration, on this machine: `command` with its
+/// macros expanded.
 pub fn example_command(
     command: &[String],
     program: &str,
@@ -92,14 +95,16 @@ pub fn example_command(
     }
 }
 
-/// Looks after one program until it and all that it has started have ended, if that is what this process was started for: each attempt runs under
-/// such a process, which outlives its agent. To be called before anything else, with the process's arguments.
+/// Looks after one program until it and all that it has started have ended, if that is what this
+/// process was started for: each attempt runs under such a process, which outlives its agent. To be
+/// called before anything else, with the process's arguments.
 pub fn shim(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     (arguments.next()? == process::shims::SHIM_ARGUMENT).then(process::shim::run)
 }
 
-/// Works until the sweep ends, `count` runs have ended, or an interrupt says so. When it returns, no process of any attempt is left.
+/// Works until the sweep ends, `count` runs have ended, or an interrupt says so. When it returns,
+/// no process of any attempt is left.
 ///
 /// # Errors
 /// See [`AgentError`]. A run that fails is no error.

@@ -1,4 +1,5 @@
-//! What a running attempt uses of its machine, as metrics under `system/`. They are nobody's sign of life, and never take the place of a program's own.
+//! The use of the machine by a running attempt, as metrics under `system/`. They are no sign that a
+//! program makes progress, and never replace its own metrics.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use crate::process::launch::Used;
 use crate::process::tree::Tree;
 use crate::process::usage::{CPU, MEMORY, Usage};
 
-/// What their names begin with.
+/// The prefix of their names.
 pub(crate) const PREFIX: &str = "system/";
-/// When it is first looked: most of what is of interest has begun by then, and short runs have not ended.
+/// When it is first looked: most of what is of interest has begun by then, and short runs have not
+/// ended.
 const FIRST: Duration = Duration::from_secs(1);
 /// From one look to the next.
 const EVERY: Duration = Duration::from_secs(10);
@@ -55,7 +57,8 @@ impl Monitor {
         }
     }
 
-    /// Returns what is used now, where it is time to look, without what the program reports by the same name.
+    /// Returns what is used now, where it is time to look, without what the program reports by the
+    /// same name.
     pub(crate) async fn look(&mut self, tree: &Tree, theirs: &BTreeSet<String>) -> Vec<Reading> {
         let now = Instant::now();
         if now < self.next {
@@ -65,7 +68,8 @@ impl Monitor {
         readings(self.see(tree).await, theirs)
     }
 
-    /// Returns what a program has used that has ended before it was looked once, without what it reports by the same name.
+    /// Returns what a program has used that has ended before it was looked once, without what it
+    /// reports by the same name.
     pub(crate) async fn last(
         &mut self,
         tree: &Tree,
@@ -157,7 +161,7 @@ mod tests {
 
     fn names(gpus: &[&str]) -> Vec<String> {
         let tree = Tree {
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         };
         let gpus: Vec<_> = gpus.iter().map(|gpu| (*gpu).to_owned()).collect();
@@ -185,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_program_reports_itself_is_left_to_it() {
         let tree = Tree {
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);
@@ -206,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_has_ended_before_the_first_look_has_used_something_all_the_same() {
         let tree = Tree {
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         };
         let mut monitor = Monitor::new(Arc::new(Paper(&[])), Vec::new(), PathBuf::from("/"), true);

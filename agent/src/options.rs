@@ -10,7 +10,8 @@ use crate::gpu::GpuDriver;
 use crate::private;
 use crate::token::TokenSource;
 
-/// How long a failure waits for a preemption that explains it: schedulers signal agents and programs together, in any order.
+/// How long a failure waits for a preemption that explains it: schedulers signal agents and
+/// programs together, in any order.
 pub const SETTLING_TIME: Duration = Duration::from_secs(2);
 
 /// How to work.
@@ -34,11 +35,13 @@ pub struct AgentOptions {
     pub workdir: PathBuf,
     /// Where run folders are made: `<runs_dir>/<sweep>/<run>/<attempt>/`.
     pub runs_dir: PathBuf,
-    /// A folder where nobody but this user writes: code is kept there where other users can replace folders in `runs_dir`.
+    /// A folder that only this user can write to. Code is kept there where other users can replace
+    /// folders in `runs_dir`.
     pub state_dir: PathBuf,
     /// From SIGTERM to SIGKILL.
     pub grace: Duration,
-    /// From the exit of a program to the verdict that it failed by itself: [`SETTLING_TIME`], but in tests.
+    /// From the exit of a program to the verdict that it failed by itself: [`SETTLING_TIME`], but
+    /// in tests.
     pub settle: Duration,
     /// A program that calls [`shim`](crate::shim) first of all.
     pub shim: PathBuf,
@@ -46,12 +49,13 @@ pub struct AgentOptions {
     pub wait: Duration,
     /// Whether to look which code is executed, with git.
     pub captures: bool,
-    /// Programs end with the agent, however it ends, since nobody will come and take them over.
+    /// Whether programs end with the agent in all cases, since no later agent will adopt them.
     pub ends_alone: bool,
 }
 
 impl AgentOptions {
-    /// Returns where code is kept. A folder in `runs_dir` can be another user's a moment after it was looked at, if other users write there.
+    /// Returns where code is kept. A folder in `runs_dir` can be another user's a moment after it
+    /// was looked at, if other users write there.
     pub(crate) fn code_dir(&self) -> &Path {
         if private::is_replaceable_by_others(&self.runs_dir) {
             &self.state_dir
@@ -61,14 +65,15 @@ impl AgentOptions {
     }
 }
 
-/// What a person or the machine wants of the agent. Each one goes further than the one before it.
+/// A request of the user or the machine to the agent. Each one goes further than the one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interrupt {
     /// SIGUSR1 or SIGUSR2, which means nothing to the agent: passed on to the running programs.
     PassOn(UserSignal),
     /// First Ctrl-C: take no more runs, let the running ones end.
     Drain,
-    /// SIGTERM: the machine is taken away. End running attempts gracefully and give their runs back.
+    /// SIGTERM: the machine is taken away. End running attempts gracefully and give their runs
+    /// back.
     Preempt,
     /// Second Ctrl-C: end running attempts gracefully and give their runs back.
     Stop,

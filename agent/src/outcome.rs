@@ -1,4 +1,4 @@
-//! What an agent tells: news while it works, its outcome, why it could not work.
+//! The events of an agent: progress, its outcome, its errors.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,8 @@ pub enum Notice {
         attempt: u32,
         command: Vec<String>,
     },
-    /// A run ended or went back into the queue: its state as the controller says it, the last objective, why.
+    /// A run ended or went back into the queue: its state as the controller says it, the last
+    /// objective, why.
     Ended {
         run: u64,
         attempt: u32,

@@ -1,8 +1,11 @@
-//! Folders and files that belong to the agent alone, whatever is in their place.
+//! Folders and files that belong to the agent alone, with protection against anything else in their
+//! place.
 //!
-//! A folder for runs may be shared by several users (`/tmp`, scratch space of a cluster), and programs write into the folders of their attempts. So no
-//! link is followed, folders of other users are refused, and only regular files are opened: a FIFO or a device never makes the agent wait. What the
-//! agent makes is for its user alone, whatever the umask is. Only the folder for runs itself is taken as it was given, links included.
+//! A folder for runs may be shared by several users (`/tmp`, scratch space of a cluster), and
+//! programs write into the folders of their attempts. So no link is followed, folders of other
+//! users are refused, and only regular files are opened: a FIFO or a device never makes the agent
+//! wait. Everything that the agent makes is for its user alone, with any umask. Only the folder for
+//! runs itself is taken as it was given, links included.
 
 #[cfg(test)]
 mod tests;
@@ -36,9 +39,9 @@ pub(crate) enum Obstruction {
     Kind {
         /// Where.
         path: PathBuf,
-        /// What lies there.
+        /// The kind that was found.
         found: &'static str,
-        /// What should.
+        /// The kind that was expected.
         expected: &'static str,
     },
     /// A folder of another user.
@@ -86,8 +89,8 @@ pub(crate) struct PrivateDir {
 }
 
 impl PrivateDir {
-    /// Makes the folder `below` in a folder for runs, with all that are on the way to it. Those that are there have to be folders of the agent's user;
-    /// nobody else can write into them afterwards.
+    /// Makes the folder `below` in a folder for runs, with all that are on the way to it. Existing
+    /// ones have to be folders of the agent's user; no other user can write into them afterwards.
     ///
     /// # Errors
     /// See [`Obstruction`]; or a folder cannot be made.
@@ -109,8 +112,9 @@ impl PrivateDir {
         Ok(folder)
     }
 
-    /// Makes a folder that programs use and the agent never opens. A link of the agent's user stays: the user has put it there. Anything else that is no
-    /// folder is moved aside and returned.
+    /// Makes a folder that programs use and the agent never opens. A link of the agent's user
+    /// stays: the user has put it there. Anything else that is no folder is moved aside and
+    /// returned.
     ///
     /// # Errors
     /// See [`PrivateDir::make`].
@@ -257,7 +261,8 @@ impl PrivateDir {
         Ok(file)
     }
 
-    /// Puts a file with this content in the place of what is there. Nobody ever sees half of it. A folder that is in its place is moved aside.
+    /// Puts a file with this content in the place of another one. No reader ever sees half of it. A
+    /// folder that is in its place is moved aside.
     ///
     /// # Errors
     /// It cannot be written.
@@ -322,7 +327,7 @@ impl PrivateDir {
         Err(Errno::EEXIST.into())
     }
 
-    /// Renames whatever is in place of a file.
+    /// Renames anything that is in place of a file.
     ///
     /// # Errors
     /// It cannot be moved.
@@ -343,7 +348,8 @@ impl PrivateDir {
     }
 }
 
-/// Opens a folder. Returns `None` where something else is in its place; a FIFO would make the agent wait.
+/// Opens a folder. Returns `None` where something else is in its place; a FIFO would make the agent
+/// wait.
 fn open_dir(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     match nix::fcntl::open(path, flags, Mode::empty()) {
@@ -379,8 +385,8 @@ pub(crate) fn make_root(root: &Path) -> io::Result<()> {
     std::fs::set_permissions(root, std::fs::Permissions::from_mode(0o700))
 }
 
-/// Returns whether a path is another user's link in a folder that everybody may write to. Following it would write where that user wants. Linux has the
-/// same rule as `fs.protected_symlinks`.
+/// Returns whether a path is another user's link in a folder that everybody may write to. Following
+/// it would write where that user wants. Linux has the same rule as `fs.protected_symlinks`.
 fn is_planted(root: &Path) -> bool {
     let is_ours = |uid: u32| [0, geteuid().as_raw()].contains(&uid);
     let is_open = |parent: &Path| {
@@ -391,7 +397,8 @@ fn is_planted(root: &Path) -> bool {
         && root.parent().is_some_and(is_open)
 }
 
-/// Returns whether other users, but root, may put something else into the place of what the agent has made in a folder.
+/// Returns whether other users, but root, may put something else into the place of what the agent
+/// has made in a folder.
 pub(crate) fn is_replaceable_by_others(root: &Path) -> bool {
     std::fs::metadata(root).is_ok_and(|found| {
         let is_open = found.permissions().mode() & 0o1002 == 0o002;
@@ -408,7 +415,8 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     PrivateDir::open(folder)?.open_file(name)
 }
 
-/// Opens a regular file that a program writes, wherever it is: links are not followed, and nothing is waited for.
+/// Opens a regular file that a program writes, wherever it is: links are not followed, and nothing
+/// is waited for.
 ///
 /// # Errors
 /// See [`Obstruction`]; or it cannot be opened.
@@ -463,7 +471,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a regular file for reading and writing, by its path; what else is in its place is moved aside. Returns also what that was.
+/// Opens a regular file for reading and writing, by its path; what else is in its place is moved
+/// aside. Returns also what that was.
 ///
 /// # Errors
 /// It cannot be opened.
@@ -471,7 +480,8 @@ pub(crate) fn open_or_create(path: &Path) -> io::Result<(File, Option<Obstructio
     cleared(path, PrivateDir::open_or_create)
 }
 
-/// Opens a regular file to write at its end, by its path; what else is in its place is moved aside. Returns also what that was.
+/// Opens a regular file to write at its end, by its path; what else is in its place is moved aside.
+/// Returns also what that was.
 ///
 /// # Errors
 /// It cannot be opened.

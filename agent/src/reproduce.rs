@@ -1,4 +1,5 @@
-//! Executes a run once more, to check that it gives the same result: as an agent does, but nothing is reported.
+//! Executes a run once more, to check that it gives the same result: as an agent does, but nothing
+//! is reported.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,12 +17,12 @@ use crate::runner::{self, AttemptEvent, Begin};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
 
-/// What is executed, and where.
+/// The attempt to reproduce, and the folders for it.
 #[derive(Clone, Debug)]
 pub struct Reproduction {
     /// How the sweep's runs are executed.
     pub program: v1::Program,
-    /// What the attempt was told.
+    /// The assignment of the attempt.
     pub assignment: v1::Assignment,
     /// Where the program runs; absolute.
     pub workdir: PathBuf,
@@ -47,7 +48,7 @@ pub struct Reproduced {
 /// Executes it to its end.
 ///
 /// # Errors
-/// What was to be executed makes no sense, or a file cannot be written.
+/// The assignment is invalid, or a file cannot be written.
 pub async fn reproduce(
     what: Reproduction,
     mut interrupts: mpsc::Receiver<Interrupt>,
@@ -171,7 +172,7 @@ fn job(what: Reproduction) -> Result<Job, String> {
         },
         omits_none: program.omit_none,
         preflight: Vec::new(),
-        // Nobody comes and takes it over.
+        // No later agent adopts it.
         alone: Alone::Continue,
     })
 }

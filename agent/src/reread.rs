@@ -22,10 +22,11 @@ pub struct StoredOutput {
 }
 
 impl StoredOutput {
-    /// Begins to read output with the patterns of a sweep: the metric of each, if it names one, and its expression.
+    /// Begins to read output with the patterns of a sweep: the metric of each, if it names one, and
+    /// its expression.
     ///
     /// # Errors
-    /// What is wrong with an expression.
+    /// An expression is invalid: the reason.
     pub fn new<'a>(
         patterns: impl IntoIterator<Item = (Option<&'a str>, &'a str)>,
         objective: &str,

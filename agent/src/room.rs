@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
 
-/// What the files of an attempt that begins take at most, in bytes.
+/// The most bytes that the files of a new attempt take.
 const ATTEMPT_BYTES: usize = 128 << 10;
 
 /// The number of files and folders that an attempt needs, with some to spare.
@@ -30,17 +30,17 @@ pub(crate) struct Room {
     refused: Mutex<Option<Instant>>,
 }
 
-/// What a look at the room has shown.
+/// The result of a check of the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoomLook {
     /// Why no attempt can begin; `None`: one can.
     pub(crate) obstacle: Option<String>,
-    /// What to tell a person: it has changed since the last look.
+    /// A message to the user, where the result differs from that of the last check.
     pub(crate) news: Option<String>,
 }
 
 impl Room {
-    /// Room in a folder; nobody has looked yet.
+    /// Room in a folder that was not checked yet.
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
@@ -50,7 +50,8 @@ impl Room {
         }
     }
 
-    /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not show in the free space.
+    /// Looks whether an attempt can begin: writes a file and removes it, since a quota does not
+    /// show in the free space.
     pub(crate) fn look(&self) -> RoomLook {
         let is_full = self.is_full();
         let was_full = self.was_full.swap(is_full, Ordering::Relaxed);
@@ -73,7 +74,8 @@ impl Room {
         RoomLook { obstacle, news }
     }
 
-    /// Records that an attempt found no room. No other one begins for [`PROBE_EVERY`], even if a look finds room.
+    /// Records that an attempt found no room. No other one begins for [`PROBE_EVERY`], even if a
+    /// look finds room.
     pub(crate) fn note_refusal(&self) {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_said_once() {
-        // Whatever is written there, no space is left.
+        // Every write to it fails, since no space is left.
         let device = Path::new("/dev/full");
         if !device.exists() {
             return;

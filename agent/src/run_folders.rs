@@ -80,7 +80,7 @@ pub fn run_folders(runs_dir: &Path) -> io::Result<Vec<RunFolder>> {
 }
 
 impl RunFolder {
-    /// Returns whether nothing in it was written for a time, and nobody uses it.
+    /// Returns whether nothing in it was written for a time, and no process uses it.
     pub fn is_older_than(&self, age: Duration) -> bool {
         !self.is_in_use && self.changed.elapsed().is_ok_and(|since| since >= age)
     }

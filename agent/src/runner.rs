@@ -1,6 +1,9 @@
-//! Executes one attempt: makes its folder, starts its program, feeds what happens to [`crate::attempt`] and carries out what that says.
-//! Decides nothing, and knows no controller: it is told what is wanted and sends out what it sees.
+//! Executes one attempt: makes its folder, starts its program, feeds what happens to
+//! [`crate::attempt`] and carries out its actions. Decides nothing, and knows no controller: it takes
+//! requests and sends events.
 
+mod beginning;
+mod events;
 mod place;
 mod reading;
 
@@ -8,17 +11,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use sweep_code::redacted_arguments;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use self::place::{build_argv, place_of, start, workplace, write_place};
-use crate::argv::Machine;
+use self::beginning::{Begun, begin_anew, find_again};
+pub(crate) use self::events::{AttemptEnd, AttemptEvent, Begin, Point};
+use self::place::place_of;
 use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, UserSignal, Want};
-use crate::fencing;
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
 use crate::intake::frameworks::FrameworkFiles;
@@ -27,74 +30,25 @@ use crate::intake::metrics_file::MetricsFile;
 use crate::intake::output::Output;
 use crate::intake::wandb::WandbRuns;
 use crate::job::Job;
-use crate::machine::ThisMachine;
-use crate::mlflow;
 use crate::monitor::Monitor;
 use crate::process::exit::Obstacle;
 use crate::process::launch::{self, Used, Word};
 use crate::process::memory::Kills;
 use crate::process::shims::Shims;
-use crate::process::spawn::{self, Program};
+use crate::process::spawn::Program;
 use crate::process::tree;
 use crate::spool::Counts;
 
 /// How often output, metrics, timers and processes are looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// Readings waiting to be sent out; with more than this, no more are read from the files until some are gone.
+/// Readings waiting to be sent out; with more than this, no more are read from the files until some
+/// are gone.
 const PENDING_MAX: usize = 10_000;
 /// Readings sent out at once.
 const BATCH: usize = 1000;
 
-/// Whether to start the program or to reattach to one that an earlier agent process started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Begin {
-    /// It is to be started.
-    Anew,
-    /// It was; the number of its readings that need not be sent again.
-    Again(Counts),
-}
-
-/// Something seen while an attempt runs.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum AttemptEvent {
-    /// Its program was started.
-    Started {
-        /// Its argv, with secrets hidden.
-        command: Vec<String>,
-        /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was nowhere.
-        moment: Option<Duration>,
-    },
-    /// Metrics, in order.
-    Points(Vec<Point>),
-    /// Something a person should know.
-    Note(String),
-    /// A warning about the program for the user, once for all its runs.
-    Remark(String),
-    /// The objective is in the output, in a form that nothing reads: how, and what would read it.
-    Unread(String),
-}
-
-/// A metric with the time it was read.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Point {
-    /// What the program gave.
-    pub(crate) reading: Reading,
-    /// Milliseconds since 1970.
-    pub(crate) wall_ms: i64,
-    /// How many readings there have been, this one included.
-    pub(crate) counts: Counts,
-}
-
-/// The outcome of an attempt.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct AttemptEnd {
-    /// How it ended.
-    pub(crate) outcome: AttemptOutcome,
-    /// The last value of the objective.
-    pub(crate) objective: Option<f64>,
-}
-
-/// Executes an attempt to its end. When it returns, no process of the attempt is left. With a `driver`, what it uses of the machine is seen as well.
+/// Executes an attempt to its end. When it returns, no process of the attempt is left. With a
+/// `driver`, what it uses of the machine is seen as well.
 ///
 /// # Errors
 /// A folder or file of the attempt cannot be made or read: the path and why.
@@ -109,71 +63,20 @@ pub(crate) async fn execute(
     let place = place_of(job);
     let kills = Kills::so_far();
     let mut attempt = AttemptState::new(&job.objective, job.limits);
-    let frameworks;
-    let (program, argv, skip) = match begin {
-        Begin::Anew => {
-            if let Some(replaced) = write_place(job, &place)? {
-                let _ = seen
-                    .send(AttemptEvent::Note(format!(
-                        "{replaced}; it was moved aside, and the run begins without a checkpoint"
-                    )))
-                    .await;
-            }
-            frameworks = FrameworkFiles::open(
-                workplace(job, &place),
-                &job.objective,
-                SystemTime::now(),
-                false,
-            )
-            .await;
-            let argv = build_argv(job, &place);
-            let foreign = ThisMachine
-                .variable(mlflow::VARIABLE)
-                .and_then(|uri| mlflow::warning_of(&uri));
-            for warning in argv.warnings.iter().chain(&foreign) {
-                let _ = seen.send(AttemptEvent::Note(warning.clone())).await;
-            }
-            let started =
-                match fencing::wait_until_open(&job.run_folder(), &mut attempt, wants, |note| {
-                    drop(seen.try_send(AttemptEvent::Note(note)));
-                })
-                .await
-                {
-                    Ok(()) => start(shims, job, &place, &argv).await,
-                    Err(obstacle) => Err(obstacle),
-                };
-            (started, argv.items, Counts::default())
-        }
-        Begin::Again(skip) => {
-            let gone = || {
-                Obstacle::Machine(
-                    "what an agent before this one had begun cannot be found any more".to_owned(),
-                )
-            };
-            let (program, argv) = spawn::find(&job.folder()).map_or_else(
-                || (Err(gone()), Vec::new()),
-                |(program, argv)| (Ok(program), argv),
-            );
-            let age = program.as_ref().map(Program::age).unwrap_or_default();
-            let began = SystemTime::now().checked_sub(age).unwrap_or(UNIX_EPOCH);
-            frameworks =
-                FrameworkFiles::open(workplace(job, &place), &job.objective, began, true).await;
-            (program, argv, skip)
-        }
+    let Begun {
+        program,
+        argv,
+        skip,
+        frameworks,
+    } = match begin {
+        Begin::Anew => begin_anew(job, &place, shims, &mut attempt, wants, &seen).await?,
+        Begin::Again(skip) => find_again(job, &place, skip).await,
     };
     let program = match program {
         Ok(program) => program,
         Err(reason) => {
-            let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
-            let outcome = actions.into_iter().find_map(|action| {
-                if let Action::Finish(outcome) = action {
-                    Some(outcome)
-                } else {
-                    None
-                }
-            });
             return Ok(AttemptEnd {
-                outcome: outcome.expect("an attempt that could not start has ended"),
+                outcome: attempt.could_not_start(reason),
                 objective: None,
             });
         }
@@ -223,7 +126,8 @@ pub(crate) async fn execute(
     .map_err(|error| (job.folder(), error))
 }
 
-/// How long the last of a program's output usually takes to be written down, and may take: on a full disk it cannot be.
+/// How long the last of a program's output usually takes to be written down, and may take: on a
+/// full disk it cannot be.
 const WRITE_TIME: Duration = Duration::from_secs(1);
 const WRITE_TIME_MAX: Duration = Duration::from_secs(65);
 const WANTED_TIME_MAX: Duration = Duration::from_secs(3);
@@ -258,12 +162,14 @@ struct WatchedAttempt {
     metrics: MetricsFile,
     wandb: WandbRuns,
     frameworks: FrameworkFiles,
-    /// Names of metrics that the program gives by its output or its metrics file: of what it says in several ways, one counts.
+    /// Names of metrics that the program gives by its output or its metrics file: of what it says
+    /// in several ways, one counts.
     given: BTreeSet<String>,
     /// Names that W&B's library gave before files of other frameworks did, and the other way round.
     given_by_wandb: BTreeSet<String>,
     given_by_frameworks: BTreeSet<String>,
-    /// Readings from the output that wait until it is known whether files have the same metrics, and since when each of those does.
+    /// Readings from the output that wait until it is known whether files have the same metrics,
+    /// and since when each of those does.
     waiting: Vec<Reading>,
     waiting_since: BTreeMap<String, Duration>,
     /// Readings that have not been sent out.
@@ -305,7 +211,7 @@ impl WatchedAttempt {
                     let points = self.pending.drain(..count).collect();
                     match permit {
                         Ok(permit) => drop(permit.send(AttemptEvent::Points(points))),
-                        // Nobody listens any more: the agent is being killed.
+                        // There is no receiver any more: the agent is being killed.
                         Err(_) => self.pending.clear(),
                     }
                 }
@@ -406,7 +312,8 @@ impl WatchedAttempt {
         Ok(())
     }
 
-    /// Sends out what the attempt uses of its machine, where it is time to. It says nothing of whether the program lives.
+    /// Sends the attempt's use of its machine, at its interval. It is no evidence that the program
+    /// makes progress.
     async fn monitor(&mut self) {
         let Some(monitor) = &mut self.monitor else {
             return;
@@ -415,7 +322,7 @@ impl WatchedAttempt {
         self.put(readings);
     }
 
-    /// Reads everything that is left, now that nobody can write any more.
+    /// Reads the rest, now that no process can write any more.
     async fn drain(&mut self) -> io::Result<()> {
         self.wait_for_output().await;
         while self.read(true).await? {
@@ -438,7 +345,7 @@ impl WatchedAttempt {
     async fn wait_for_output(&mut self) {
         let began = Instant::now();
         let mut is_late = false;
-        // Nobody waits long for the output of what is not to count.
+        // The output of an attempt that will not count is not worth a long wait.
         let patience = if self.attempt.is_wanted_to_end() {
             WANTED_TIME_MAX
         } else {
@@ -465,7 +372,8 @@ impl WatchedAttempt {
         tracing::debug!(%signal, processes = ?count.ok(), main = self.program.tree().main, "signalled the processes of an attempt");
     }
 
-    /// Sends a signal to the program, if something of it handles the signal: otherwise it would be killed.
+    /// Sends a signal to the program, if something of it handles the signal: otherwise it would be
+    /// killed.
     async fn pass_on(&mut self, signal: UserSignal) {
         let tree = self.program.tree().clone();
         let signal = match signal {

@@ -1,15 +1,18 @@
-//! An agent whose programs are scripts, over any way to the controller: the session's own code, and the attempts', in a simulated world.
+//! An agent whose programs are scripts, over any way to the controller: the session's own code, and
+//! the attempts', in a simulated world.
 
-use std::collections::BTreeMap;
+mod processes;
+
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tonic::transport::Channel;
 
+use self::processes::{OBEYS_AFTER, Process};
+pub use self::processes::{Processes, Script};
 use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, Want};
 use crate::executor::{Executor, Work};
 use crate::intake::Reading;
@@ -25,243 +28,12 @@ use crate::{AgentError, AgentOptions, AgentSummary, Interrupt, Notice};
 
 /// How often a script is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a program takes to obey SIGTERM.
-const OBEYS_AFTER: Duration = Duration::from_millis(30);
-/// How long after its agent was last here a program is alone: a shim then ends it for a later attempt.
-const ALONE_AFTER: Duration = Duration::from_secs(1);
-
-/// What a program does.
-#[derive(Clone, Debug, Default)]
-pub struct Script {
-    /// The objective, each value after a pause.
-    pub steps: Vec<(Duration, f64)>,
-    /// The exit status after the last step; `None`: it goes on for ever.
-    pub exit: Option<i32>,
-    /// It does not care for SIGTERM.
-    pub deaf: bool,
-}
-
 /// The simulated world.
 pub trait World: Send + Sync {
     /// The time since the world began.
     fn now(&self) -> Duration;
-    /// What the program of an attempt does on a machine. `params` is a JSON object.
+    /// Returns the behaviour of an attempt's program on a machine. `params` is a JSON object.
     fn script(&self, host: &str, run: u64, attempt: u32, params: &str) -> Script;
-}
-
-/// The programs of all machines: like real ones they go on when their agent is killed.
-#[derive(Clone, Debug, Default)]
-pub struct Processes(
-    Arc<Mutex<BTreeMap<String, Process>>>,
-    Arc<SimulatedPrograms>,
-);
-
-/// What concerns all programs.
-#[derive(Debug, Default)]
-struct SimulatedPrograms {
-    /// How many running programs agents have signalled.
-    signals: AtomicU64,
-    /// Programs that were started while another one wrote their checkpoint folder.
-    overlaps: Mutex<Vec<String>>,
-}
-
-#[derive(Debug)]
-struct Process {
-    script: Script,
-    /// The machine that it runs on.
-    host: String,
-    /// A scheduler signalled it and its agent, and it would not have ended by itself then.
-    is_taken_away: bool,
-    /// The folder of its run.
-    run_folder: PathBuf,
-    /// Held until it ends, as by a shim.
-    fence: Option<Fence>,
-    /// When its agent was last here.
-    attended: Duration,
-    began: Duration,
-    end: Option<(Duration, Exit)>,
-}
-
-impl Process {
-    fn new(
-        script: Script,
-        host: &str,
-        run_folder: PathBuf,
-        fence: Option<Fence>,
-        began: Duration,
-    ) -> Self {
-        let last = began + script.steps.iter().map(|(pause, _)| *pause).sum();
-        let end = script.exit.map(|code| (last, Exit::Code(code)));
-        Self {
-            script,
-            host: host.to_owned(),
-            is_taken_away: false,
-            run_folder,
-            fence,
-            attended: began,
-            began,
-            end,
-        }
-    }
-
-    /// The values that it has given out.
-    fn values(&self, now: Duration) -> Vec<f64> {
-        let until = self.end.map_or(now, |(end, _)| end.min(now));
-        let mut at = self.began;
-        let given = self.script.steps.iter().map_while(|(pause, value)| {
-            at += *pause;
-            (at <= until).then_some(*value)
-        });
-        given.collect()
-    }
-
-    /// How long it has given out nothing.
-    fn silence(&self, now: Duration) -> Duration {
-        let mut at = self.began;
-        let given = self.script.steps.iter().map(|(pause, _)| {
-            at += *pause;
-            at
-        });
-        now.saturating_sub(
-            given
-                .take_while(|at| *at <= now)
-                .last()
-                .unwrap_or(self.began),
-        )
-    }
-
-    fn exit(&self, now: Duration) -> Option<Exit> {
-        self.end
-            .filter(|(end, _)| *end <= now)
-            .map(|(_, exit)| exit)
-    }
-
-    fn end_at(&mut self, at: Duration, exit: Exit) {
-        if self.end.is_none_or(|(end, _)| end > at) {
-            self.end = Some((at, exit));
-        }
-    }
-}
-
-impl Processes {
-    /// Returns the markers of those that run.
-    pub fn running(&self, now: Duration) -> Vec<String> {
-        self.lock()
-            .iter()
-            .filter(|(_, process)| process.exit(now).is_none())
-            .map(|(marker, _)| marker.clone())
-            .collect()
-    }
-
-    /// Returns the values that the program of an attempt has given out; `None`: there never was one.
-    pub fn values(&self, incarnation: &str, now: Duration) -> Option<Vec<f64>> {
-        let suffix = format!("@{incarnation}");
-        self.lock()
-            .iter()
-            .find(|(marker, _)| marker.ends_with(&suffix))
-            .map(|(_, process)| process.values(now))
-    }
-
-    /// Has a scheduler signal the programs on a machine: each exits with status 1, or by the signal. Returns the markers of those that were not
-    /// about to fail by themselves, since they had given out nothing for `silence_max`.
-    pub fn signal(
-        &self,
-        host: &str,
-        at: Duration,
-        into_errors: bool,
-        silence_max: Duration,
-    ) -> Vec<String> {
-        let mut processes = self.lock();
-        let running = processes
-            .iter_mut()
-            .filter(|(_, process)| process.host == host && process.exit(at).is_none());
-        let signalled = running.filter_map(|(marker, process)| {
-            process.end_at(
-                at + OBEYS_AFTER,
-                if into_errors {
-                    Exit::Code(1)
-                } else {
-                    Exit::Signal(15)
-                },
-            );
-            (process.silence(at) < silence_max).then(|| marker.clone())
-        });
-        signalled.collect()
-    }
-
-    /// Records that programs and their agent were both signalled.
-    pub fn note_preemption(&self, markers: &[String]) {
-        let mut processes = self.lock();
-        for marker in markers {
-            if let Some(process) = processes.get_mut(marker) {
-                process.is_taken_away = true;
-            }
-        }
-    }
-
-    /// Returns whether a scheduler ended the program of an attempt.
-    pub fn is_taken_away(&self, incarnation: &str) -> bool {
-        let suffix = format!("@{incarnation}");
-        self.lock()
-            .iter()
-            .any(|(marker, process)| marker.ends_with(&suffix) && process.is_taken_away)
-    }
-
-    /// Returns how many running programs agents have signalled.
-    pub fn signals(&self) -> u64 {
-        self.1.signals.load(Ordering::Relaxed)
-    }
-
-    /// Returns the programs that were started while another one wrote their checkpoint folder, in words.
-    pub fn overlaps(&self) -> Vec<String> {
-        self.1
-            .overlaps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Opens the fences of programs that have ended, as the kernel does.
-    pub fn open_fences(&self, now: Duration) {
-        for process in self.lock().values_mut() {
-            if process.fence.is_some() && process.exit(now).is_some() {
-                process.fence = None;
-            }
-        }
-    }
-
-    /// Ends the programs that write a run's checkpoint folder and have no agent any more.
-    fn end_deserted(&self, run_folder: &Path, now: Duration) {
-        for process in self
-            .lock()
-            .values_mut()
-            .filter(|process| process.run_folder == run_folder)
-        {
-            if process.attended + ALONE_AFTER < now {
-                process.end_at(now, Exit::Signal(9));
-            }
-        }
-    }
-
-    fn start(&self, marker: String, process: Process) {
-        let mut processes = self.lock();
-        let now = process.began;
-        let others = processes.iter().filter(|(_, other)| {
-            other.run_folder == process.run_folder && other.exit(now).is_none()
-        });
-        for (other, _) in others {
-            self.1
-                .overlaps
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(format!("{marker} was started while {other} ran"));
-        }
-        processes.insert(marker, process);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Process>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Makes everything that this thread's agents draw by chance follow from a seed.
@@ -367,7 +139,7 @@ impl Executor for SimulatedMachine {
 
     fn end_all(&self, marker: String) -> Work<'_, ()> {
         if let Some(process) = self.processes.lock().get_mut(&marker) {
-            self.processes.1.signals.fetch_add(1, Ordering::Relaxed);
+            self.processes.count_signal();
             process.end_at(self.world.now(), Exit::Signal(9));
         }
         Box::pin(async {})
@@ -375,7 +147,8 @@ impl Executor for SimulatedMachine {
 }
 
 impl SimulatedMachine {
-    /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end before.
+    /// Waits for the fence of a run; returns the outcome of an attempt that is wanted to end
+    /// before.
     async fn enter(
         &self,
         job: &Job,
@@ -400,17 +173,7 @@ impl SimulatedMachine {
             if attempt.is_wanted_to_end() {
                 let reason =
                     Obstacle::Machine("another attempt writes the checkpoint folder".to_owned());
-                let actions = attempt.handle(Input::CouldNotStart(reason), Duration::ZERO);
-                let outcome = actions.into_iter().find_map(|action| {
-                    if let Action::Finish(outcome) = action {
-                        Some(outcome)
-                    } else {
-                        None
-                    }
-                });
-                return Ok(Err(
-                    outcome.expect("an attempt that could not start has ended")
-                ));
+                return Ok(Err(attempt.could_not_start(reason)));
             }
             tokio::select! {
                 Some(want) = wants.recv() => drop(attempt.handle(Input::Want(want), Duration::ZERO)),
@@ -438,7 +201,7 @@ impl SimulatedMachine {
         let now = self.world.now();
         if let Some(process) = self.processes.lock().get_mut(&job.marker()) {
             if process.exit(now).is_none() {
-                self.processes.1.signals.fetch_add(1, Ordering::Relaxed);
+                self.processes.count_signal();
             }
             match exit {
                 Exit::Signal(15) if process.script.deaf => {}
@@ -470,32 +233,7 @@ impl SimulatedMachine {
         }
         loop {
             let (now, values, exit) = self.look(job);
-            let mut points = Vec::new();
-            for (index, value) in values.iter().enumerate().skip(taken) {
-                attempt.handle(
-                    Input::Metric {
-                        name: job.objective.clone(),
-                        value: *value,
-                    },
-                    now,
-                );
-                let counts = Counts {
-                    output: index as u64 + 1,
-                    ..Counts::default()
-                };
-                let reading = Reading {
-                    name: job.objective.clone(),
-                    step: Some(index as i64),
-                    value: *value,
-                };
-                if counts.output > skip.output {
-                    points.push(Point {
-                        reading,
-                        wall_ms: 0,
-                        counts,
-                    });
-                }
-            }
+            let points = take_points(&mut attempt, &values, taken, now, skip);
             taken = values.len();
             if !points.is_empty() {
                 let _ = seen.send(AttemptEvent::Points(points)).await;
@@ -537,4 +275,42 @@ impl SimulatedMachine {
             objective: attempt.objective(),
         }
     }
+}
+
+/// Passes new values on to the attempt. Returns those that were not sent before.
+fn take_points(
+    attempt: &mut AttemptState,
+    values: &[f64],
+    taken: usize,
+    now: Duration,
+    skip: Counts,
+) -> Vec<Point> {
+    let mut points = Vec::new();
+    for (index, value) in values.iter().enumerate().skip(taken) {
+        let name = attempt.objective_name().to_owned();
+        attempt.handle(
+            Input::Metric {
+                name: name.clone(),
+                value: *value,
+            },
+            now,
+        );
+        let counts = Counts {
+            output: index as u64 + 1,
+            ..Counts::default()
+        };
+        if counts.output > skip.output {
+            let reading = Reading {
+                name,
+                step: Some(index as i64),
+                value: *value,
+            };
+            points.push(Point {
+                reading,
+                wall_ms: 0,
+                counts,
+            });
+        }
+    }
+    points
 }

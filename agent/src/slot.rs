@@ -28,8 +28,8 @@ pub(crate) struct Gpus {
 }
 
 impl Slot {
-    /// Returns the bytes in use on each of its GPUs, as far as it can be said: not where other slots share them, nor where a number may not be the
-    /// driver's.
+    /// Returns the bytes in use on each of its GPUs, as far as it can be said: not where other
+    /// slots share them, nor where a number may not be the driver's.
     pub(crate) fn bytes_in_use(&self, driver: &dyn GpuDriver) -> BTreeMap<String, u64> {
         let known = self.gpus(driver).into_iter().filter(|_| self.exclusive);
         known
@@ -52,7 +52,8 @@ impl Slot {
     }
 }
 
-/// Looks for GPUs. An agent that was itself given some by `CUDA_VISIBLE_DEVICES` uses those and no others.
+/// Looks for GPUs. An agent that was itself given some by `CUDA_VISIBLE_DEVICES` uses those and no
+/// others.
 pub(crate) fn find_gpus(driver: &dyn GpuDriver) -> Gpus {
     match std::env::var("CUDA_VISIBLE_DEVICES") {
         Ok(list) => Gpus {
@@ -68,10 +69,11 @@ pub(crate) fn find_gpus(driver: &dyn GpuDriver) -> Gpus {
     }
 }
 
-/// Divides the GPUs into slots: one for each `gpus_per_run` of them, or one where there are none. More slots than groups share the groups in turn.
+/// Divides the GPUs into slots: one for each `gpus_per_run` of them, or one where there are none.
+/// More slots than groups share the groups in turn.
 ///
 /// # Errors
-/// What was asked for does not fit the machine, in words.
+/// The request does not fit the machine: the reason in words.
 pub(crate) fn plan(
     gpus: &Gpus,
     slots: Option<usize>,

@@ -1,12 +1,13 @@
-//! The log of a program's output: both of its streams in one file, line by line in order of arrival, and beside it which bytes are from which.
+//! The log of a program's output: both of its streams in one file, line by line in order of
+//! arrival, and beside it which bytes are from which.
 //!
-//! A line of one stream never lies within a line of the other, so the log alone can be read too. Only what spans lines, such as a dictionary, needs the
-//! [`StreamOrigins`].
+//! A line of one stream never lies within a line of the other, so the log alone can be read too.
+//! Only what spans lines, such as a dictionary, needs the [`StreamOrigins`].
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// What is held of a line without an end before it is given out in parts.
+/// The most bytes of a line without an end that are held back.
 const HELD_BYTES_MAX: usize = 64 << 10;
 
 /// Where a program prints.
@@ -49,7 +50,7 @@ pub(crate) struct Merger {
     merged: Merged,
 }
 
-/// What is to be appended to the log, and to its origins before.
+/// The bytes to append to the log, and to its origins before.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Merged {
     /// For the log.
@@ -70,7 +71,8 @@ impl Merger {
         }
     }
 
-    /// Takes in what a stream has brought. The lines that it completes are given out, the rest waits for its end.
+    /// Takes in what a stream has brought. The lines that it completes are given out, the rest
+    /// waits for its end.
     pub(crate) fn push(&mut self, stream: Stream, bytes: &[u8]) {
         let held = &mut self.held[stream as usize];
         // A carriage return that comes last may belong to a newline.
@@ -114,7 +116,8 @@ impl Merger {
     fn put(&mut self, stream: Stream, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
         if stream != self.last {
-            // The line of the other stream may go on later, so the newline that ends it here is from neither.
+            // The line of the other stream may continue later, so the newline that ends it here is
+            // from neither.
             if self.is_open {
                 self.switch_to(None);
                 self.merged.log.push(b'\n');
@@ -163,7 +166,7 @@ impl Default for StreamOrigins {
 }
 
 impl StreamOrigins {
-    /// All bytes count as from one stream, whatever is pushed.
+    /// Counts all bytes as from one stream.
     pub(crate) fn unknown() -> Self {
         Self {
             is_broken: true,
@@ -171,7 +174,8 @@ impl StreamOrigins {
         }
     }
 
-    /// Takes in what the file of origins has gained. What is no switch ends it: all that follows is from the stream before.
+    /// Takes in what the file of origins has gained. What is no switch ends it: all that follows is
+    /// from the stream before.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.partial.extend_from_slice(bytes);
         while let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
@@ -187,7 +191,8 @@ impl StreamOrigins {
         }
     }
 
-    /// Cuts bytes of the log, from an offset on, into pieces of one stream each. The offset never goes back.
+    /// Cuts bytes of the log, from an offset on, into pieces of one stream each. The offset never
+    /// goes back.
     pub(crate) fn cut<'a>(
         &mut self,
         mut offset: u64,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-/// Returns the token to show to the controller. It is asked at the start, and again when the controller refuses the token: the file may hold another one.
+/// Returns the token to show to the controller. It is asked at the start, and again when the
+/// controller refuses the token: the file may hold another one.
 #[derive(Clone, Default)]
 pub struct TokenSource(Option<Arc<dyn Fn() -> Option<String> + Send + Sync>>);
 

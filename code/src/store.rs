@@ -4,6 +4,8 @@
 //! everywhere and one bundle can build on another. What comes in is hostile until it has been checked: git checks every object, and the
 //! commit has to be exactly the one that the version's name says.
 
+mod backup;
+mod patches;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +20,7 @@ use std::process::Command;
 
 use crate::error::CodeError;
 use crate::git::{
-    UMASK, answer, git_found, line, make_bare, output, packed, paths, pieces, private_git, quick,
+    UMASK, git_found, line, make_bare, output, packed, paths, pieces, private_git, quick,
 };
 use crate::secret;
 
@@ -27,9 +29,6 @@ const FILES_MAX: usize = 500_000;
 const BYTES_MAX: u64 = 8 << 30;
 /// A file that may be no smudged text.
 pub(crate) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
-
-/// The name under which the difference of a version from its commit is kept.
-const PATCH_FILE: &str = "patch";
 
 /// A bare repository of snapshots.
 #[derive(Clone, Debug)]
@@ -166,122 +165,6 @@ impl CodeStore {
             .filter(|other| *other != version && self.holds(other))
             .collect();
         bundle(&mut self.git(), version, &have, to)
-    }
-
-    /// Keeps how a version differs from a commit. What is there stays: it does not change.
-    ///
-    /// # Errors
-    /// See [`CodeError`].
-    pub fn keep_patch(&self, version: &str, commit_of: &str, text: &str) -> Result<(), CodeError> {
-        refuse_name(version)?;
-        refuse_name(commit_of)?;
-        let name = patch_of(version, commit_of);
-        if quick(self.git().args(["rev-parse", "--verify", "--quiet", &name])) {
-            return Ok(());
-        }
-        let file = line(answer(
-            self.git().args(["hash-object", "-w", "--stdin"]),
-            text.as_bytes(),
-        )?);
-        let tree = line(answer(
-            self.git().arg("mktree"),
-            format!("100644 blob {file}\t{PATCH_FILE}\n").as_bytes(),
-        )?);
-        output(
-            self.git()
-                .args(["update-ref", &name, &commit(&mut self.git(), &tree)?]),
-        )
-        .map(drop)
-    }
-
-    /// Returns how a version differs from a commit, where that is kept.
-    ///
-    /// # Errors
-    /// See [`CodeError`].
-    pub fn patch(&self, version: &str, commit_of: &str) -> Result<Option<String>, CodeError> {
-        refuse_name(version)?;
-        refuse_name(commit_of)?;
-        let name = patch_of(version, commit_of);
-        if !quick(self.git().args(["rev-parse", "--verify", "--quiet", &name])) {
-            return Ok(None);
-        }
-        let text = output(
-            self.git()
-                .args(["cat-file", "blob"])
-                .arg(format!("{name}:{PATCH_FILE}")),
-        )?;
-        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
-    }
-
-    /// Returns of which versions it is kept how they differ from which commits.
-    ///
-    /// # Errors
-    /// See [`CodeError`].
-    pub fn patches(&self) -> Result<BTreeSet<(String, String)>, CodeError> {
-        let listed = output(self.git().args([
-            "for-each-ref",
-            "--format=%(refname:lstrip=2)",
-            "refs/patches",
-        ]))?;
-        let listed = String::from_utf8_lossy(&listed);
-        Ok(listed
-            .lines()
-            .filter_map(|name| name.split_once('/'))
-            .map(|(version, commit)| (version.to_owned(), commit.to_owned()))
-            .collect())
-    }
-
-    /// Writes a bundle of all versions, and of how they differ from their commits; returns whether there are any. A version that comes meanwhile is in it or is not.
-    ///
-    /// # Errors
-    /// See [`CodeError`].
-    pub fn back_up(&self, to: &Path) -> Result<bool, CodeError> {
-        let listed = output(self.git().args([
-            "for-each-ref",
-            "--format=%(refname)",
-            "refs/sweep",
-            "refs/patches",
-        ]))?;
-        if listed.is_empty() {
-            return Ok(false);
-        }
-        packed(
-            self.git()
-                .args(["bundle", "create", "--quiet"])
-                .arg(to)
-                .arg("--stdin"),
-            Some(&listed),
-        )?;
-        Ok(true)
-    }
-
-    /// Takes in all versions of such a bundle.
-    ///
-    /// # Errors
-    /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
-    pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
-        packed(
-            self.fetching(bundle).args([
-                "+refs/sweep/*:refs/sweep/*",
-                "+refs/patches/*:refs/patches/*",
-            ]),
-            None,
-        )?;
-        let listed = output(self.git().args([
-            "for-each-ref",
-            "--format=%(refname:lstrip=2) %(tree)",
-            "refs/sweep",
-        ]))?;
-        let listed = String::from_utf8_lossy(&listed);
-        match listed.lines().find(|line| {
-            line.split_once(' ')
-                .is_none_or(|(version, tree)| version != tree)
-        }) {
-            None => Ok(()),
-            Some(line) => Err(CodeError::Mismatch(
-                line.split(' ').next().unwrap_or_default().to_owned(),
-            )),
-        }
     }
 
     /// Returns how much a version holds.
@@ -552,11 +435,6 @@ fn refuse_name(name: &str) -> Result<(), CodeError> {
 
 pub(crate) fn name_of(version: &str) -> String {
     format!("refs/sweep/{version}")
-}
-
-/// The name under which it is kept how a version differs from a commit.
-fn patch_of(version: &str, commit: &str) -> String {
-    format!("refs/patches/{version}/{commit}")
 }
 
 /// Creates the commit of a tree, and returns its hash.

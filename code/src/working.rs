@@ -8,46 +8,49 @@
 mod content;
 mod describe;
 mod excludes;
+mod index;
 mod inner;
+mod lock;
+mod repository;
 mod scanned;
 mod settings;
 mod source;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::attempts::AttemptRecords;
 use crate::error::CodeError;
-use crate::git::{line, make_bare, output, paths, private_git, users_git};
+use crate::git::{line, make_bare, output, paths, private_git};
 use crate::left_out::{IGNORE_FILE, LeftOut, UntrackedRule};
 use crate::outputs::{Entries, Outputs};
 use crate::own_files::REPRODUCED;
 use crate::private_file;
 
+use self::lock::lock_within;
+use self::repository::Repository;
 use self::scanned::Scanned;
 use self::settings::Settings;
 pub use self::source::Source;
+use self::stamp::{Stamp, stamp};
 
 /// Files that git does not track, and all their bytes, beyond which a folder is no code.
 const FILES_MAX: usize = 50_000;
 const BYTES_MAX: u64 = 200 << 20;
-/// How long a snapshot waits for another agent of the same folder, and how often it tries.
+/// How long a snapshot waits for another agent of the same folder.
 const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
-const LOCK_RETRY: Duration = Duration::from_millis(20);
-/// Files that git reads of the folder itself, and would wait for if they were FIFOs.
-const READ_BY_GIT: [&str; 4] = [".gitignore", ".gitattributes", ".gitmodules", IGNORE_FILE];
+
 /// The code of a working folder at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -128,24 +131,6 @@ struct LastSnapshot {
     unlike: Vec<(PathBuf, Stamp)>,
     /// Those of them that the index holds in another form, as git names what has changed.
     changed: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Repository {
-    git_dir: PathBuf,
-    objects: PathBuf,
-    exclude: PathBuf,
-    /// `sha1` or `sha256`.
-    format: String,
-}
-
-/// When a file was written, in seconds and nanoseconds, and how long it is.
-type Stamp = (i64, i64, u64);
-
-fn stamp(path: &Path) -> Stamp {
-    fs::symlink_metadata(path).map_or((0, 0, 0), |found| {
-        (found.mtime(), found.mtime_nsec(), found.len())
-    })
 }
 
 impl Working {
@@ -236,7 +221,8 @@ impl Working {
                 }
             })
         };
-        let (root, repository) = match found(workdir)?.filter(|(root, _)| is_here(root)) {
+        let (root, repository) = match Repository::find(workdir)?.filter(|(root, _)| is_here(root))
+        {
             Some((root, repository)) => (root, Some(repository)),
             None => (workdir.to_owned(), None),
         };
@@ -437,54 +423,6 @@ impl Working {
         Source::new(&self.private, &self.root)
     }
 
-    fn begin(&mut self) -> Result<(), CodeError> {
-        let trouble = |path: &Path, source| CodeError::File {
-            path: path.to_owned(),
-            source,
-        };
-        for path in READ_BY_GIT.map(|name| self.root.join(name)) {
-            if fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-                return Err(trouble(
-                    &path,
-                    io::Error::other("it is not a regular file, and git would wait for it"),
-                ));
-            }
-        }
-        self.write_excludes()?;
-        self.settings = Settings::read(
-            &self.root,
-            self.repository
-                .as_ref()
-                .map_or(&self.private, |repository| &repository.git_dir),
-        )?;
-        let own = self.private.join("index");
-        // Left by one of ours that was killed.
-        let _ = fs::remove_file(self.private.join("index.lock"));
-        if let Some(Repository {
-            git_dir, objects, ..
-        }) = &self.repository
-        {
-            let alternates = self.private.join("objects/info/alternates");
-            private_file::write(
-                &alternates,
-                &[objects.as_os_str().as_bytes(), b"\n"].concat(),
-            )
-            .map_err(|source| trouble(&alternates, source))?;
-            settings::copy_attributes(git_dir, &self.private)
-                .map_err(|source| trouble(git_dir, source))?;
-            settings::copy_shared_indices(git_dir, &self.private)
-                .map_err(|source| trouble(git_dir, source))?;
-            let theirs = git_dir.join("index");
-            if theirs.exists() {
-                return copy_index(&theirs, &own).map_err(|source| trouble(&own, source));
-            }
-        }
-        match fs::remove_file(&own) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(trouble(&own, error)),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns the paths of files among the others that belong to the code, each with a NUL behind it; and those of repositories, each with a slash
     /// behind it.
     fn untracked(
@@ -543,86 +481,4 @@ impl Working {
         self.settings.apply(git.env("GIT_DIR", &self.private));
         git
     }
-}
-
-/// Locks a file, or gives up after a while: a process that holds it may be stopped.
-fn lock_within(file: &File, path: &Path, time_max: Duration) -> Result<(), CodeError> {
-    let began = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::Error(source)) => {
-                return Err(CodeError::File {
-                    path: path.to_owned(),
-                    source,
-                });
-            }
-            Err(TryLockError::WouldBlock) if began.elapsed() >= time_max => {
-                return Err(CodeError::Locked {
-                    path: path.to_owned(),
-                    seconds: time_max.as_secs(),
-                });
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY),
-        }
-    }
-}
-
-/// Copies an index with the time when it was written: by that git knows which files it may not have seen in their last state, although they look as
-/// it has noted them.
-fn copy_index(from: &Path, to: &Path) -> io::Result<()> {
-    let written = fs::metadata(from)?.modified()?;
-    private_file::copy(from, to)?;
-    File::options().write(true).open(to)?.set_modified(written)
-}
-
-/// Returns the repository that contains a folder.
-fn found(workdir: &Path) -> Result<Option<(PathBuf, Repository)>, CodeError> {
-    let mut ask = users_git();
-    ask.current_dir(workdir).args([
-        "rev-parse",
-        "--path-format=absolute",
-        "--show-toplevel",
-        "--absolute-git-dir",
-    ]);
-    ask.args([
-        "--git-path",
-        "objects",
-        "--git-path",
-        "info/exclude",
-        "--show-object-format",
-    ]);
-    let answer = match output(&mut ask) {
-        Ok(answer) => answer,
-        // No repository, a bare one, or one that git does not trust (`safe.directory`).
-        Err(CodeError::Git { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let mut lines = answer
-        .split(|byte| *byte == b'\n')
-        .map(|line| PathBuf::from(OsStr::from_bytes(line)));
-    let (Some(root), Some(git_dir), Some(objects), Some(exclude)) =
-        (lines.next(), lines.next(), lines.next(), lines.next())
-    else {
-        return Ok(None);
-    };
-    // An old git does not know the question.
-    let format = if lines
-        .next()
-        .is_some_and(|format| format == Path::new("sha256"))
-    {
-        "sha256"
-    } else {
-        "sha1"
-    }
-    .to_owned();
-    Ok(Some((
-        root,
-        Repository {
-            git_dir,
-            objects,
-            exclude,
-            format,
-        },
-    )))
 }

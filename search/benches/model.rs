@@ -1,4 +1,5 @@
-//! How long the parts of a suggestion take: learning hyperparameters, conditioning on what was seen, predicting, searching for the best point.
+//! Durations of the parts of a suggestion: learning hyperparameters, conditioning on observations,
+//! predicting, searching for the best point.
 //!
 //! They are private: `--features bench` opens a door to them.
 
@@ -100,7 +101,8 @@ fn maximize(criterion: &mut Criterion) {
     }
 }
 
-/// Length scales of a model that has learnt something, little noise, a rough part and a quadratic one.
+/// Length scales of a model that has learnt something, little noise, a rough part and a quadratic
+/// one.
 fn theta(dimensions: usize) -> Vec<f64> {
     let mut theta = vec![0.5_f64.ln(); dimensions];
     theta.extend([-6.0, 0.0, -2.0]);

@@ -1,11 +1,13 @@
-//! Compares the rules of `early_terminate` on recorded learning curves: how much they spare, and what it costs.
+//! Compares the rules of `early_terminate` on recorded learning curves: how much they spare, and
+//! what it costs.
 //!
 //! ```console
 //! $ cargo run --release -p sweep-search --example early_stop < curves.json
 //! ```
 //!
-//! The input holds, for each problem, the losses of many runs after each epoch: `{"a problem": [[0.9, 0.5, 0.4], …], …}`. Each 60 runs in
-//! a row are one sweep, of random search if the runs' configurations were drawn at random.
+//! The input holds, for each problem, the losses of many runs after each epoch: `{"a problem":
+//! [[0.9, 0.5, 0.4], …], …}`. Each 60 runs in a row are one sweep, of random search if the runs'
+//! configurations were drawn at random.
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
@@ -89,8 +91,8 @@ impl Run<'_> {
     }
 }
 
-/// Trains runs in their order with some workers, each run at its own speed, until `runs` have been begun and have ended, or until
-/// `epochs` have been spent. Returns the epochs and the best value.
+/// Trains runs in their order with some workers, each run at its own speed, until `runs` have been
+/// begun and have ended, or until `epochs` have been spent. Returns the epochs and the best value.
 fn sweep(
     rule: Option<&EarlyStop>,
     curves: &[&[f64]],

@@ -1,11 +1,13 @@
-//! Compares the importance of parameters with and without early stopping, for an objective whose parts are known.
+//! Compares the importance of parameters with and without early stopping, for an objective whose
+//! parts are known.
 //!
 //! ```console
 //! $ cargo run --release -p sweep-search --example importance
 //! ```
 //!
-//! Each sweep has 90 runs of 20 epochs, one after the other, of `method: bayes`. The objective is a floor that depends on the parameters, plus a part
-//! that each run loses while it is trained, plus noise. A second sweep of each kind changes its code half-way, by a comment alone.
+//! Each sweep has 90 runs of 20 epochs, one after the other, of `method: bayes`. The objective is a
+//! floor that depends on the parameters, plus a part that each run loses while it is trained, plus
+//! noise. A second sweep of each kind changes its code half-way, by a comment alone.
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
@@ -98,7 +100,7 @@ struct Run {
     series: Vec<f64>,
     outcome: Option<f64>,
     is_stopped: bool,
-    /// What it would have reached at its end.
+    /// The value that it would have reached at its end.
     truth: f64,
     code: &'static str,
 }
@@ -152,6 +154,44 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// Trains a run until a rule stops it.
+fn train(
+    config: Config,
+    code: &'static str,
+    rule: Option<&EarlyStop>,
+    runs: &[Run],
+    rng: &mut ChaCha8Rng,
+) -> Run {
+    let (whole, fails) = curve(&config, rng);
+    let mut run = Run {
+        truth: least(&whole),
+        config,
+        series: Vec::new(),
+        outcome: None,
+        is_stopped: false,
+        code,
+    };
+    for value in whole {
+        run.series.push(value);
+        let peers = runs
+            .iter()
+            .filter(|other| other.code == code)
+            .map(Run::peer);
+        let reporting = Reporting {
+            goal: Goal::Minimize,
+            series: &run.series,
+            known: run.series.len() - 1,
+            best: None,
+        };
+        if rule.is_some_and(|rule| rule.judge(&reporting, peers).is_some()) {
+            run.is_stopped = true;
+            break;
+        }
+    }
+    run.outcome = (!fails || run.is_stopped).then(|| least(&run.series));
+    run
+}
+
 /// Runs a sweep; its code changes after half of the runs, where `codes` names two.
 fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: u64) -> Sweep {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -186,39 +226,23 @@ fn sweep(space: &Space, rule: Option<&EarlyStop>, codes: &[&'static str], seed: 
             break;
         };
         taken.insert(suggestion.config.key());
-        let (whole, fails) = curve(&suggestion.config, &mut rng);
-        let truth = least(&whole);
-        let mut run = Run {
-            config: suggestion.config,
-            series: Vec::new(),
-            outcome: None,
-            is_stopped: false,
-            truth,
-            code,
-        };
-        for value in whole {
-            run.series.push(value);
-            let peers = runs
-                .iter()
-                .filter(|other| other.code == code)
-                .map(Run::peer);
-            let reporting = Reporting {
-                goal: Goal::Minimize,
-                series: &run.series,
-                known: run.series.len() - 1,
-                best: None,
-            };
-            if rule.is_some_and(|rule| rule.judge(&reporting, peers).is_some()) {
-                run.is_stopped = true;
-                break;
-            }
-        }
+        let run = train(suggestion.config, code, rule, &runs, &mut rng);
         epochs += run.series.len();
-        run.outcome = (!fails || run.is_stopped).then(|| least(&run.series));
         runs.push(run);
     }
+    summarise(space, codes, &runs, epochs, seed)
+}
+
+/// Analyses a sweep that has ended.
+fn summarise(
+    space: &Space,
+    codes: &[&'static str],
+    runs: &[Run],
+    epochs: usize,
+    seed: u64,
+) -> Sweep {
     let versions: Vec<String> = codes.iter().map(|code| (*code).to_owned()).collect();
-    let observations = observations(&runs);
+    let observations = observations(runs);
     let analysis = analyze(
         space,
         Goal::Minimize,

@@ -1,6 +1,7 @@
 //! The parts of a suggestion one by one, for `benches/model.rs`.
 //!
-//! No part of the interface: it is there only with the feature `bench`, and changes with what it measures.
+//! Not part of the interface: it exists only with the feature `bench`, and changes with the parts
+//! that it measures.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::ObservedPoints;
 use crate::gp::warp::Warp;
 use crate::observation::{CodeLine, Goal, Observation};
-use crate::sampler::bayes::{self, History};
+use crate::sampler::history::History;
+use crate::sampler::model::Model;
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
 
@@ -32,10 +34,10 @@ pub struct ModelBench<'a> {
 pub struct BenchPosterior(gp::posterior::Posterior);
 
 /// Everything that is learnt for a suggestion.
-pub struct BenchModel(bayes::Model);
+pub struct BenchModel(Model);
 
 impl<'a> ModelBench<'a> {
-    /// Looks at observations whose values are to be minimised.
+    /// Prepares observations whose values should be minimised.
     pub fn new(space: &'a Space, observations: &'a [Observation]) -> Self {
         let cube = UnitCube::new(space);
         let value = |seen: &Observation| seen.outcome.value().unwrap_or(f64::INFINITY);
@@ -71,8 +73,8 @@ impl<'a> ModelBench<'a> {
             .map(BenchPosterior)
     }
 
-    /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each. `None` where there is too little to
-    /// learn from.
+    /// Learns all that a suggestion needs: several draws of the hyperparameters, a model for each.
+    /// `None` where there is too little to learn from.
     pub fn learn(&self) -> Option<BenchModel> {
         let history = History {
             goal: Goal::Minimize,
@@ -80,7 +82,7 @@ impl<'a> ModelBench<'a> {
             pending: &[],
             code: CodeLine::default(),
         };
-        bayes::Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
+        Model::new(&self.cube, &history, false, &[], SEED, self.next_index()).map(BenchModel)
     }
 
     /// Returns the highest score found.

@@ -1,4 +1,4 @@
-//! What the search may see of a run.
+//! The facts about a run that the search uses.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,8 @@ impl Goal {
 pub enum Outcome {
     /// The run ended with this value.
     Value(f64),
-    /// The run was stopped early. Its ending is predicted from the curves that are known when the search is asked.
+    /// The run was stopped early. Its ending is predicted from the curves that are known when the
+    /// search is asked.
     Stopped(Ending),
     /// The run failed for a reason attributed to the configuration.
     Failed,
@@ -46,7 +47,8 @@ pub enum Outcome {
 pub struct Ending {
     /// The expected value.
     pub mean: f64,
-    /// The standard deviation of the prediction. It is large where the curve cannot be extrapolated yet.
+    /// The standard deviation of the prediction. It is large where the curve cannot be extrapolated
+    /// yet.
     pub deviation: f64,
 }
 
@@ -68,7 +70,7 @@ impl Outcome {
     }
 }
 
-/// A run that has ended, as the search sees it. Failures that blame the machine or nobody are not observations.
+/// A run that has ended. Failures attributed to the machine or external causes are no observations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation {
     /// The run's number in its sweep; opaque here but for the order.
@@ -77,24 +79,36 @@ pub struct Observation {
     pub config: Config,
     /// The outcome.
     pub outcome: Outcome,
-    /// For each constraint by how much it is violated, in the metric's unit: satisfied at 0 and below. `None`: not known.
+    /// For each constraint by how much it is violated, in the metric's unit: satisfied at 0 and
+    /// below. `None`: not known.
     pub violations: Vec<Option<f64>>,
     /// How many executions `outcome` is the mean of; 1 but for sweeps with `repeats`.
     pub repeats: u32,
     /// The code that was executed, by any id; empty where it is not known.
     pub code_version: String,
-    /// It has a value that its parameter cannot have any more: it is evidence about the space, but cannot be recommended.
+    /// It has a value that its parameter cannot have any more: it is evidence about the space, but
+    /// cannot be recommended.
     pub outside: bool,
 }
 
 impl Observation {
-    /// Returns whether it is in the space and violates no constraint. What is not known counts as a violation.
+    /// Returns whether it is in the space and violates no constraint. What is not known counts as a
+    /// violation.
     pub fn is_feasible(&self) -> bool {
         !self.outside
             && self
                 .violations
                 .iter()
                 .all(|violation| violation.is_some_and(|violation| violation <= 0.0))
+    }
+
+    /// Returns whether it violates no constraint as far as is known. A metric that no run reports
+    /// must not leave the search without evidence, so a violation that is not known counts as none.
+    pub(crate) fn keeps_known_constraints(&self) -> bool {
+        self.violations
+            .iter()
+            .flatten()
+            .all(|violation| *violation <= 0.0)
     }
 
     /// Facts about a single execution.
@@ -114,9 +128,11 @@ impl Observation {
 /// The versions of the code that a sweep has had.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CodeLine<'a> {
-    /// Their ids, oldest first. Suggestions are for the last. Empty where there is nothing to tell apart.
+    /// Their ids, oldest first. Suggestions are for the last. Empty where there is nothing to tell
+    /// apart.
     pub versions: &'a [String],
-    /// The number of best configurations of older code that are tried again first, to test the old evidence.
+    /// The number of best configurations of older code that are tried again first, to test the old
+    /// evidence.
     pub probes: usize,
 }
 
@@ -145,7 +161,7 @@ impl<'a> CodeLine<'a> {
 pub struct Pending {
     /// The run's number in its sweep.
     pub index: u64,
-    /// What is being tried.
+    /// The configuration.
     pub config: Config,
     /// The code that is executed, by any id; empty where it is not known.
     pub code_version: String,

@@ -1,4 +1,4 @@
-//! The one door: what to try next.
+//! The entry point of the search.
 
 #[cfg(test)]
 mod tests;
@@ -6,7 +6,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use crate::observation::{CodeLine, Goal, Observation, Pending};
-use crate::sampler::bayes::History;
+use crate::sampler::history::History;
 use crate::sampler::{Ask, bayes, grid, random};
 pub use crate::sampler::{Suggestion, Suggestions};
 use crate::space::{Space, Taken};
@@ -40,11 +40,11 @@ pub struct Request<'a> {
     pub observations: &'a [Observation],
     /// Runs that have not ended, by index.
     pub pending: &'a [Pending],
-    /// Points that may not be suggested again: every run's, whatever its outcome.
+    /// Points that may not be suggested again: those of all runs, in any state.
     pub taken: &'a Taken,
     /// The versions of the code, of which the last is suggested for.
     pub code: CodeLine<'a>,
-    /// The number of the next run: run *n* draws the same whatever the timing.
+    /// The number of the next run. Run *n* gets the same draw whenever it is requested.
     pub next_index: u64,
     /// How many suggestions are wanted.
     pub count: usize,

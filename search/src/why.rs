@@ -1,17 +1,17 @@
-//! Why a configuration was suggested.
+//! The reason for a suggestion.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a configuration was suggested: in words, and in the numbers behind them.
+/// The reason for a suggestion: in words, and in the numbers behind them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Why {
     /// In words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6`,
     /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
     pub reason: String,
-    /// What kind of suggestion it is.
+    /// The kind of suggestion.
     pub kind: Kind,
-    /// What the model expects there, where there is a model.
+    /// The model's prediction there, where there is a model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Prediction>,
     /// The expected improvement over the best value seen, in the objective's unit.
@@ -20,22 +20,22 @@ pub struct Why {
     /// The probability that a run there neither fails nor violates a constraint, where any has.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success: Option<f64>,
-    /// How many ended runs the search had seen.
+    /// The number of ended runs that the search used.
     pub observations: u64,
-    /// How many runs it knew to be open.
+    /// The number of open runs that it used.
     pub pending: u64,
 }
 
-/// What a model expects of the objective at a point.
+/// A model's prediction of the objective at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// The expected value.
     pub mean: f64,
-    /// How unsure the model is of it: one standard deviation, the noise of a single run left out.
+    /// The standard deviation of the prediction, without the noise of a single run.
     pub deviation: f64,
 }
 
-/// What a suggestion is made for.
+/// The purpose of a suggestion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -48,10 +48,14 @@ pub enum Kind {
     StartUp,
     /// Good with older code: its result tests how much of the old evidence still holds.
     Probe,
-    /// Promising since the model expects a better value there.
+    /// Has the highest expected improvement, since the model expects a value like the best or better.
     Exploit,
-    /// Promising since the model does not know what is there.
+    /// Has the highest expected improvement, mostly for the model's uncertainty there.
     Explore,
+    /// Far from all tried points, or in a branch that was tried least: the floor of exploration.
+    Far,
+    /// Where good results are dense, while the model does not predict.
+    Dense,
     /// Offered or imported by a user or their program.
     External,
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use sweep_proto::v1::{Attempt, CodeVersion, Environment, Recommendation, Run, Sweep};
 
 use super::run_facts::{last_beside, metrics, params, repeat, rounded, said};
-use super::text::{number, printable, printable_lines, span, width};
+use super::text::{counted, number, printable, printable_lines, span, width};
 use super::{code, environment, spark};
 use crate::shell;
 
@@ -97,8 +97,10 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         "random" => "random: an independent draw",
         "start_up" => "start-up: points spread over the space, before there is a model",
         "probe" => "probe: good with older code, tried again with the newest",
-        "exploit" => "exploitation: the model expects a better value there than any before",
-        "explore" => "exploration: the model knows little of that place",
+        "exploit" => "exploitation: the model expects a value like the best or better there",
+        "explore" => "exploration: promising mostly for the model's uncertainty there",
+        "far" => "exploration: far from what was tried, or in the branch that was tried least",
+        "dense" => "exploitation: where good results are dense, without the model",
         "external" => "external: a person or their program chose it",
         other => other,
     };
@@ -113,7 +115,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         );
     }
     if let Some(value) = run.value {
-        let _ = writeln!(text, "  came to       {metric} = {}", number(value));
+        let _ = writeln!(text, "  result        {metric} = {}", number(value));
     }
     if let Some(improvement) = why.improvement {
         let _ = writeln!(
@@ -133,8 +135,9 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if why.kind != "external" {
         let _ = writeln!(
             text,
-            "  computed from {} results and {} open runs (history {})",
-            why.observations, why.pending, why.history
+            "  computed from {} and {}",
+            counted(why.observations, "result"),
+            counted(why.pending, "open run")
         );
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
     }
@@ -146,6 +149,8 @@ fn rule(method: &str, kind: &str) -> &'static str {
     match (method, kind) {
         (_, "start_up") => "scrambled Sobol sequence",
         (_, "probe") => "probes of new code (`code: {probe: 2}`)",
+        (_, "far") => "floor of exploration: distance from all tried points",
+        (_, "dense") => "density of the good results beside that of the others",
         (_, "exploit" | "explore") => {
             "highest expected improvement times probability of success, by an ensemble of Gaussian processes"
         }

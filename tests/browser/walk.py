@@ -64,7 +64,7 @@ def picture(page, name, full=True):
 
 
 def call(name, **body):
-    request = urllib.request.Request(f"{BASE}/json/{name}", json.dumps(body).encode(), {"content-type": "application/json", "authorization": f"Bearer {os.environ['SWEEP_TOKEN']}"})
+    request = urllib.request.Request(f"{BASE}/api/v1/{name}", json.dumps(body).encode(), {"content-type": "application/json", "authorization": f"Bearer {os.environ['SWEEP_TOKEN']}"})
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 

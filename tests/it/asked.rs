@@ -16,10 +16,7 @@ parameters:
 ";
 
 fn create(bench: &Bench, file: &str) -> String {
-    bench
-        .ok(&["create", &bench.write(file, SWEEP)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write(file, SWEEP)])
 }
 
 fn loss(params: &Value) -> f64 {

@@ -16,7 +16,7 @@ fn a_broken_machine_gets_three_runs_and_some_probes() {
         (0..500).collect::<Vec<_>>()
     );
     let file = bench.write("sweep.yaml", &text);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     // What the agents themselves write would be code that changes with each run.
     std::fs::create_dir(bench.path("project")).unwrap();
     let agent = ["agent", &id, "--workdir", "project"];

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::{
-    Bench, Running, by, finish, finish_within, has_python, requires, trainer, wait_for,
+    self, Bench, Running, by, finish_within, has_python, requires, trainer, wait_for,
 };
 
 /// How long the walk may take: three quarters of a minute where nothing else runs.
@@ -43,12 +43,7 @@ fn agent(bench: &Bench, host: &str, arguments: &[&str], variables: &[(&str, &str
 }
 
 fn git(bench: &Bench, arguments: &[&str]) {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=A", "-c", "user.email=a@example.org"])
-        .args(arguments)
-        .current_dir(bench.path("project"));
-    let ended = finish(git);
-    assert_eq!(ended.code, 0, "git {arguments:?}: {ended:?}");
+    harness::git(&bench.path("project"), arguments);
 }
 
 #[test]
@@ -66,10 +61,7 @@ fn a_person_finds_what_they_look_for_on_the_page() {
     git(&bench, &["init", "-q"]);
     git(&bench, &["add", "."]);
     git(&bench, &["commit", "-qm", "Train"]);
-    let id = bench
-        .ok(&["create", "project/sweep.yaml"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&["project/sweep.yaml"]);
     let _broken = agent(&bench, "gpu-box-7", &[&id], &[("BROKEN_MACHINE", "1")]);
     let (code, said) = agent(
         &bench,
@@ -122,10 +114,7 @@ fn hostile(bench: &Bench) -> String {
         "name: \"{evil}\"\nmethod: grid\nmetric: {{name: \"{evil}loss\"}}\ncommand: [sh, {}]\nparameters:\n  __proto__: {{values: [1, 2]}}\n  words: {{values: [\"{evil}\", \"b\"]}}\n",
         trainer("hostile.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("hostile.yaml", &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("hostile.yaml", &file)]);
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert!(code == 0 || code == 3, "{code}: {said}");
     wait_for("the hostile runs to end", || {

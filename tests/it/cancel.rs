@@ -16,7 +16,7 @@ parameters: {{x: {{min: 0.0, max: 1.0}}}}
         trainer("stubborn.sh")
     );
     let file = bench.write("sweep.yaml", &yaml);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id, "--slots", "2", "--grace", "1s"]);
     wait_for("2 starts", || {
         (bench.lines("starts").len() == 2).then_some(())

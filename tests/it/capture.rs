@@ -62,7 +62,7 @@ fn the_environment_and_the_data_of_a_run_are_known() {
     bench.write("project/data/a.csv", "1\n");
     let file = bench.write("project/sweep.yaml", SWEEP);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let path = format!(
         "{}:{}",
         bench.path("bin").display(),
@@ -187,7 +187,7 @@ fn a_run_that_is_over_in_a_moment_has_used_something() {
         "method: random\nmetric: {name: loss, goal: minimize}\ncommand: [sh, -c, 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; echo \"{\\\"loss\\\": 1}\"']\nrun_cap: 1\nparameters: {x: {min: 0.0, max: 1.0}}\n",
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let ended = finish(bench.sweep(&["agent", &id]));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let run = bench
@@ -278,7 +278,7 @@ fn buckets_are_listed_with_the_programs_of_who_keeps_them() {
     );
     bench.write("train.sh", "echo '{\"loss\": 0.5}'\n");
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let mut agent = bench.sweep(&["agent", &id]);
     let port = object_store();
     agent

@@ -1,9 +1,8 @@
 //! Which code a run has executed: whatever lies there when it begins, committed or not.
 
 use std::fs;
-use std::process::Command;
 
-use crate::harness::{Bench, wait_for};
+use crate::harness::{self, Bench, wait_for};
 
 /// The folder of the code; what the bench itself keeps lies beside it.
 const PROJECT: &str = "project";
@@ -28,20 +27,7 @@ fn program(bench: &Bench, loss: &str) -> String {
 }
 
 fn git(bench: &Bench, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(bench.path(PROJECT))
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments);
-    let done = git.output().expect("git is there");
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .expect("it is text")
-        .trim()
-        .to_owned()
+    harness::git(&bench.path(PROJECT), arguments)
 }
 
 #[test]
@@ -58,7 +44,7 @@ fn code_that_changes_half_way_is_another_version() {
         fs::read(bench.path("project/.git/index")).expect("it is there"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     assert!(bench.ok(&["code", &id]).contains("No run of"));
     let agent = bench.start(&["agent", &id, "--workdir", PROJECT]);
     let begun = || {
@@ -160,7 +146,7 @@ fn a_run_is_reproduced_from_what_was_sent_to_the_controller() {
         &SWEEP.replace("run_cap: 10", "run_cap: 6"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "3"]);
     bench.write("project/src/train.sh", &seeded("2"));
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
@@ -256,7 +242,7 @@ fn the_search_learns_what_new_code_has_changed() {
             .replace("run_cap: 10", "run_cap: 18"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", PROJECT, "--count", "10"]);
     bench.write("project/train.sh", &program("0.5"));
     bench.ok(&["agent", &id, "--workdir", PROJECT]);
@@ -307,7 +293,7 @@ fn agents_with_other_code_at_the_same_time_are_no_secret() {
     }
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let one = bench.start(&["agent", &id, "--workdir", PROJECT]);
     let states = |state: &str| {
         bench
@@ -367,7 +353,7 @@ fn prepared(bench: &Bench, train: &str, prepare: &str) -> (String, String, Vec<s
     bench.write("project/train.sh", train);
     bench.write("prepare.sh", prepare);
     let file = bench.write("sweep.yaml", PREPARED);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (code, output) = bench.start(&["agent", &id, "--workdir", PROJECT]).wait();
     assert_eq!(code, 0, "{output}");
     let runs = bench.json_lines(&["runs", &id, "--json"]);

@@ -58,10 +58,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
         assert_eq!(finish(git).code, 0);
     }
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &format!("{example}/sweep.yaml")])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&format!("{example}/sweep.yaml")]);
     let agents: Vec<_> = (0..2)
         .map(|_| bench.start(&["agent", &id, "--workdir", "project"]))
         .collect();
@@ -126,7 +123,7 @@ fn a_sweep_goes_on_when_its_code_its_space_and_a_value_change() {
             &format!("fresh-{seed}.yaml"),
             &edited.replace("\nseed: 3\n", &format!("\nseed: {seed}\n")),
         );
-        let id = bench.ok(&["create", &fresh]).trim().to_owned();
+        let id = bench.create(&[&fresh]);
         bench.ok(&[
             "agent",
             &id,

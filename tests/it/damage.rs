@@ -125,13 +125,7 @@ fn a_removed_database_is_noticed_and_a_copy_of_it_can_be_restored() {
         message.contains("sweep controller restore FILE"),
         "{message}"
     );
-    bench.ok(&[
-        "controller",
-        "restore",
-        "controller/sweep.db.rescued",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.restore("controller/sweep.db.rescued", "controller");
     bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     let _again = bench.controller();
     teller.check(&bench);
@@ -154,13 +148,7 @@ fn all_files_of_a_data_directory_removed_at_once_are_no_reason_to_start_empty() 
             && message.contains("sweep.db.rescued says that there was one"),
         "{message}"
     );
-    bench.ok(&[
-        "controller",
-        "restore",
-        "controller/sweep.db.rescued",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.restore("controller/sweep.db.rescued", "controller");
     let _again = bench.controller();
     teller.check(&bench);
 }
@@ -186,13 +174,7 @@ fn a_removed_data_directory_is_noticed_and_a_copy_of_the_database_can_be_restore
             && message.contains("controller.rescued.db says that there was one"),
         "{message}"
     );
-    bench.ok(&[
-        "controller",
-        "restore",
-        "controller.rescued.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.restore("controller.rescued.db", "controller");
     let _again = bench.controller();
     teller.check(&bench);
 }
@@ -262,13 +244,7 @@ fn a_removed_lock_ends_the_controller_since_a_second_one_could_start() {
 fn an_empty_database_is_no_new_one_where_there_was_one() {
     let bench = Bench::new();
     let (controller, _) = begun(&bench);
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     bench.ok(&["controller", "stop"]);
     assert_eq!(controller.wait().0, 0);
     let database = bench.path("controller/sweep.db");
@@ -292,13 +268,7 @@ fn an_empty_database_is_no_new_one_where_there_was_one() {
         0,
         "nothing was written into it"
     );
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.restore("backup.db", "controller");
     let restored = bench.controller();
     assert_eq!(bench.json_lines(&["ls", "--json"]).len(), 1);
     restored.kill();
@@ -364,10 +334,7 @@ fn stopped(bench: &Bench) {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2]}}\n",
         trainer("quick.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     bench.ok(&["controller", "stop"]);
     assert_eq!(controller.wait().0, 0);

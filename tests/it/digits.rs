@@ -10,10 +10,7 @@ fn bayes_with_hyperband_over_digits() {
     let root = env!("CARGO_MANIFEST_DIR");
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &format!("{root}/examples/digits/sweep.yaml")])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&format!("{root}/examples/digits/sweep.yaml")]);
     let agents: Vec<Running> = (0..2)
         .map(|_| bench.start(&["agent", &id, "--workdir", root]))
         .collect();

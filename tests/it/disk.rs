@@ -134,7 +134,7 @@ impl Teller {
 pub(crate) fn random_sweep(bench: &Bench) -> String {
     let text = "method: random\nmetric: {name: loss}\nprogram: paper\nparameters:\n  x: {min: 0.0, max: 1.0}\n";
     let file = bench.write("sweep.yaml", text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 #[test]
@@ -284,7 +284,7 @@ parameters:
         "sweep.yaml",
         &text.replace("FOLDER", &bench.path(".").display().to_string()),
     );
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
     wait_for("the start", || bench.path("begun").exists().then_some(()));
     let _ballast = disk.fill();
@@ -319,7 +319,7 @@ parameters:
         "sweep.yaml",
         &text.replace("FOLDER", &bench.path(".").display().to_string()),
     );
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 #[test]

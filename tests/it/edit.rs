@@ -35,7 +35,7 @@ fn a_grid_is_edited_half_way_and_goes_on_with_the_difference() {
     bench.write("train.sh", PROGRAM);
     let file = bench.write("sweep.yaml", GRID);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--count", "3"]);
 
     // A value is dropped, one is added, a parameter is new.
@@ -115,7 +115,7 @@ fn a_metric_and_a_constraint_are_set_after_the_fact() {
     let text = "method: grid\nmetric: {name: loss}\nprogram: train.sh\ncommand: [sh, '${program}', '${args}']\nparameters:\n  x: {values: [4, 1, 2, 3]}\n";
     let file = bench.write("sweep.yaml", text);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id]);
     let best = |bench: &Bench| {
         bench
@@ -162,7 +162,7 @@ fn what_is_wrong_with_an_edit_is_said_before_anything_is_done() {
     bench.write("train.sh", PROGRAM);
     let file = bench.write("sweep.yaml", GRID);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--count", "1"]);
     let refused = |arguments: &[&str], code: i32, part: &str| {
         let ended = bench.run(arguments);
@@ -226,7 +226,7 @@ fn agents_that_are_at_work_execute_new_runs_by_the_new_file() {
     let text = "method: random\nmetric: {name: loss}\nprogram: train.sh\nrun_cap: 8\ncommand: [sh, '${program}', '${args}']\nparameters:\n  x: {min: 0.0, max: 1.0}\n";
     let file = bench.write("sweep.yaml", text);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id]);
     wait_for("two runs", || {
         (finished(&bench.json_lines(&["runs", &id, "--json"])) >= 2).then_some(())

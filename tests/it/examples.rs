@@ -17,7 +17,7 @@ fn run(example: &str, objective: &str, steps: usize) {
         .expect("it has one");
     let file = bench.write("project/sweep.yaml", &text.replace(cap, "run_cap: 2"));
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let mut agent = bench.sweep(&["agent", &id, "--workdir", "project"]);
     agent
         .env("CUDA_VISIBLE_DEVICES", "")

@@ -18,10 +18,7 @@ parameters:
 ",
         trainer("quick.sh")
     );
-    bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write("sweep.yaml", &yaml)])
 }
 
 #[test]
@@ -153,10 +150,7 @@ fn run_example(name: &str) {
     let root = env!("CARGO_MANIFEST_DIR");
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &format!("{root}/examples/{name}/sweep.yaml")])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&format!("{root}/examples/{name}/sweep.yaml")]);
     let agent = bench.start(&["agent", &id, "--workdir", root, "--slots", "4"]);
     let mut search = Command::new("python");
     let binaries = Path::new(env!("CARGO_BIN_EXE_sweep"))

@@ -25,7 +25,7 @@ fn create(bench: &Bench) -> String {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}]\nparameters:\n  x: {{values: [1]}}\n"
     );
     let file = bench.write("sweep.yaml", &text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 /// By now the agent has looked at the code, for which it locks a folder.

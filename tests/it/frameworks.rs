@@ -17,7 +17,7 @@ fn create(bench: &Bench, objective: &str, more: &str) -> String {
         "program: train.py\nmethod: grid\nretry: {{crashed: 0}}\nmetric: {{name: {objective}, goal: minimize}}\n{more}parameters: {{x: {{values: [0.25, 0.5]}}}}\n"
     );
     let file = bench.write("sweep.yaml", &text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 /// Runs all of a sweep with one agent, and returns its runs and what the agent has said.

@@ -11,10 +11,7 @@ fn swept(bench: &Bench, name: &str, mean: &str) -> String {
     let file = format!(
         "name: {name}\nmethod: grid\nrepeats: 5\nmetric: {{name: loss, goal: minimize}}\ncommand: [sh, {program}]\nparameters:\n  x: {{values: [1]}}\n"
     );
-    let id = bench
-        .ok(&["create", &bench.write(&format!("{name}.yaml"), &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write(&format!("{name}.yaml"), &file)]);
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert_eq!(code, 0, "{said}");
     id

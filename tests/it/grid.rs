@@ -24,7 +24,7 @@ parameters:
 
 fn create(bench: &Bench, yaml: &str) -> String {
     let file = bench.write("sweep.yaml", yaml);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 fn agents(bench: &Bench, id: &str) -> Vec<Running> {

@@ -1,9 +1,12 @@
 //! A bench for tests with the real binary: its own folders, port and processes, all gone when the test ends.
 
-use std::fs::{self, File};
+mod commands;
+mod git;
+
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,8 +23,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-/// How long anything may take; far more than it needs, even on a busy machine.
-const LIMIT: Duration = Duration::from_secs(300);
+use self::commands::start;
+pub(crate) use self::commands::{CommandResult, Running, by, finish, finish_within, wait_for};
+pub(crate) use self::git::{git, git_with};
 
 /// The environment variable by which processes of a bench are known: whatever they start inherits it.
 const MARK: &str = "SWEEP_TEST_MARK";
@@ -47,21 +51,6 @@ impl Interceptor for Bearer {
             .insert("authorization", self.0.clone());
         Ok(request)
     }
-}
-
-/// The output and exit code of a command.
-#[derive(Debug)]
-pub(crate) struct CommandResult {
-    pub(crate) code: i32,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-/// A command that runs.
-pub(crate) struct Running {
-    child: Child,
-    what: String,
-    output: PathBuf,
 }
 
 /// A process of the bench.
@@ -196,6 +185,12 @@ impl Bench {
         ended.stdout
     }
 
+    /// Creates a sweep with arguments of `sweep create`, and returns its id.
+    pub(crate) fn create(&self, arguments: &[&str]) -> String {
+        let id = self.ok(&[&["create"], arguments].concat());
+        id.trim().to_owned()
+    }
+
     /// Runs `sweep …` and returns each line of its standard output as JSON.
     pub(crate) fn json_lines(&self, arguments: &[&str]) -> Vec<Value> {
         let text = self.ok(arguments);
@@ -276,19 +271,33 @@ impl Bench {
 
     /// Starts a controller in the foreground and waits until it listens. Its leases are short, so that lost agents are noticed in time.
     pub(crate) fn controller(&self) -> Running {
+        self.controller_at(&self.path("controller").display().to_string(), "3s")
+    }
+
+    /// Starts a controller on the port with its data in a folder, and waits until it listens.
+    pub(crate) fn controller_at(&self, data: &str, lease: &str) -> Running {
         let listen = format!("127.0.0.1:{}", self.port);
-        let data = self.path("controller").display().to_string();
         let running = self.start(&[
             "controller",
             "--listen",
             &listen,
             "--data-dir",
-            &data,
+            data,
             "--lease",
-            "3s",
+            lease,
         ]);
         self.listening(&running);
         running
+    }
+
+    /// Writes a backup of a data directory, and returns what the command prints.
+    pub(crate) fn back_up(&self, file: &str, data: &str) -> String {
+        self.ok(&["controller", "backup", file, "--data-dir", data])
+    }
+
+    /// Restores a backup into a data directory, and returns what the command prints.
+    pub(crate) fn restore(&self, file: &str, data: &str) -> String {
+        self.ok(&["controller", "restore", file, "--data-dir", data])
     }
 
     /// Waits until a controller listens on the port and can be found by commands.
@@ -353,145 +362,6 @@ impl Drop for Bench {
                 let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
             }
         }
-    }
-}
-
-impl Running {
-    pub(crate) fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
-    }
-
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.pid()), signal).expect("it runs");
-    }
-
-    /// Returns whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child
-            .try_wait()
-            .expect("it was started here")
-            .is_some()
-    }
-
-    /// Returns all it has said so far.
-    pub(crate) fn output(&self) -> String {
-        fs::read_to_string(&self.output).unwrap_or_default()
-    }
-
-    /// Kills it at once and takes it away.
-    pub(crate) fn kill(mut self) {
-        self.signal(Signal::SIGKILL);
-        self.child.wait().expect("it was started here");
-    }
-
-    /// Waits until it ends, and returns its exit code and all it has said.
-    pub(crate) fn wait(mut self) -> (i32, String) {
-        let code = wait_child(LIMIT, &mut self.child, &self.what, || {
-            fs::read_to_string(&self.output).unwrap_or_default()
-        });
-        (code, self.output())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// Polls until there is something, and fails the test when there is nothing for too long.
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "timed out waiting for {what}");
-        sleep(Duration::from_millis(20));
-    }
-}
-
-/// Returns a command of another program that gets the command `sweep …` as its last arguments, and is in its world.
-pub(crate) fn by(mut other: Command, sweep: &Command) -> Command {
-    other
-        .arg(sweep.get_program())
-        .args(sweep.get_args())
-        .stdin(Stdio::null());
-    if let Some(folder) = sweep.get_current_dir() {
-        other.current_dir(folder);
-    }
-    for (name, value) in sweep.get_envs() {
-        match value {
-            Some(value) => other.env(name, value),
-            None => other.env_remove(name),
-        };
-    }
-    other
-}
-
-/// Runs a command to its end.
-pub(crate) fn finish(command: Command) -> CommandResult {
-    finish_within(LIMIT, command)
-}
-
-/// Runs a command to its end that may take longer than others.
-pub(crate) fn finish_within(limit: Duration, mut command: Command) -> CommandResult {
-    let what = format!("{command:?}");
-    let folder = TempDir::new().expect("the temporary folder can be written");
-    // Files, not pipes: a process left behind would hold a pipe open for ever.
-    let file = |name: &str| {
-        File::create(folder.path().join(name)).expect("the temporary folder can be written")
-    };
-    let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("it is UTF-8");
-    let mut child = command
-        .stdout(file("out"))
-        .stderr(file("err"))
-        .spawn()
-        .expect("the binary was built");
-    let code = wait_child(limit, &mut child, &what, || text("err"));
-    CommandResult {
-        code,
-        stdout: text("out"),
-        stderr: text("err"),
-    }
-}
-
-fn start(mut command: Command, output: PathBuf) -> Running {
-    let what = format!("{command:?}");
-    let file = File::create(&output).expect("the temporary folder can be written");
-    let clone = file.try_clone().expect("file handles can be had");
-    let child = command
-        .stdout(file)
-        .stderr(clone)
-        .spawn()
-        .expect("the binary was built");
-    Running {
-        child,
-        what,
-        output,
-    }
-}
-
-/// Returns the exit code, or 128 + the signal that ended it, as shells do.
-fn wait_child(limit: Duration, child: &mut Child, what: &str, said: impl Fn() -> String) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait().expect("it was started here") {
-            return status
-                .code()
-                .or_else(|| status.signal().map(|signal| 128 + signal))
-                .expect("it has ended");
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("{what} does not end; it said: {}", said());
-        }
-        sleep(Duration::from_millis(20));
     }
 }
 

@@ -3,38 +3,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use sweep_proto::v1::push_code_request::Part;
 use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
 use tokio_stream::StreamExt as _;
 
-use crate::harness::{Bench, finish, wait_for};
-
-fn git(folder: &Path, arguments: &[&str]) -> String {
-    git_with(folder, arguments, None)
-}
-
-fn git_with(folder: &Path, arguments: &[&str], input: Option<&Path>) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(folder)
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments);
-    if let Some(input) = input {
-        git.stdin(fs::File::open(input).expect("it was written"));
-    }
-    let done = git.output().expect("git is there");
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .expect("it is text")
-        .trim()
-        .to_owned()
-}
+use crate::harness::{Bench, finish, git, git_with, wait_for};
 
 /// A key of a known form, put together here so that nobody takes this file for one that holds any.
 fn key() -> String {
@@ -115,7 +90,7 @@ fn capture_executes_nothing_and_secrets_stay_on_the_machine() {
     );
     let file = bench.write("sweep.yaml", &text);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let ended = finish(bench.sweep(&["agent", &id, "--workdir", "project"]));
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     for note in [
@@ -319,10 +294,7 @@ fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent
     );
     let text = "method: random\nmetric: {name: loss}\nprogram: train.sh\ncommand: [sh, '${program}']\nrun_cap: 66\nparameters: {x: {min: 0.0, max: 1.0}}\n";
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", text)]);
     let agent = bench.start(&["agent", &id, "--workdir", "project"]);
     let told = "more than 50 versions of the code within 60 min (changed last: generated.py";
     wait_for("the agent to say it", || {
@@ -389,10 +361,7 @@ fn a_report_shows_no_key_of_the_sweep_file() {
     let text = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, -c, 'echo \"{{\\\"loss\\\": 1}}\"', --hub={key}]\nparameters: {{x: {{values: [1]}}}}\n"
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     bench.ok(&["agent", &id]);
     let out = bench.path("report.json").display().to_string();
     bench.ok(&["report", &id, "--out", &out]);

@@ -38,10 +38,7 @@ fn create(bench: &Bench) -> String {
     let text = format!(
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}]\nretry: {{crashed: 1}}\nparameters:\n  x: {{values: [1]}}\n"
     );
-    bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write("sweep.yaml", &text)])
 }
 
 fn has_python() -> bool {
@@ -122,10 +119,7 @@ fn a_program_that_replaces_a_folder_above_its_attempt_holds_up_nothing() {
             "[sh, -c, 'echo \"{\\\"loss\\\": 1}\"']",
             &format!("[sh, {program}]\nretry: {{crashed: 1}}"),
         );
-        let id = bench
-            .ok(&["create", &bench.write("sweep.yaml", &sweep)])
-            .trim()
-            .to_owned();
+        let id = bench.create(&[&bench.write("sweep.yaml", &sweep)]);
         let mut agent = bench.sweep(&["agent", &id, "--runs-dir", "runs"]);
         agent.env(
             "ABOVE",
@@ -201,10 +195,7 @@ const QUICK: &str = "method: grid\nmetric: {name: loss}\ncommand: [sh, -c, 'echo
 fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", QUICK)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", QUICK)]);
     let shared = |name: &str| {
         fs::create_dir_all(bench.path(name)).expect("the temporary folder can be written");
         fs::set_permissions(bench.path(name), fs::Permissions::from_mode(0o1777))
@@ -280,13 +271,7 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
 fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_theirs() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&[
-            "create",
-            &bench.write("sweep.yaml", &QUICK.replace("[1]", "[1, 2]")),
-        ])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &QUICK.replace("[1]", "[1, 2]"))]);
     fs::create_dir(bench.path("open")).expect("the temporary folder can be written");
     fs::set_permissions(bench.path("open"), fs::Permissions::from_mode(0o777)).expect("it is ours");
     let ended = bench.run(&["agent", &id, "--runs-dir", "open", "--count", "1"]);
@@ -341,10 +326,7 @@ fn what_the_agent_makes_is_for_its_user_alone_whatever_the_umask() {
         "ls -l \"$(dirname \"$SWEEP_METRICS\")\" >\"$LISTED\"; echo '{\"loss\": 1}'\n",
     );
     let text = QUICK.replace("-c, 'echo \"{\\\"loss\\\": 1}\"'", &program);
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     // Its index is copied.
     let git = |arguments: &[&str]| {
         let done = Command::new("git")

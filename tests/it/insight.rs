@@ -47,10 +47,7 @@ fn work(bench: &Bench, id: &str) {
 fn a_sweep_says_what_it_has_shown() {
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", SWEEP)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", SWEEP)]);
     work(&bench, &id);
     let best: Value = serde_json::from_str(&bench.ok(&["best", &id, "--json"])).expect("JSON");
     assert_eq!(
@@ -131,10 +128,7 @@ fn a_sweep_in_which_nothing_keeps_to_the_constraints_says_which_is_nearest() {
         .replace("memory, max: 6", "memory, max: 0.5")
         .replace("run_cap: 24", "run_cap: 3")
         .replace("max: 10", "max: 8");
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     work(&bench, &id);
     let best = bench.run(&["best", &id]);
     assert!(
@@ -153,10 +147,7 @@ fn repeats_are_told_apart_by_their_program_and_count_as_their_mean() {
         "method: grid\nrepeats: 3\nmetric: {{name: loss, goal: minimize}}\ncommand: [sh, -c, {program:?}]\nparameters:\n  x: {{values: [1, 2]}}\n"
     );
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &yaml)]);
     let (_, output) = bench.start(&["agent", &id]).wait();
     let starts: Vec<Vec<u32>> = bench
         .lines("starts")

@@ -11,18 +11,12 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
         trainer("quick.sh")
     );
     let file = bench.write("sweep.yaml", &text);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id]);
     wait_for("ten starts", || {
         (bench.lines("starts").len() >= 10).then_some(())
     });
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     assert!(verified.contains("All is well"), "{verified}");
     let again = bench.run(&[
@@ -89,25 +83,9 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
         "{none:?}"
     );
 
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "elsewhere",
-    ]);
+    bench.restore("backup.db", "elsewhere");
     bench.ok(&["controller", "verify", "--data-dir", "elsewhere"]);
-    let listen = format!("127.0.0.1:{}", bench.port());
-    let restored = bench.start(&[
-        "controller",
-        "--listen",
-        &listen,
-        "--data-dir",
-        "elsewhere",
-        "--lease",
-        "1s",
-    ]);
-    bench.listening(&restored);
+    let _restored = bench.controller_at("elsewhere", "1s");
     // Agents of the time of the backup are not there any more; what they had is tried again.
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     let runs = bench.json_lines(&["runs", &id, "--json"]);
@@ -139,13 +117,7 @@ fn verify_names_what_does_not_fit() {
         change(&bytes) || change(&log),
         "the database is not encrypted"
     );
-    bench.ok(&[
-        "controller",
-        "backup",
-        "copy.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("copy.db", "controller");
     let mut copied = std::fs::read(bench.path("copy.db")).expect("it was written");
     let needle = b"method: random";
     let places: Vec<usize> = (0..copied.len() - needle.len())
@@ -188,10 +160,7 @@ fn rows_that_do_not_fit_the_log_are_named_and_rebuilt() {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2, 3]}}\n",
         trainer("quick.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     let before = bench.ok(&["runs", &id, "--json"]);
     let held = bench.run(&["controller", "rebuild", "--data-dir", "controller"]);

@@ -242,7 +242,7 @@ fn two_hundred_kills_lose_nothing_that_was_acknowledged() {
         "method: grid\nmetric: {{name: loss, goal: minimize}}\nprogram: paper\nparameters:\n  x: {{values: {axis:?}}}\n  y: {{values: {axis:?}}}\n"
     );
     let file = bench.write("sweep.yaml", &text);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
 
     let seed = 20_261_123;
     let history = Arc::new(Mutex::new(History::default()));

@@ -58,10 +58,7 @@ fn a_program_that_the_kernel_killed_is_the_configurations_fault() {
     let _controller = bench.controller();
     // `tail` keeps a line until it ends, and this one never does.
     let file = "method: grid\nretry: {crashed: 0}\nmetric: {name: loss}\ncommand: [tail, /dev/zero]\nparameters: {x: {values: [1]}}\n";
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", file)]);
     let mut inside = Command::new("sh");
     inside
         .args(["-c", "echo $$ > \"$0/cgroup.procs\" && exec \"$@\""])

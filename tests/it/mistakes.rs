@@ -172,10 +172,7 @@ fn parameters_reach_a_program_as_words_and_change_nothing_around_it() {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {program}, '${{args}}']\nparameters:\n{fixed}  word: {{values: {}}}\n",
         serde_json::to_string(&words).expect("texts are JSON")
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &file)]);
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert_eq!(code, 0, "{said}");
     let arguments = bench.read("args");

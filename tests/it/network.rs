@@ -18,7 +18,7 @@ fn create(bench: &Bench, points: usize, steps: u32) -> String {
         (0..points).collect::<Vec<_>>()
     );
     let file = bench.write("sweep.yaml", &text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 fn runs(bench: &Bench, id: &str) -> Vec<Value> {

@@ -18,10 +18,7 @@ fn create(bench: &Bench, steps: u32) -> String {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, --steps={steps}]\nparameters:\n  x: {{values: [1]}}\n",
         trainer("steps.sh")
     );
-    bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write("sweep.yaml", &yaml)])
 }
 
 fn started(bench: &Bench) {
@@ -32,18 +29,7 @@ fn started(bench: &Bench) {
 
 /// Starts a controller on the bench's port with data in a folder.
 fn controller(bench: &Bench, data: &str) -> Running {
-    let listen = format!("127.0.0.1:{}", bench.port());
-    let running = bench.start(&[
-        "controller",
-        "--listen",
-        &listen,
-        "--data-dir",
-        data,
-        "--lease",
-        "60s",
-    ]);
-    bench.listening(&running);
-    running
+    bench.controller_at(data, "60s")
 }
 
 fn stop(controller: Running) {
@@ -158,24 +144,12 @@ fn an_agent_whose_sweep_is_gone_says_so_and_leaves_with_a_status_of_its_own() {
     let first = controller(&bench, "controller");
     // The port listens before the database is there.
     bench.ok(&["controller", "status"]);
-    bench.ok(&[
-        "controller",
-        "backup",
-        "empty.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("empty.db", "controller");
     let id = create(&bench, 600);
     let agent = bench.start(&["agent", &id, "--grace", "1s"]);
     started(&bench);
     stop(first);
-    bench.ok(&[
-        "controller",
-        "restore",
-        "empty.db",
-        "--data-dir",
-        "restored",
-    ]);
+    bench.restore("empty.db", "restored");
     let restored = controller(&bench, "restored");
     let (code, output) = agent.wait();
     assert_eq!(code, 4, "{output}");
@@ -229,22 +203,10 @@ fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
     let agent = bench.sweep(&["agent", &id, "--token", &token]);
     let agent = bench.start_command(agent);
     started(&bench);
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     stop(first);
     // A restored controller takes the token that agents have.
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "restored",
-    ]);
+    bench.restore("backup.db", "restored");
     let restored = serve("restored");
     wait_for("the agent at the restored controller", || {
         let listed = finish(with(&token, &["agents", &id, "--json"]));

@@ -22,7 +22,7 @@ fn execute(
             "program: train.py\nmethod: grid\nretry: {{crashed: 0}}\nmetric: {{name: {objective}, goal: minimize}}\nparameters: {{lr: {{values: [0.01, 0.1]}}}}\n"
         ),
     );
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let mut agent = bench.sweep(&["agent", &id]);
     agent.envs(environment.iter().copied());
     let (code, output) = bench.start_command(agent).wait();

@@ -16,10 +16,7 @@ fn swept(bench: &Bench) -> String {
         "name: '<b>bold</b> & co'\nmethod: random\nseed: 1\nrun_cap: 24\nretry: {{crashed: 0}}\nmetric: {{name: loss, goal: minimize}}\ncommand: [sh, {program}]\nparameters:\n  \
          x: {{min: 0.0, max: 1.0}}\n  o: {{values: [a, b]}}\n  seed: {{value: 7}}\n"
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &file)]);
     let (code, said) = bench
         .start(&[
             "agent",
@@ -154,10 +151,7 @@ fn a_sweep_without_results_has_a_report_and_says_what_cannot_be_drawn() {
     let bench = Bench::new();
     let _controller = bench.controller();
     let file = "method: random\nmetric: {name: loss, goal: minimize}\ncommand: [a]\nparameters: {x: {min: 0.0, max: 1.0}}\n";
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", file)]);
     for format in ["markdown", "html", "json"] {
         bench.ok(&["report", &id, "--format", format]);
     }
@@ -179,10 +173,7 @@ fn a_hostile_program_is_text_in_every_report() {
         "name: '</title><script>alert(1)</script>'\nmethod: grid\nretry: {{crashed: 0}}\nmetric: {{name: loss}}\ncommand: [sh, {}]\nparameters: {{x: {{values: ['\"><img src=x onerror=alert(1)>', '| `b` @all']}}}}\n",
         trainer("hostile.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &file)]);
     bench.start(&["agent", &id]).wait();
     for format in ["markdown", "html"] {
         let report = bench.ok(&["report", &id, "--format", format]);

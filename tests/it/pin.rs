@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Bench, wait_for};
+use crate::harness::{self, Bench, wait_for};
+
+mod creation;
 
 const PROJECT: &str = "project";
 
@@ -55,20 +56,7 @@ fn project(bench: &Bench, text: &str) {
 }
 
 fn git(bench: &Bench, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(bench.path(PROJECT))
-        .args(["-c", "user.name=a", "-c", "user.email=a@b"])
-        .args(arguments);
-    let done = git.output().expect("git is there");
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .expect("it is text")
-        .trim()
-        .to_owned()
+    harness::git(&bench.path(PROJECT), arguments)
 }
 
 /// All files below a folder with what they hold.
@@ -116,10 +104,7 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     let file = bench.write("sweep.yaml", SWEEP);
     let _controller = bench.controller();
     let before = files(&bench.path(PROJECT));
-    let id = bench
-        .ok(&["create", &file, "--workdir", "project/src"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file, "--workdir", "project/src"]);
     // The folder is no longer needed, and agents may be anywhere.
     bench.write("project/src/train.sh", "exit 1\n");
     let agents = [(); 2].map(|()| bench.start(&["agent", &id, "--workdir", "elsewhere"]));
@@ -248,7 +233,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     let file = bench.write("project/src/sweep.yaml", GRID);
     let controller = bench.controller();
     // The program lies beside the file.
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     let finished = |count: usize| {
         let all = runs(&bench, &id);
@@ -377,22 +362,10 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         "1",
     ]);
     assert!(points.contains("1 point is tried again: run 9"), "{points}");
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     controller.kill();
     fs::remove_dir_all(bench.path("state/sweep/pinned")).expect("it is there");
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "restored",
-    ]);
+    bench.restore("backup.db", "restored");
     let listen = format!("127.0.0.1:{}", bench.port());
     let restored = bench.start(&["controller", "--listen", &listen, "--data-dir", "restored"]);
     bench.listening(&restored);
@@ -411,10 +384,7 @@ fn running_runs_make_way_when_they_are_told_to() {
     project(&bench, &program("600", "1"));
     let file = bench.write("sweep.yaml", GRID);
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &file, "--workdir", "project/src"])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file, "--workdir", "project/src"]);
     let agent = bench.start(&["agent", &id, "--workdir", "elsewhere", "--slots", "2"]);
     let running = || {
         runs(&bench, &id)
@@ -460,125 +430,5 @@ fn running_runs_make_way_when_they_are_told_to() {
             .any(|process| process.command.contains("sleep")),
         "{:?}",
         bench.processes()
-    );
-}
-
-#[test]
-fn a_snapshot_with_secrets_is_refused_and_nothing_is_created() {
-    let bench = Bench::new();
-    project(&bench, &program("0.1", "1"));
-    let file = bench.write("sweep.yaml", &GRID.replace("[1, 2, 3, 4]", "[1]"));
-    let _controller = bench.controller();
-    let key = format!("AKIA{}", "ABCD1234".repeat(2));
-    bench.write(
-        "project/src/upload.py",
-        &format!("import boto\nkey = '{key}'\n"),
-    );
-    bench.write("project/server.pem", "x\n");
-    git(&bench, &["add", "server.pem"]);
-    let said = refused(&bench, &["create", &file, "--workdir", "project/src"], 2);
-    for line in [
-        "server.pem: a file of that name",
-        "src/upload.py:2: an AWS access key",
-        "--allow-secrets",
-    ] {
-        assert!(said.contains(line), "{said}");
-    }
-    assert!(!said.contains(&key), "{said}");
-    assert!(
-        bench.ok(&["ls", "--json"]).is_empty(),
-        "nothing was created"
-    );
-    let id = bench
-        .ok(&[
-            "create",
-            &file,
-            "--workdir",
-            "project/src",
-            "--allow-secrets",
-        ])
-        .trim()
-        .to_owned();
-    let said = refused(
-        &bench,
-        &["code", "push", &id, "--workdir", "project/src"],
-        2,
-    );
-    assert!(said.contains("an AWS access key"), "{said}");
-    // A program that changes its own code does so for nobody else.
-    bench.write(
-        "project/src/train.sh",
-        &format!("echo 'exit 1' > train.sh\n{}", program("0", "1")),
-    );
-    bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--allow-secrets",
-    ]);
-    bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
-    bench.ok(&["retry", &format!("{id}/1")]);
-    bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
-    assert_eq!(runs(&bench, &id)[0]["state"], "finished");
-}
-
-#[test]
-fn a_sweep_that_tracks_is_pinned_only_if_a_person_says_so() {
-    let bench = Bench::new();
-    project(&bench, &program("0.1", "1"));
-    let file = bench.write("sweep.yaml", &GRID.replace("code: {mode: pin}\n", ""));
-    let _controller = bench.controller();
-    let wrong = refused(&bench, &["create", &file, "--workdir", "project/src"], 2);
-    assert!(wrong.contains("code: {mode: pin}"), "{wrong}");
-    let id = bench.ok(&["create", &file]).trim().to_owned();
-    bench.ok(&["agent", &id, "--workdir", "project/src", "--count", "2"]);
-    bench.write("project/src/train.sh", &program("0.1", "2"));
-    let said = refused(
-        &bench,
-        &["code", "push", &id, "--workdir", "project/src"],
-        1,
-    );
-    assert!(
-        said.contains("nothing to push") && said.contains("--pin"),
-        "{said}"
-    );
-    bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--pin",
-        "--rerun",
-        "best",
-        "1",
-    ]);
-    bench.write("project/src/train.sh", "exit 1\n");
-    bench.ok(&["agent", &id, "--workdir", "project/src"]);
-    let all = runs(&bench, &id);
-    assert!(
-        all.len() == 5 && all.iter().all(|run| run["state"] == "finished"),
-        "{all:#?}"
-    );
-    assert_eq!(
-        versions(&bench, &id).len(),
-        2,
-        "what the agent has is of no concern any more"
-    );
-    assert_eq!(all[2]["params"], all[0]["params"]);
-    // In one process.
-    let pinned = bench.write("project/src/pinned.yaml", GRID);
-    bench.write("project/src/train.sh", &program("0.1", "3"));
-    let outcome = bench
-        .json_lines(&["run", &pinned, "--workdir", "project/src", "--json"])
-        .remove(0);
-    assert_eq!(outcome["finished"], 4, "{outcome}");
-    assert!(
-        outcome["runs"][0]["code_version"]
-            .as_str()
-            .is_some_and(|version| !version.is_empty()),
-        "{outcome}"
     );
 }

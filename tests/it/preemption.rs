@@ -23,7 +23,7 @@ parameters:
         (0..points).collect::<Vec<_>>()
     );
     let file = bench.write("sweep.yaml", &text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 fn runs(bench: &Bench, id: &str) -> Vec<Value> {
@@ -128,7 +128,7 @@ fn a_crash_before_the_signal_remains_a_crash() {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {script}]\nretry: {{crashed: 0}}\nparameters:\n  x: {{values: [1]}}\n"
     );
     let file = bench.write("sweep.yaml", &text);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id]);
     wait_for("the error", || {
         (!bench.lines("starts").is_empty()).then_some(())

@@ -64,7 +64,7 @@ fn what_programs_write_beside_themselves_is_no_code_and_early_stopping_compares(
     bench.write("project/results.csv", "run\n");
     let file = bench.write("project/sweep.yaml", SWEEP);
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let first = bench.start(&[
         "agent",
         &id,
@@ -162,7 +162,7 @@ fn the_sweep_file_includes_what_would_be_left_out() {
         &SWEEP.replace("run_cap: 16", "run_cap: 3\ncode: {include: [state.txt]}"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.ok(&["agent", &id, "--workdir", "project"]);
     let versions = versions(&bench, &id);
     assert!(versions.len() >= 3, "{versions:#?}");
@@ -179,7 +179,7 @@ fn why_early_stopping_compares_nothing_is_said() {
     );
     let file = bench.write("sweep.yaml", &SWEEP.replace("run_cap: 16", "run_cap: 5"));
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (code, output) = bench.start(&["agent", &id, "--workdir", "project"]).wait();
     assert_eq!(code, 0, "{output}");
     let said = "early stopping has nothing to compare with: it compares runs of one code version";
@@ -189,7 +189,7 @@ fn why_early_stopping_compares_nothing_is_said() {
     assert!(page.contains(said), "{page}");
     // Runs that end before the rule looks at them.
     bench.write("project/train.sh", "echo '{\"loss\": 1}'\n");
-    let short = bench.ok(&["create", &file]).trim().to_owned();
+    let short = bench.create(&[&file]);
     bench.ok(&["agent", &short, "--workdir", "project"]);
     let shown = bench.ok(&["show", &short]);
     let said = "early stopping has nothing to compare with: it looks at a run after 3 values of `loss`, and runs report one value";
@@ -245,7 +245,7 @@ fn a_sweep_of_a_hydra_program_has_one_version() {
         &text.replace("run_cap: 16", "run_cap: 12"),
     );
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (code, output) = bench
         .start(&["agent", &id, "--workdir", "project", "--slots", "2"])
         .wait();

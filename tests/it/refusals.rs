@@ -40,7 +40,7 @@ fn a_refused_command_line_is_named_never_tried_again_and_pauses_the_sweep() {
     );
 
     let _controller = bench.controller();
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (code, output) = bench.start(&["agent", &id, "--count", "2"]).wait();
     assert_eq!(code, 3, "no run succeeded: {output}");
     let runs = bench.json_lines(&["runs", &id, "--json"]);

@@ -23,7 +23,7 @@ parameters:
     );
     let _controller = bench.controller();
     let file = bench.write("sweep.yaml", &yaml);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     let (_, output) = bench.start(&["agent", &id]).wait();
     let runs = bench.json_lines(&["runs", &id, "--json"]);
     assert_eq!(runs.len(), 6, "{output}");
@@ -73,10 +73,7 @@ fn an_agent_and_a_controller_go_on_when_nobody_reads_what_they_say() {
         "method: grid\nmetric: {{name: loss}}\ncommand: [sh, {}, '${{args}}']\nparameters:\n  x: {{values: [1, 2]}}\n  y: {{value: 1}}\n  sleep: {{value: 0}}\n",
         trainer("quick.sh")
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &yaml)]);
     assert_eq!(
         unread(bench.sweep(&["agent", &id]))
             .wait()

@@ -13,10 +13,7 @@ fn a_metric_that_nothing_reads_is_named_while_the_first_run_works() {
         "echo 'Epoch 1: Validation loss = 0.25'\nwhile ! [ -e go ]; do sleep 0.1; done\n",
     );
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", SWEEP)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", SWEEP)]);
     let agent = bench.start(&["agent", &id]);
     let named = "`val_loss` is not read from the line `Epoch 1: Validation loss = 0.25`; add to the sweep file: metric_patterns: {val_loss: '";
     wait_for("the agent to name it", || {
@@ -61,10 +58,7 @@ fn two_trainings_at_most_are_wasted_and_their_output_is_read_again() {
         "for step in 1 2 3; do echo \"step $step: Validation loss = 0.$SWEEP_RUN$step\"; done\n",
     );
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", SWEEP)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", SWEEP)]);
     let agent = bench.start(&["agent", &id]);
     let paused = wait_for("the sweep to be paused", || {
         Some(bench.json_lines(&["show", &id, "--json"]).remove(0))

@@ -19,7 +19,7 @@ parameters:
         trainer("steps.sh")
     );
     let file = bench.write("sweep.yaml", &text);
-    bench.ok(&["create", &file]).trim().to_owned()
+    bench.create(&[&file])
 }
 
 fn started(bench: &Bench, count: usize) {

@@ -20,18 +20,7 @@ done
 "#;
 
 fn controller(bench: &Bench, data: &str) -> Running {
-    let listen = format!("127.0.0.1:{}", bench.port());
-    let running = bench.start(&[
-        "controller",
-        "--listen",
-        &listen,
-        "--data-dir",
-        data,
-        "--lease",
-        "5s",
-    ]);
-    bench.listening(&running);
-    running
+    bench.controller_at(data, "5s")
 }
 
 fn create(bench: &Bench, head: &str, space: &str) -> String {
@@ -39,16 +28,13 @@ fn create(bench: &Bench, head: &str, space: &str) -> String {
     let yaml = format!(
         "{head}\nmetric: {{name: loss, goal: minimize}}\ncommand: [sh, train.sh, '${{args}}']\nparameters:\n  x: {space}\n"
     );
-    bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write("sweep.yaml", &yaml)])
 }
 
 /// Puts a backup in the place of a controller that is killed, as after the loss of its machine.
 fn restore(bench: &Bench, controller: Running, data: &str) {
     controller.kill();
-    bench.ok(&["controller", "restore", "backup.db", "--data-dir", data]);
+    bench.restore("backup.db", data);
 }
 
 fn count(bench: &Bench, x: &str) -> usize {
@@ -74,13 +60,7 @@ fn three_agents_go_on_with_what_a_restored_controller_does_not_know() {
     });
     // Points of the first three runs come after it, their results, and three new runs.
     sleep(Duration::from_millis(700));
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     wait_for("six starts", || {
         (bench.lines("starts").len() == 6).then_some(())
     });
@@ -138,13 +118,7 @@ fn points_since_the_backup_are_reported_again_before_the_result() {
     wait_for("points", || {
         (bench.steps_reported(&id, 1) >= 2).then_some(())
     });
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     wait_for("more points", || {
         (bench.steps_reported(&id, 1) >= 6).then_some(())
     });
@@ -176,13 +150,7 @@ fn a_run_number_that_is_given_again_gets_a_folder_of_its_own() {
     let bench = Bench::new();
     let first = controller(&bench, "controller");
     let id = create(&bench, "method: external", "{min: 0, max: 9}");
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    bench.back_up("backup.db", "controller");
     let finish = |x: u32| {
         bench.ok(&["offer", &id, "--params", &format!("{{\"x\": {x}}}")]);
         let (code, output) = bench

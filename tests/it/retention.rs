@@ -17,7 +17,7 @@ fn file(bench: &Bench, name: &str) -> String {
 
 /// Creates a sweep of three runs and executes it.
 fn executed(bench: &Bench, name: &str) -> String {
-    let id = bench.ok(&["create", &file(bench, name)]).trim().to_owned();
+    let id = bench.create(&[&file(bench, name)]);
     assert_eq!(bench.start(&["agent", &id]).wait().0, 0);
     id
 }
@@ -87,17 +87,8 @@ fn a_deleted_sweep_is_gone_from_the_disk_and_a_backup_still_has_it() {
     let controller = bench.controller();
     let gone = executed(&bench, "gone");
     let stays = executed(&bench, "stays");
-    let open = bench
-        .ok(&["create", &file(&bench, "open")])
-        .trim()
-        .to_owned();
-    bench.ok(&[
-        "controller",
-        "backup",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    let open = bench.create(&[&file(&bench, "open")]);
+    bench.back_up("backup.db", "controller");
 
     let unended = bench.run(&["delete", "--yes", &gone, &open]);
     let reason = format!(
@@ -161,24 +152,8 @@ fn a_deleted_sweep_is_gone_from_the_disk_and_a_backup_still_has_it() {
     let verified = bench.ok(&["controller", "verify", "--data-dir", "controller"]);
     assert!(verified.contains("All is well"), "{verified}");
 
-    bench.ok(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "elsewhere",
-    ]);
-    let listen = format!("127.0.0.1:{}", bench.port());
-    let restored = bench.start(&[
-        "controller",
-        "--listen",
-        &listen,
-        "--data-dir",
-        "elsewhere",
-        "--lease",
-        "1s",
-    ]);
-    bench.listening(&restored);
+    bench.restore("backup.db", "elsewhere");
+    let _restored = bench.controller_at("elsewhere", "1s");
     assert_eq!(bench.json_lines(&["runs", &gone, "--json"]).len(), 3);
     assert!(!bench.ok(&["logs", &format!("{gone}/1")]).is_empty());
 }
@@ -188,10 +163,7 @@ fn archived_sweeps_are_hidden_and_shown_again() {
     let bench = Bench::new();
     let _controller = bench.controller();
     let old = executed(&bench, "old");
-    let new = bench
-        .ok(&["create", &file(&bench, "new")])
-        .trim()
-        .to_owned();
+    let new = bench.create(&[&file(&bench, "new")]);
     let early = bench.run(&["archive", &new]);
     assert!(
         early.code == 1
@@ -245,10 +217,7 @@ fn pruned_runs_keep_their_results_and_lose_curves_output_and_folders() {
     let controller = bench.controller();
     let id = executed(&bench, "old");
     let other = executed(&bench, "deleted");
-    let open = bench
-        .ok(&["create", &file(&bench, "open")])
-        .trim()
-        .to_owned();
+    let open = bench.create(&[&file(&bench, "open")]);
     let before = disk(&bench);
     assert!(before["run_folder_bytes"].as_u64() > Some(0), "{before}");
     let usage = |disk: &Value| {
@@ -336,10 +305,7 @@ fn of_a_long_output_the_end_is_kept_too_and_logs_say_what_is_missing() {
     let text = format!(
         "method: grid\ncommand: [sh, -c, \"{command}\"]\nparameters: {{x: {{values: [1]}}}}\nretry: {{crashed: 0}}\n"
     );
-    let id = bench
-        .ok(&["create", &bench.write("loud.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("loud.yaml", &text)]);
     bench.start(&["agent", &id]).wait();
     let logs = bench.run(&["logs", &format!("{id}/1")]);
     assert_eq!(logs.code, 0);
@@ -368,10 +334,7 @@ fn many_waiting_runs_are_withdrawn_together_and_a_crash_leaves_no_row_behind() {
             "method: external\nprogram: train\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: {max}}}}}\n"
         )
     };
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &space(100_000))])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &space(100_000))]);
     let lines: String = (1..=3000)
         .map(|x| format!("{{\"params\": {{\"x\": {x}}}}}\n"))
         .collect();

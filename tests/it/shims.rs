@@ -22,10 +22,7 @@ fn with_daemon(bench: &Bench, wrapper: Option<Command>) -> (Running, i32, String
             )
         ),
     );
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &text)]);
     let agent = bench.sweep(&["agent", &id, "--count", "1"]);
     let agent = match wrapper {
         Some(wrapper) => bench.start_command(by(wrapper, &agent)),

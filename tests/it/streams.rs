@@ -29,10 +29,7 @@ fn sweep(bench: &Bench, program: &str) -> String {
         "method: grid\nmetric: {{name: val_loss, goal: minimize}}\ncommand: [bash, {program}, {folder}]\nparameters:\n  x: {{values: [1]}}\n\
          metric_patterns: {{val_loss: 'val_loss:\\s*(\\S+)'}}\n"
     );
-    bench
-        .ok(&["create", &bench.write("sweep.yaml", &text)])
-        .trim()
-        .to_owned()
+    bench.create(&[&bench.write("sweep.yaml", &text)])
 }
 
 fn wait_for_start(bench: &Bench, id: &str) {

@@ -123,10 +123,7 @@ fn what_a_controller_writes_is_for_its_owner_alone() {
         &bench.sweep(&["controller", "start", "--listen", &listen]),
     ));
     assert_eq!(started.code, 0, "{started:?}");
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", YAML)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", YAML)]);
     bench.ok(&["agent", &id]);
     bench.ok(&["controller", "backup", "backup.db"]);
     assert_eq!(mode(&bench.path("backup.db")), 0o600);
@@ -212,10 +209,7 @@ fn a_local_agent_goes_on_with_a_token_that_was_rotated() {
     let yaml = YAML
         .replace("'echo", "'while ! [ -e go ]; do sleep 0.1; done; echo")
         .replace("[1, 2]", "[1]");
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", &yaml)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", &yaml)]);
     let agent = bench.start(&["agent", &id]);
     wait_for("a run that runs", || {
         bench.ok(&["show", &id]).contains("1 running").then_some(())
@@ -295,10 +289,7 @@ fn another_user_of_the_machine_changes_nothing_and_reads_nothing() {
     let controller = bench.controller();
     // Others may enter the folder above, as on a login node.
     fs::set_permissions(bench.path(""), Permissions::from_mode(0o755)).expect("it is ours");
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", YAML)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", YAML)]);
 
     let evil = attacker.folder.path().join("evil.yaml");
     fs::write(&evil, YAML.replace("echo", "id > /tmp/owned; echo")).expect("the folder is ours");
@@ -327,11 +318,11 @@ fn another_user_of_the_machine_changes_nothing_and_reads_nothing() {
     for path in [
         "/",
         "/metrics",
-        "/json/SetSweepState",
+        "/api/v1/SetSweepState",
         "/login",
         "/login?code=0",
     ] {
-        let data = if path.starts_with("/json") {
+        let data = if path.starts_with("/api") {
             format!("b'{body}'")
         } else {
             "None".to_owned()
@@ -398,10 +389,7 @@ fn an_agent_sends_nothing_to_another_user_who_has_taken_the_port_of_its_controll
         "touch started\nuntil test -e go; do sleep 0.1; done\necho '{\"loss\": 1}'\n",
     );
     let yaml = "method: grid\nrun_cap: 1\nmetric: {name: loss}\ncommand: [sh, train.sh]\nparameters: {x: {values: [1]}}\n";
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", yaml)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", yaml)]);
     let agent = bench.start(&["agent", &id]);
     wait_for("the program", || {
         bench.path("started").exists().then_some(())

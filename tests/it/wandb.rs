@@ -32,10 +32,7 @@ fn a_program_of_wandb_needs_nothing_else() {
     }
     let bench = Bench::new();
     let _controller = bench.controller();
-    let id = bench
-        .ok(&["create", &file(&bench, &[("run_cap: 16", "run_cap: 4")])])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&file(&bench, &[("run_cap: 16", "run_cap: 4")])]);
     let (code, output) = bench
         .start(&[
             "agent",
@@ -88,7 +85,7 @@ fn what_wandb_has_written_counts_once_when_an_agent_is_killed() {
     let bench = Bench::new();
     let _controller = bench.controller();
     let few = [("run_cap: 16", "run_cap: 1"), ("value: 20", "value: 50")];
-    let id = bench.ok(&["create", &file(&bench, &few)]).trim().to_owned();
+    let id = bench.create(&[&file(&bench, &few)]);
     let begin = || {
         let mut agent = bench.sweep(&["agent", &id, "--workdir", env!("CARGO_MANIFEST_DIR")]);
         agent.env("EPOCH_SECONDS", "0.4");
@@ -156,7 +153,7 @@ impl Rates {
                  metric: {{name: val_loss, goal: minimize}}\nparameters: {{lr: {{values: [0.25, 0.5]}}}}\n{keys}"
             ),
         );
-        let id = bench.ok(&["create", &file]).trim().to_owned();
+        let id = bench.create(&[&file]);
         let mut agent = bench.sweep(&["agent", &id]);
         agent
             .env_remove("WANDB_MODE")
@@ -309,10 +306,7 @@ fn folds_and_ranks_count_once_when_an_agent_is_killed() {
     bench.write("train.py", program);
     let file = "program: train.py\nmethod: grid\ncommand: [\"${env}\", \"${interpreter}\", \"${program}\"]\n\
                 metric: {name: val_loss, goal: minimize}\nparameters: {x: {value: 1}}\n";
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", file)]);
     for metric in ["val_loss", "init-2/val_loss"] {
         let agent = bench.start(&["agent", &id]);
         wait_for("its run", || {

@@ -149,7 +149,7 @@ fn it_goes_from_the_sweep_to_the_output_and_gives_the_terminal_back() {
     let controller = bench.controller();
     bench.write("train.sh", TRAIN);
     let file = bench.write("sweep.yaml", SWEEP);
-    let id = bench.ok(&["create", &file]).trim().to_owned();
+    let id = bench.create(&[&file]);
     bench.run(&["agent", &id]);
 
     let mut screen = Screen::open(&bench, &["watch", &id]);
@@ -184,10 +184,7 @@ fn courses_are_drawn_in_a_terminal_and_nowhere_else() {
     let bench = Bench::new();
     let _controller = bench.controller();
     let file = "method: grid\nmetric: {name: loss, goal: minimize}\ncommand: [sh, -c, 'for l in 4 3 1; do echo \"{\\\"loss\\\": $l}\"; done']\nparameters: {x: {values: [1]}}\n";
-    let id = bench
-        .ok(&["create", &bench.write("sweep.yaml", file)])
-        .trim()
-        .to_owned();
+    let id = bench.create(&[&bench.write("sweep.yaml", file)]);
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert_eq!(code, 0, "{said}");
     let screen = Screen::open(&bench, &["runs", &id]);

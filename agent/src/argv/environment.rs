@@ -1,4 +1,4 @@
-//! What a program finds in its environment and in the files that the environment names.
+//! The environment of a program, and the files that its variables name.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(crate) struct AttemptPaths {
     pub(crate) wandb_file: String,
     /// Where the program may append metrics.
     pub(crate) metrics_file: String,
-    /// What outlives the attempt.
+    /// The folder that outlives the attempt.
     pub(crate) checkpoints: String,
 }
 
@@ -62,9 +62,10 @@ pub(crate) struct Project<'a> {
     pub(crate) entity: &'a str,
 }
 
-/// Returns the variables to be set for an attempt, beyond the agent's own environment. `SWEEP_PARAM_<NAME>` has a parameter's name in upper case
-/// with `_` for everything that is no letter or digit, and its value as on the command line; lists and maps are JSON. A value beyond 64 KiB is
-/// left out: the file that `SWEEP_PARAMS` names has it.
+/// Returns the variables to be set for an attempt, beyond the agent's own environment.
+/// `SWEEP_PARAM_<NAME>` has a parameter's name in upper case with `_` for everything that is no
+/// letter or digit, and its value as on the command line; lists and maps are JSON. A value beyond
+/// 64 KiB is left out: the file that `SWEEP_PARAMS` names has it.
 pub(crate) fn variables(
     place: &AttemptPaths,
     params: &Map<String, Value>,
@@ -124,8 +125,9 @@ pub(crate) fn variables(
     variables
 }
 
-/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID` each of them has its own run of W&B; with it they
-/// would write to one file where they begin in the same second.
+/// Returns whether a command starts several processes that train together. Without `WANDB_RUN_ID`
+/// each of them has its own run of W&B; with it they would write to one file where they begin in
+/// the same second.
 pub(crate) fn starts_ranks(argv: &[String]) -> bool {
     argv.iter().any(|item| {
         let name = item.rsplit('/').next().unwrap_or(item);

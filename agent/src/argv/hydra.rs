@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::python;
 
-/// What needs no quotes, besides letters and digits.
+/// The characters that need no quotes, besides letters and digits.
 const PLAIN: &str = "/-\\+.$%*@?|_";
 
 /// Writes a configuration as overrides: `optimizer.lr=0.01`, nested maps as dots.
@@ -44,7 +44,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-/// Quotes a text where Hydra would read something else: a list of choices, a number, a boolean, null.
+/// Quotes a text where Hydra would read something else: a list of choices, a number, a boolean,
+/// null.
 fn string(text: &str) -> String {
     let is_other = matches!(
         text.to_lowercase().as_str(),

@@ -12,7 +12,7 @@ pub(crate) use self::environment::{
 };
 pub(crate) use self::machine::Machine;
 
-/// What a command is built from.
+/// The inputs of a command line.
 #[derive(Clone, Copy)]
 pub(crate) struct Template<'a> {
     /// The items of `command:`, macros unexpanded.
@@ -38,9 +38,11 @@ pub(crate) struct Argv {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Expands a template as W&B's agent does, with differences: `${interpreter}` is `python3` where there is no `python`; an unknown macro is left out with a
-/// warning instead of silently; macros of the attempt (`${run_dir}`) count inside an item too; `--set=${args_no_hyphens}` has its prefix before each argument. `${args_dict}` counts as unknown: W&B expands it to bare
-/// names, which no program can want.
+/// Expands a template as W&B's agent does, with differences: `${interpreter}` is `python3` where
+/// there is no `python`; an unknown macro is left out with a warning instead of silently; macros of
+/// the attempt (`${run_dir}`) count inside an item too; `--set=${args_no_hyphens}` has its prefix
+/// before each argument. `${args_dict}` counts as unknown: W&B expands it to bare names, which no
+/// program can want.
 pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     let mut argv = Argv::default();
     let mut after_interpreter = false;
@@ -88,8 +90,8 @@ fn is_prefix(text: &str) -> bool {
     text.starts_with('-') && !text.contains(char::is_whitespace) && !text.contains("${")
 }
 
-/// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A variable that is not set becomes its own name, as in W&B,
-/// with a warning.
+/// Replaces `${envvar:NAME}` and the macros of the attempt, wherever they are in the item. A
+/// variable that is not set becomes its own name, as in W&B, with a warning.
 fn substitute(
     item: &str,
     place: &AttemptPaths,

@@ -1,4 +1,5 @@
-//! Values as the text that Python programs expect: `str()`, `json.dumps()`, and YAML that PyYAML reads back unchanged.
+//! Values as the text that Python programs expect: `str()`, `json.dumps()`, and YAML that PyYAML
+//! reads back unchanged.
 
 use std::fmt::Write;
 
@@ -20,7 +21,8 @@ pub(crate) fn json(value: &Value) -> String {
     render(value, &Json)
 }
 
-/// Writes a value as YAML in flow style. PyYAML takes `1e-05` for a string, so floats always have a point.
+/// Writes a value as YAML in flow style. PyYAML takes `1e-05` for a string, so floats always have a
+/// point.
 pub(crate) fn yaml(value: &Value) -> String {
     render(value, &Yaml)
 }
@@ -228,7 +230,8 @@ fn tagged_float(map: &Map<String, Value>) -> Option<f64> {
     }
 }
 
-/// Python's `repr` of a float: the shortest digits that read back as the same number, with an exponent below 1e-4 and from 1e16 on.
+/// Python's `repr` of a float: the shortest digits that read back as the same number, with an
+/// exponent below 1e-4 and from 1e16 on.
 fn float_repr(value: f64, [nan, inf, minus_inf]: [&str; 3]) -> String {
     if value.is_nan() {
         return nan.to_owned();
@@ -251,7 +254,8 @@ fn float_repr(value: f64, [nan, inf, minus_inf]: [&str; 3]) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// What Python's `repr` leaves as it is: an approximation of `str.isprintable` without a table of all characters.
+/// Returns whether Python's `repr` leaves a character as it is: an approximation of
+/// `str.isprintable` without a table of all characters.
 fn is_printable(character: char) -> bool {
     let invisible = matches!(u32::from(character),
         0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e | 0x2060..=0x206f

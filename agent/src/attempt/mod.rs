@@ -1,5 +1,5 @@
-//! One attempt as a pure state machine: what came in, and the time → what to do. Grace timers and blame live here; `runner` carries out what
-//! it says and decides nothing.
+//! One attempt as a pure state machine: input and time → actions. Grace timers and failure attribution
+//! are here; `runner` carries the actions out and decides nothing.
 //!
 //! ```text
 //! running ──want──▶ terminating ──grace over──▶ killing ──┐
@@ -9,10 +9,14 @@
 //!                                                          └▶ settling┘
 //! ```
 //!
-//! A scheduler signals program and agent together, in any order. So a failure that a signal may explain settles first: a preemption that is
-//! announced up to [`Limits::settle`] after the exit makes it one.
+//! A scheduler signals program and agent together, in any order. So a failure that a signal may
+//! explain settles first: a preemption that is announced up to [`Limits::settle`] after the exit
+//! makes it one.
 
 mod blame;
+mod excerpt;
+mod messages;
+mod missing_metric;
 mod now;
 mod outcome;
 mod screen;
@@ -23,117 +27,25 @@ mod wandb_calls;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use self::blame::OutputExcerpt;
+use self::excerpt::OutputExcerpt;
+pub use self::messages::UserSignal;
+pub(crate) use self::messages::{Action, Input, Limits, Want};
 pub(crate) use self::now::Now;
 pub(crate) use self::outcome::{AttemptFailure, AttemptOutcome};
 use crate::process::exit::{Exit, Obstacle};
 
-/// How long children may go on after their program has ended and they were asked to end.
+/// The time that children may continue after their program has ended and they were asked to end.
 const LEFTOVER_GRACE_MAX: Duration = Duration::from_secs(5);
 /// How long SIGKILL is repeated; only a process stuck in the kernel lives longer.
 const KILL_TIME_MAX: Duration = Duration::from_secs(60);
-/// How much older than the preemption an error has to be to count as a crash: output is read only every so often.
+/// How much older than the preemption an error has to be to count as a crash: output is read only
+/// every so often.
 const CRASH_MARGIN: Duration = Duration::from_millis(100);
-
-/// Why somebody wants an attempt to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Want {
-    /// Early termination: what has been reached counts.
-    Stop {
-        /// In words.
-        reason: String,
-    },
-    /// A person has cancelled the run.
-    Cancel {
-        /// In words.
-        reason: String,
-    },
-    /// The attempt no longer owns its run: its result is of no use.
-    Abandon {
-        /// In words.
-        reason: String,
-    },
-    /// The machine or a person takes the agent away: gracefully, and the run goes back.
-    Preempt,
-    /// The same without grace.
-    Kill,
-    /// Nobody wants it to end: its program is to get a signal that the agent got.
-    PassOn(UserSignal),
-}
-
-/// A signal that the agent passes on to its programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum UserSignal {
-    /// SIGUSR1.
-    Usr1,
-    /// SIGUSR2.
-    Usr2,
-}
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Input {
-    /// Somebody wants it to end.
-    Want(Want),
-    /// A line of output.
-    Line(String),
-    /// The `metric_patterns` that would read the objective from a printed line.
-    Unread(String),
-    /// A value of a metric.
-    Metric {
-        /// Which.
-        name: String,
-        /// May be NaN or infinite.
-        value: f64,
-    },
-    /// The program runs.
-    Started,
-    /// The program could not be started, and why.
-    CouldNotStart(Obstacle),
-    /// The command that looks at the machine first did not end well.
-    NotReady {
-        /// In words.
-        how: String,
-        /// The end of its output.
-        output: String,
-    },
-    /// The machine killed something since its memory ran out, and how that shows.
-    OutOfMemory(String),
-    /// The program's own process has ended.
-    Exited(Exit),
-    /// No process of the attempt is left.
-    Empty,
-    /// The end of the output cannot be written down.
-    Unwritten,
-    /// All output and all metrics have been read.
-    Drained,
-    /// Time has passed.
-    Tick,
-}
-
-/// Something to do.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Action {
-    /// SIGTERM to every process of the attempt.
-    Terminate,
-    /// SIGKILL to every process of the attempt.
-    Kill,
-    /// This signal to the program.
-    PassOn(UserSignal),
-    /// Read what is left of output and metrics, then say [`Input::Drained`].
-    Drain,
-    /// Tell a person.
-    Note(String),
-    /// The attempt has ended.
-    Finish(AttemptOutcome),
-}
 
 /// Where the attempt's processes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The program runs and nobody minds.
+    /// The program runs, and nothing asks it to end.
     Running,
     /// SIGTERM was sent; SIGKILL follows then.
     Terminating { kill_at: Now },
@@ -145,20 +57,6 @@ enum Phase {
     Settling { until: Now },
     /// Over.
     Ended,
-}
-
-/// How long a program may take for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Limits {
-    /// From SIGTERM to SIGKILL.
-    pub(crate) grace: Duration,
-    /// From its start to its end.
-    pub(crate) runtime: Option<Duration>,
-    /// From one sign of life, a metric or a line of output, to the next.
-    pub(crate) silence: Option<Duration>,
-    /// From the exit of a program to the verdict that it failed by itself.
-    #[serde(default)]
-    pub(crate) settle: Duration,
 }
 
 /// The state of an attempt.
@@ -181,7 +79,7 @@ pub(crate) struct AttemptState {
     exit: Option<Exit>,
     /// When the program exited, or the command before it failed.
     exited: Option<Now>,
-    /// What was wanted before the program ended by itself; [`Want::Abandon`] also later.
+    /// The request that came before the program ended by itself; [`Want::Abandon`] also later.
     wanted: Option<Want>,
     /// When a preemption was first announced, also after the exit.
     preempted: Option<Now>,
@@ -216,7 +114,7 @@ impl AttemptState {
         }
     }
 
-    /// Takes in what happened and returns what to do.
+    /// Takes an input and returns the actions.
     pub(crate) fn handle(&mut self, input: Input, now: Now) -> Vec<Action> {
         match input {
             Input::Started => {
@@ -289,6 +187,16 @@ impl AttemptState {
         }
     }
 
+    /// Ends the attempt, since its program could not be started.
+    pub(crate) fn could_not_start(&mut self, obstacle: Obstacle) -> AttemptOutcome {
+        let actions = self.handle(Input::CouldNotStart(obstacle), Now::ZERO);
+        let outcome = actions.into_iter().find_map(|action| match action {
+            Action::Finish(outcome) => Some(outcome),
+            _ => None,
+        });
+        outcome.expect("an attempt that could not start has ended")
+    }
+
     /// The name of the objective; empty where the sweep has none.
     pub(crate) fn objective_name(&self) -> &str {
         &self.objective
@@ -299,7 +207,7 @@ impl AttemptState {
         self.last.get(&self.objective).copied()
     }
 
-    /// Whether somebody wants it to end.
+    /// Returns whether it was asked to end.
     pub(crate) fn is_wanted_to_end(&self) -> bool {
         self.wanted.is_some()
     }
@@ -344,7 +252,8 @@ impl AttemptState {
         }
     }
 
-    /// The first cause names the end, but the user's request counts more than a rule, and a lost run more than everything.
+    /// The first cause names the end, but the user's request counts more than a rule, and a lost
+    /// run more than everything.
     fn remember(&mut self, want: Want) {
         let by_itself = self.exited.is_some() && self.wanted.is_none();
         let replaces = match (&self.wanted, &want) {
@@ -367,12 +276,12 @@ impl AttemptState {
         (self.exit, self.exited) = (Some(exit), Some(now));
         let leftover = now + self.limits.grace.min(LEFTOVER_GRACE_MAX);
         match &mut self.phase {
-            // Whatever it has started must not outlive it.
+            // No process that it has started may outlive it.
             Phase::Running => {
                 self.phase = Phase::Terminating { kill_at: leftover };
                 vec![Action::Terminate]
             }
-            // What ignores SIGTERM does not hold the slot for the whole grace.
+            // A program that ignores SIGTERM does not hold the slot for the whole grace.
             Phase::Terminating { kill_at } => {
                 *kill_at = leftover.min(*kill_at);
                 Vec::new()
@@ -414,7 +323,7 @@ impl AttemptState {
         }
     }
 
-    /// Returns why a program is to be ended that has not ended by itself.
+    /// Returns the reason to end a program that has not ended by itself.
     fn overdue_at(&self, now: Now) -> Option<AttemptFailure> {
         let last_line = self
             .output
@@ -487,7 +396,7 @@ impl AttemptState {
         }
     }
 
-    /// Ends the attempt: what was wanted explains it, otherwise a preemption, otherwise the program.
+    /// Ends the attempt. A request explains the end, otherwise a preemption, otherwise the program.
     fn end(&mut self) -> Vec<Action> {
         if self.phase == Phase::Ended {
             return Vec::new();
@@ -516,8 +425,9 @@ impl AttemptState {
         in_time && self.overdue.is_none() && !self.crashed_by_itself()
     }
 
-    /// Returns whether the program crashed for an internal reason: it named an error that is older than the preemption, if there is one, and
-    /// then ended. An error that it got over, or that a signal caused, does not count.
+    /// Returns whether the program crashed for an internal reason: it named an error that is older
+    /// than the preemption, if there is one, and then ended. An error that it got over, or that a
+    /// signal caused, does not count.
     fn crashed_by_itself(&self) -> bool {
         let Some(exited) = self.exited else {
             return false;

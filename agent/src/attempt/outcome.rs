@@ -13,7 +13,7 @@ pub(crate) enum AttemptOutcome {
     Cancelled(String),
     /// The machine was taken away.
     Preempted,
-    /// It no longer owned its run, for this reason: nothing is to be reported.
+    /// It no longer owned its run, for this reason. Nothing is reported.
     Abandoned(String),
 }
 

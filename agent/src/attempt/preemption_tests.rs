@@ -1,4 +1,5 @@
-//! Program and agent are signalled together, in any order: what is a preemption and what is a crash.
+//! Program and agent are signalled together, in any order: what is a preemption and what is a
+//! crash.
 
 use proptest::prelude::*;
 
@@ -21,7 +22,8 @@ fn ms(milliseconds: u64) -> Now {
     Duration::from_millis(milliseconds)
 }
 
-/// Plays inputs at their times as the runner does, which looks every 100 ms, and returns the outcome and its time.
+/// Plays inputs at their times as the runner does, which looks every 100 ms, and returns the
+/// outcome and its time.
 fn play(inputs: &[(u64, Input)]) -> (AttemptOutcome, Now) {
     let mut attempt = AttemptState::new("loss", LIMITS);
     attempt.handle(Input::Started, Now::ZERO);
@@ -299,7 +301,8 @@ fn a_signal_is_passed_on_while_the_program_runs() {
 }
 
 proptest! {
-    /// With the signal first at the agent or the program, and with any exit: up to two seconds apart it is a preemption.
+    /// With the signal first at the agent or the program, and with any exit: up to two seconds
+    /// apart it is a preemption.
     #[test]
     fn any_order_of_signals_is_a_preemption(
         program in 5000u64..7000,

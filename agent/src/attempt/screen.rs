@@ -1,4 +1,4 @@
-//! What programs print for the eye: escape codes, boxes, and closing lines that name no cause.
+//! Output that is meant for a screen: escape codes, boxes, and closing lines that name no cause.
 
 /// The last line of every error of Hydra.
 pub(super) const HYDRA_END: &str = "Set the environment variable HYDRA_FULL_ERROR=1";
@@ -34,7 +34,8 @@ pub(super) fn plain(line: &str) -> String {
         match characters.next() {
             // A control sequence ends with a letter or the like.
             Some('[') => drop(characters.find(|part| ('\u{40}'..='\u{7e}').contains(part))),
-            // A command of the system, a link for instance, ends with a bell or an escape and a backslash.
+            // A command of the system, a link for instance, ends with a bell or an escape and a
+            // backslash.
             Some(']') => {
                 while let Some(part) = characters.next() {
                     if part == '\u{7}' || part == '\u{1b}' && characters.next().is_some() {

@@ -1,4 +1,4 @@
-//! What programs print when something other than themselves is the cause.
+//! Texts that programs print when something other than themselves is the cause.
 
 /// A text that says why a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,8 @@ const SIGNS: [Sign; 33] = [
     ),
 ];
 
-/// What programs print when a signal ends them, one of their processes, or a process that they talk to.
+/// Texts that programs print when a signal ends them, one of their processes, or a process that
+/// they talk to.
 const SIGNALS: [&str; 11] = [
     "KeyboardInterrupt",
     "SystemExit",
@@ -121,11 +122,13 @@ pub(super) fn of(line: &str) -> Option<Sign> {
         .iter()
         .copied()
         .find(|sign| line.contains(sign.text))?;
-    // PyTorch says so of processes other than the one that asks for memory: somebody else has filled the GPU.
+    // PyTorch says so of processes other than the one that asks for memory: somebody else has
+    // filled the GPU.
     let others = found.kind == "cuda_out_of_memory"
         && line.contains("Process ")
         && line.contains(" memory in use");
-    // A program that asks of NCCL what cannot be, two ranks on one GPU for instance, asks the same everywhere.
+    // A program that asks of NCCL what cannot be, two ranks on one GPU for instance, asks the same
+    // everywhere.
     let misused = found.kind == "nccl"
         && ["invalid usage", "invalid argument"]
             .iter()

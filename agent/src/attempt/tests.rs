@@ -490,7 +490,8 @@ fn any_input() -> impl Strategy<Value = Input> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: it ends once, within a bound, and never before it was emptied or given up.
+    /// After any inputs in any order, it ends once, within a bound, and never before it was emptied
+    /// or given up.
     #[test]
     fn it_always_ends_once(inputs in proptest::collection::vec((any_input(), 0u64..20), 0..40)) {
         let mut attempt = running();

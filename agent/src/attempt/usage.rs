@@ -1,4 +1,5 @@
-//! Recognises that a program has refused its command line: argparse, click, typer, tyro, absl, fire, jsonargparse, Hydra, clap, getopt and others.
+//! Recognises that a program has refused its command line: argparse, click, typer, tyro, absl,
+//! fire, jsonargparse, Hydra, clap, getopt and others.
 
 use super::screen::{HYDRA_END, is_box_border, is_noise, without_box};
 
@@ -41,7 +42,7 @@ const BOX_TITLES: [&str; 6] = [
 ];
 /// Lines of a box that are told.
 const BOX_LINES_MAX: usize = 8;
-/// What needs nothing beside it.
+/// Texts that need no further evidence.
 const ANYWHERE: [&str; 5] = [
     ": unrecognized option '",
     ": invalid option -- '",
@@ -78,7 +79,7 @@ pub(super) struct UsageReader {
     found: Option<UsageError>,
 }
 
-/// What the lines that follow belong to.
+/// The kind of message that the following lines belong to.
 #[derive(Debug, Default)]
 enum Open {
     #[default]
@@ -232,7 +233,8 @@ impl UsageReader {
 
     fn with_remedy(&self, error: &str) -> String {
         let takes_no_value = TAKES_NO_VALUE.iter().any(|words| error.contains(words));
-        // argparse names an option that has a negative with it, and no other: `argument --amp/--no-amp: ignored explicit argument`.
+        // argparse names an option that has a negative with it, and no other: `argument
+        // --amp/--no-amp: ignored explicit argument`.
         let has_no_negative =
             error.contains("ignored explicit argument") && !error.contains("/--no-");
         let is_unknown_negative = NOT_KNOWN.iter().any(|words| {
@@ -257,8 +259,9 @@ impl UsageReader {
         format!("{error}{remedy}")
     }
 
-    /// Returns the last error about the command line. `exits_so`: the program has ended with the exit status that parsers of command lines use, so that
-    /// an error without `usage:` beside it counts.
+    /// Returns the last error about the command line. `exits_so`: the program has ended with the
+    /// exit status that parsers of command lines use, so that an error without `usage:` beside it
+    /// counts.
     pub(super) fn found(&self, exits_so: bool) -> Option<&UsageError> {
         self.found
             .as_ref()
@@ -266,7 +269,7 @@ impl UsageReader {
     }
 }
 
-/// What parsers say of a value behind an option that is a flag.
+/// Messages of parsers about a value behind an option that is a flag.
 const TAKES_NO_VALUE: [&str; 4] = [
     "does not take a value",
     "ignored explicit argument",
@@ -277,7 +280,7 @@ const TAKES_NO_VALUE: [&str; 4] = [
 const NOT_KNOWN: [&str; 3] = ["unrecognized arguments", "No such option", "no such option"];
 /// Lines of an error of Hydra that are told.
 const HYDRA_DETAILS: usize = 3;
-/// What Hydra says of a value that it cannot read.
+/// Messages of Hydra about a value that it cannot read.
 const HYDRA_GRAMMAR: [&str; 7] = [
     "Ambiguous value",
     "Error parsing override",

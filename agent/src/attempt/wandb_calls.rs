@@ -1,6 +1,7 @@
-//! Calls of W&B's library that fail here whatever the parameters are, and what to do instead.
+//! Calls of W&B's library that always fail here, and what to do instead.
 
-/// What Python prints before the frames of an error; in notebooks without a colon, behind the name of the error.
+/// The line that Python prints before the frames of an error; in notebooks without a colon, behind
+/// the name of the error.
 const TRACEBACK: &str = "Traceback (most recent call last)";
 /// Frames of W&B's library: the file, after the folder in which it is installed, and the function.
 const FRAMES: [(&str, &str, Call); 3] = [
@@ -9,7 +10,7 @@ const FRAMES: [(&str, &str, Call); 3] = [
     ("wandb/sdk/wandb_init.py", ", in init", Call::Init),
 ];
 
-/// What the program has called.
+/// A call of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     /// `wandb.sweep` or `wandb.agent`.
@@ -25,7 +26,7 @@ pub(super) struct FailedCall {
     pub(super) line: u64,
     pub(super) kind: &'static str,
     pub(super) blame: &'static str,
-    /// What the program has done, the error, and the remedy.
+    /// The call, the error, and the remedy.
     pub(super) text: String,
 }
 
@@ -100,7 +101,7 @@ impl Call {
                      `if \"SWEEP_RUN\" in os.environ:`, `    main(); sys.exit()`"
                 ),
             ),
-            // It fails alike wherever nobody has logged in, and whatever the parameters are.
+            // It fails with all parameters, on every machine without a login.
             Self::Init if has_no_key => (
                 "usage",
                 "command_line",

@@ -1,4 +1,5 @@
-//! Data in buckets: listed by the program of who keeps them, and told by the versions of the objects.
+//! Data in buckets: listed by the provider's program, and identified by the versions of the
+//! objects.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 /// How long a listing may take.
 const LISTING_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What is below an address.
+/// The objects below an address.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Listing {
     /// Over the names, versions and sizes of all objects.

@@ -17,13 +17,15 @@ use sweep_proto::v1::{DataSet, DataSource};
 use super::bucket;
 use crate::private::{self, Durability, PrivateDir};
 
-/// A set that is larger is told by the sizes and times of its files: to read it would delay the first run for too long.
+/// A set that is larger is told by the sizes and times of its files: to read it would delay the
+/// first run for too long.
 const BYTES_MAX: u64 = 20 << 30;
 /// The same for a set that takes longer to read.
 const READ_TIME_MAX: Duration = Duration::from_secs(120);
 /// A set of more files is not looked at.
 const FILES_MAX: usize = 500_000;
-/// A look is valid for this multiple of its duration, so that looking takes at most a twentieth of the time.
+/// A look is valid for this multiple of its duration, so that looking takes at most a twentieth of
+/// the time.
 const LOOKS_APART: u32 = 20;
 /// A file that was written so shortly before may be written again without a change in its time.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -50,7 +52,7 @@ pub(crate) struct DataKeeper {
     last: Option<LastScan>,
 }
 
-/// What was seen last, and when.
+/// The result of the last scan, and its time.
 #[derive(Debug)]
 struct LastScan {
     sources: Vec<DataSource>,
@@ -234,7 +236,8 @@ impl DataKeeper {
         Ok(Some(digests))
     }
 
-    /// Writes down what is known. Without it the next agent reads the files again, and nothing else is lost.
+    /// Writes down what is known. Without it the next agent reads the files again, and nothing else
+    /// is lost.
     fn keep(&self) {
         let kept = serde_json::to_vec(&self.known).map_err(io::Error::other);
         let kept = kept.and_then(|bytes| {
@@ -279,7 +282,8 @@ fn read(path: &Path, deadline: Instant) -> io::Result<Option<String>> {
     }
 }
 
-/// Returns all files below a folder, or the one file, sorted by path. Links to files are followed, links to folders are not: they may lead in circles.
+/// Returns all files below a folder, or the one file, sorted by path. Links to files are followed,
+/// links to folders are not: they may lead in circles.
 fn walk(root: &Path) -> Result<Vec<DataEntry>, String> {
     let trouble = |path: &Path, error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => format!("{} is not there", path.display()),

@@ -1,4 +1,4 @@
-//! What an attempt is executed in, as one record that has a digest.
+//! The environment of an attempt, as one record that has a digest.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::gpu::GpuDriver;
 /// Hexadecimal digits of a digest: enough that two never meet.
 const DIGEST_DIGITS: usize = 32;
 
-/// What an attempt is executed in.
+/// The environment of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CapturedEnvironment {
     /// Facts about the machine and the interpreter, by name.
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`, sorted.
     pub packages: Vec<String>,
-    /// Variables, `NAME=value`; only `NAME` where the value is nobody's business.
+    /// Variables, `NAME=value`; only `NAME` where the value may be private.
     pub variables: Vec<String>,
     /// The data sets that the sweep file declares.
     pub data: Vec<DataSet>,
@@ -97,7 +97,8 @@ impl Surveyor {
         }
     }
 
-    /// Returns what a command is executed in. For a blocking thread: an interpreter that was not seen before is asked what it is.
+    /// Returns what a command is executed in. For a blocking thread: an interpreter that was not
+    /// seen before is asked what it is.
     pub(crate) fn look(
         &self,
         command: &[String],
@@ -135,7 +136,8 @@ impl Surveyor {
     }
 }
 
-/// Returns what a command would be executed in here, and what declared data is here. Takes as long as it takes to read that; for a blocking thread.
+/// Returns what a command would be executed in here, and what declared data is here. Takes as long
+/// as it takes to read that; for a blocking thread.
 pub fn survey(
     driver: Arc<dyn GpuDriver>,
     command: &[String],

@@ -1,4 +1,5 @@
-//! Notices that a program writes into the folder of its code: each file that it writes makes another version.
+//! Notices that a program writes into the folder of its code: each file that it writes makes
+//! another version.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

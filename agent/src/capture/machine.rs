@@ -1,4 +1,4 @@
-//! What the machine is, from what its kernel and its surroundings write down.
+//! Facts about the machine, from files of its kernel and its surroundings.
 
 use std::collections::BTreeMap;
 use std::fs;

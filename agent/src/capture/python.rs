@@ -1,4 +1,5 @@
-//! The Python interpreter that a command is executed by, and the packages that it finds: from the names of folders, without pip.
+//! The Python interpreter that a command is executed by, and the packages that it finds: from the
+//! names of folders, without pip.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,7 +19,7 @@ const LINE_BYTES_MAX: u64 = 512;
 /// Asks it what it is, and where it looks for packages.
 const QUESTION: &str = "import sys\nprint(sys.implementation.name, sys.version.split()[0])\nprint(sys.executable)\nfor p in sys.path: print(p)";
 
-/// What has been found, so that it is looked for only once.
+/// A cache of the packages found, so that each folder is read only once.
 #[derive(Debug, Default)]
 pub(super) struct Pythons {
     /// By path and when it was written.
@@ -27,7 +28,7 @@ pub(super) struct Pythons {
     folders: BTreeMap<PathBuf, Folder>,
 }
 
-/// What is installed in a folder.
+/// The packages in a folder.
 #[derive(Debug, Default)]
 struct Folder {
     /// When the folder was written, in seconds and nanoseconds.
@@ -87,7 +88,8 @@ impl Pythons {
     }
 }
 
-/// Returns the path of the interpreter: the program itself, what `env` is to start, or what the first line of a script names.
+/// Returns the path of the interpreter: the program itself, what `env` is to start, or what the
+/// first line of a script names.
 fn interpreter(command: &[String], workdir: &Path) -> Option<PathBuf> {
     let words = command.iter().map(String::as_str);
     let program = found(&started(words)?, workdir)?;
@@ -112,7 +114,7 @@ fn interpreter(command: &[String], workdir: &Path) -> Option<PathBuf> {
     is_python(&named).then_some(named)
 }
 
-/// What is started by words that may begin with `env`, its options and its variables.
+/// Returns the program of a command that may begin with `env`, its options and its variables.
 fn started<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<String> {
     let first = words.next()?;
     if Path::new(first).file_name() != Some(OsStr::new("env")) {
@@ -207,7 +209,8 @@ fn installed(folder: &Path) -> Vec<(String, String)> {
 }
 
 fn package(path: &Path) -> Option<(String, String)> {
-    // One that holds control characters is no package of anybody's, and a list of names is one line each.
+    // One that holds control characters is no package of anybody's, and a list of names is one line
+    // each.
     let name = path
         .file_name()?
         .to_str()

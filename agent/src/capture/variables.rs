@@ -1,4 +1,5 @@
-//! The environment variables of programs: all names, and the values of those that are known to hold no secret.
+//! The environment variables of programs: all names, and the values of those that are known to hold
+//! no secret.
 
 /// Variables with recorded values: those that change the result of a run.
 const VALUES: [&str; 20] = [
@@ -25,7 +26,7 @@ const VALUES: [&str; 20] = [
 ];
 /// The same for all that begin so.
 const VALUES_OF: [&str; 4] = ["NCCL_", "SLURM_", "PYTORCH_CUDA_", "TORCH_NCCL_"];
-/// What names of secrets hold; stronger than the lists above.
+/// Parts of the names of secrets. They take precedence over the lists above.
 const SECRET: [&str; 9] = [
     "TOKEN",
     "KEY",

@@ -13,7 +13,8 @@ static POSITION: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?:^|[\s|])(\d+)/(\d+)(?:$|[\s\[])").expect("it is a valid expression")
 });
 
-/// A bar as tqdm draws it, at the beginning of a line: what it counts, how far it is (or how far, without an end), and its times in brackets.
+/// A bar as tqdm draws it, at the beginning of a line: what it counts, how far it is (or how far,
+/// without an end), and its times in brackets.
 static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"^[^{}]{0,200}?(?:\d%\|[^|]{0,400}\|\s*[\d.]+[kMGTP]?/[\d.]+[kMGTP]?|(?:^|:|\s)[\d.]+[kMGTP]?[^\s\d\[]{1,20}) \[\d[\d:]*[^\]]*\]",
@@ -21,14 +22,15 @@ static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
     .expect("it is a valid expression")
 });
 
-/// Returns the length of a bar at the beginning of a line, and zero where there is none. A bar leaves its line open: what is printed next stands
-/// behind it.
+/// Returns the length of a bar at the beginning of a line, and zero where there is none. A bar
+/// leaves its line open: what is printed next stands behind it.
 pub(super) fn drawn_length(line: &str) -> usize {
     DRAWN.find(line).map_or(0, |bar| bar.end())
 }
 
-/// Turns the values that patterns find in refreshes of bars into iterations: the last value of each position of a bar, if it differs from the one
-/// before. Values with their own step and values of other lines are passed through.
+/// Turns the values that patterns find in refreshes of bars into iterations: the last value of each
+/// position of a bar, if it differs from the one before. Values with their own step and values of
+/// other lines are passed through.
 #[derive(Debug, Default)]
 pub(crate) struct Bars {
     /// The last refresh, which the next one may replace.
@@ -56,7 +58,7 @@ impl Bars {
             .into_iter()
             .partition(|reading| reading.step.is_some());
         if !line.overwritten && position.is_none() {
-            // The bar goes on below it.
+            // The bar continues below it.
             counting.extend(self.settle());
             counting.extend(readings);
             return counting;

@@ -1,13 +1,18 @@
-//! Output that shows the objective in a form that nothing reads, and the pattern that would read it.
+//! Output that shows the objective in a form that nothing reads, and the pattern that would read
+//! it.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::record;
+
 /// A number as programs print it.
 const NUMBER: &str = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)";
 /// Longer lines are not looked at: patterns for them would be of no use.
 const LINE_CHARACTERS_MAX: usize = 2000;
+/// Warnings quote this much of a line.
+const QUOTED_CHARACTERS_MAX: usize = 120;
 /// The shortest prefix of a word that means the word, as `val` means `validation`.
 const PREFIX_CHARACTERS_MIN: usize = 3;
 
@@ -94,7 +99,8 @@ impl Hints {
                 .zip(&self.words)
                 .all(|(found, word)| means(&found.as_str().to_lowercase(), word));
             let (start, end) = (name[0].start(), name[count - 1].end());
-            // Part of a longer name, as `loss` of `val_loss`, or several words with more than a separator between them.
+            // Part of a longer name, as `loss` of `val_loss`, or several words with more than a
+            // separator between them.
             let is_part =
                 |character: char| character.is_alphanumeric() || "_/.-".contains(character);
             let is_whole = !line[..start].ends_with(is_part) && !line[end..].starts_with(is_part);
@@ -134,7 +140,8 @@ impl Hints {
         Some(format!(r"^(?:[^|│┃]*[|│┃]){{{place}}}\s*{NUMBER}\s*[|│┃]"))
     }
 
-    /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame, whose rows begin with a number more.
+    /// The same of a table that has white space between its columns: `tabulate`'s, or a data frame,
+    /// whose rows begin with a number more.
     fn in_plain_table(&mut self, line: &str) -> Option<String> {
         let cells: Vec<_> = line.split_whitespace().collect();
         let is_number = |cell: &&str| cell.parse::<f64>().is_ok();
@@ -181,7 +188,8 @@ impl Hints {
                 .all(|(cell, word)| means(cell, word))
     }
 
-    /// Returns what a person should know where a metric has the objective's name in another form: `eval_loss` for `eval/loss`.
+    /// Returns what a person should know where a metric has the objective's name in another form:
+    /// `eval_loss` for `eval/loss`.
     pub(crate) fn alike(&self, name: &str) -> Option<String> {
         let is_it = name != self.objective && !self.words.is_empty() && words(name) == self.words;
         is_it.then(|| {
@@ -189,7 +197,8 @@ impl Hints {
         })
     }
 
-    /// Returns what a person should know where MLflow names the server that it has logged to, and that is not the one that the agent has started for it.
+    /// Returns what a person should know where MLflow names the server that it has logged to, and
+    /// that is not the one that the agent has started for it.
     pub(crate) fn elsewhere(&self, line: &str) -> Option<String> {
         let server = SERVER.captures(line)?.get(1)?.as_str();
         let is_ours = server.rsplit('/').next().is_some_and(|token| {
@@ -203,12 +212,25 @@ impl Hints {
         })
     }
 
+    /// Returns the warning for the user about a line in which the objective has a value that is no
+    /// number.
+    pub(crate) fn no_number(&self, line: &str) -> Option<String> {
+        record::has_no_number(line, &self.objective).then(|| {
+            format!(
+                "the value of `{}` is no number in the line `{}`; print a number, as in {{\"{}\": 0.21}}",
+                self.objective,
+                beginning(line.trim()),
+                self.objective
+            )
+        })
+    }
+
     /// Returns the warning for the user about a hint.
     pub(crate) fn words(&self, hint: &Hint) -> String {
-        let start: String = hint.line.chars().take(120).collect();
         format!(
-            "`{}` is not read from the line `{start}`; {}",
+            "`{}` is not read from the line `{}`; {}",
             self.objective,
+            beginning(&hint.line),
             self.remedy(hint)
         )
     }
@@ -230,6 +252,11 @@ impl Hints {
             quoted(&hint.pattern)
         )
     }
+}
+
+/// The part of a line that is quoted in a warning.
+fn beginning(line: &str) -> String {
+    line.chars().take(QUOTED_CHARACTERS_MAX).collect()
 }
 
 /// The words of a name, in lower case.

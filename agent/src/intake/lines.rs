@@ -1,6 +1,6 @@
-//! Cuts bytes into lines of bounded length, whatever the pieces they arrive in.
+//! Cuts bytes into lines of bounded length, independently of the pieces in which they arrive.
 
-/// What is kept of a line; the rest is dropped.
+/// The length to which a line is cut.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
 const BACKSPACE: char = '\u{8}';

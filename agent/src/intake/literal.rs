@@ -1,7 +1,8 @@
 //! Finds maps in text as programs print them: JSON objects, and dictionaries in Python's notation.
 //!
-//! One grammar reads both: quotes may be double or single; `NaN`, `nan`, `inf`, `None` and `True` are words; `tensor(0.5, device='cuda:0')` and
-//! `np.float64(0.5)` are their number; other calls, `<objects>`, lists and tuples are skipped.
+//! One grammar reads both: quotes may be double or single; `NaN`, `nan`, `inf`, `None` and `True`
+//! are words; `tensor(0.5, device='cuda:0')` and `np.float64(0.5)` are their number; other calls,
+//! `<objects>`, lists and tuples are skipped.
 
 /// Deeper nesting is no metric.
 const DEPTH_MAX: u32 = 64;

@@ -23,7 +23,7 @@ pub(crate) struct MetricsFile {
     unfinished: String,
 }
 
-/// What a look at the file brought.
+/// The result of reading the file once.
 #[derive(Debug, Default)]
 pub(crate) struct MetricsFileUpdate {
     /// Metrics, in order.
@@ -49,8 +49,9 @@ impl MetricsFile {
         }
     }
 
-    /// Returns what is new. A line without an end waits for the rest of it, unless it is a whole object or `last`. A file that its program rewrites is read from its
-    /// beginning; the lines that it had before, in the same place, are not new.
+    /// Returns what is new. A line without an end waits for the rest of it, unless it is a whole
+    /// object or `last`. A file that its program rewrites is read from its beginning; the lines
+    /// that it had before, in the same place, are not new.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -1,4 +1,5 @@
-//! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, what W&B's library writes, and the files of other frameworks.
+//! Bytes in, metrics out: lines of output, the file that `SWEEP_METRICS` names, what W&B's library
+//! writes, and the files of other frameworks.
 
 mod bars;
 pub(crate) mod frameworks;
@@ -25,7 +26,8 @@ pub(crate) struct Reading {
     pub(crate) value: f64,
 }
 
-/// Adds the readings of a nested map under the name that the sweep asks for, where W&B would have written it with slashes: `val.loss` as `val/loss`.
+/// Adds the readings of a nested map under the name that the sweep asks for, where W&B would have
+/// written it with slashes: `val.loss` as `val/loss`.
 pub(crate) fn add_asked(readings: &mut Vec<Reading>, asked: &str) {
     if !asked.contains('/') {
         return;

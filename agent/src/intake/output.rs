@@ -1,4 +1,5 @@
-//! The log of a program's output in the attempt's folder: what was printed to either stream, read apart.
+//! The log of a program's output in the attempt's folder: what was printed to either stream, read
+//! apart.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ pub(crate) struct Output {
 /// New output of a program.
 #[derive(Debug, Default)]
 pub(crate) struct OutputUpdate {
-    /// What was printed.
+    /// The lines and metrics that were printed.
     pub(crate) printed: Printed,
     /// Why nothing can be read.
     pub(crate) complaint: Option<String>,
@@ -80,7 +81,8 @@ impl Output {
         })
     }
 
-    /// Reads where the bytes of the log are from, which is written before them. Without it they are from one stream.
+    /// Reads where the bytes of the log are from, which is written before them. Without it they are
+    /// from one stream.
     async fn read_origins(&mut self) {
         while let Ok(gain) = self.origins.read().await {
             if gain.bytes.is_empty() {

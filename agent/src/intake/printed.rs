@@ -1,4 +1,4 @@
-//! What a program prints to one of its streams: lines → metrics.
+//! Metrics from the output of a program: lines → metrics.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,14 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 /// A regular expression over lines of output.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    /// The metric that the first group holds (the whole match where there is no group); `None`: named groups name their metrics.
+    /// The metric that the first group holds (the whole match where there is no group); `None`:
+    /// named groups name their metrics.
     pub(crate) name: Option<String>,
-    /// What is looked for.
+    /// The expression.
     pub(crate) regex: Regex,
 }
 
-/// Finds metrics in output, whatever the pieces it arrives in.
+/// Finds metrics in output, independently of the pieces in which it arrives.
 #[derive(Debug)]
 pub(crate) struct OutputReader {
     lines: Lines,
@@ -33,21 +34,23 @@ pub(crate) struct OutputReader {
     unfinished: String,
     /// The metrics of maps within it, which count if it turns out to be none.
     waiting: Vec<Reading>,
-    /// A bar was drawn within the map: output of a program is written in blocks, whose ends are anywhere in a line.
+    /// A bar was drawn within the map: output of a program is written in blocks, whose ends are
+    /// anywhere in a line.
     is_interrupted: bool,
     /// The prefix of the traceback that is being printed, for example `[rank0]: `.
     trace: Option<String>,
     bars: Bars,
 }
 
-/// What was found.
+/// The metrics found in output.
 #[derive(Debug, Default)]
 pub(crate) struct Printed {
     /// Lines a person would see in the end, in order.
     pub(crate) lines: Vec<String>,
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
-    /// The names of those that the program has printed for programs to read: not those of patterns and progress bars.
+    /// The names of those that the program has printed for programs to read: not those of patterns
+    /// and progress bars.
     pub(crate) named: BTreeSet<String>,
 }
 
@@ -116,7 +119,8 @@ impl OutputReader {
         seen
     }
 
-    /// Returns whether a line belongs to a trace and shows source code: `lr = 0.1` in it was not printed as a metric.
+    /// Returns whether a line belongs to a trace and shows source code: `lr = 0.1` in it was not
+    /// printed as a metric.
     fn is_source(&mut self, line: &str) -> bool {
         if let Some(before) = line.trim_end().strip_suffix(TRACEBACK) {
             self.trace = Some(before.to_owned());
@@ -132,7 +136,8 @@ impl OutputReader {
         self.trace.is_some()
     }
 
-    /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is true), else those that the patterns find.
+    /// Returns the metrics of a line: those of the maps in it or completed by it (then `any` is
+    /// true), else those that the patterns find.
     fn readings(&mut self, line: &str) -> ParsedMetrics {
         // A terminal's colours may be anywhere in a map.
         let line = &*console::strip_ansi_codes(line);

@@ -9,7 +9,8 @@ use super::literal::{Literal, Parsed, map_at};
 const NAME_BYTES_MAX: usize = 256;
 /// Keys that are no metrics: the step itself, and what W&B adds to each record.
 const RESERVED: [&str; 4] = ["step", "_step", "_runtime", "_timestamp"];
-/// How many times the length of a text is read at most: in a text full of `{` each one could be the beginning of all the rest.
+/// How many times the length of a text is read at most: in a text full of `{` each one could be the
+/// beginning of all the rest.
 const WORK_MAX: usize = 8;
 
 /// The metrics of a text.
@@ -21,12 +22,14 @@ pub(crate) struct ParsedMetrics {
     pub(crate) any: bool,
     /// Where a map begins that the text does not end.
     pub(crate) unfinished: Option<usize>,
-    /// How many of the metrics come before that place. The others are those of maps within it, if it is a map.
+    /// How many of the metrics come before that place. The others are those of maps within it, if
+    /// it is a map.
     pub(crate) certain: usize,
 }
 
-/// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened, with a dot between the names. Numbers may be written
-/// as text; NaN and the infinities as Python or JavaScript writes them. Booleans, other texts and lists are no metrics.
+/// Finds the numbers of all maps in a text, wherever they are in it. Nested maps are flattened,
+/// with a dot between the names. Numbers may be written as text; NaN and the infinities as Python
+/// or JavaScript writes them. Booleans, other texts and lists are no metrics.
 pub(crate) fn find(text: &str) -> ParsedMetrics {
     let mut found = ParsedMetrics::default();
     let (mut at, mut work) = (0, 0);
@@ -50,6 +53,39 @@ pub(crate) fn find(text: &str) -> ParsedMetrics {
         }
     }
     found
+}
+
+/// Returns whether a map in a text gives a metric a value that is no number, for example `{"loss":
+/// true}`.
+pub(crate) fn has_no_number(text: &str, metric: &str) -> bool {
+    let dotted = metric.replace('/', ".");
+    let (mut at, mut tries) = (0, 0);
+    while let Some(start) = text[at..].find('{').map(|offset| at + offset)
+        && tries < WORK_MAX
+    {
+        tries += 1;
+        at = start + 1;
+        if let Parsed::Map(entries, end) = map_at(text, start) {
+            at = end;
+            let value = value_at(&entries, metric).or_else(|| value_at(&entries, &dotted));
+            if value.is_some_and(|value| number(value).is_none()) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Returns the value of a map under a name, whose dots may lead into maps within it.
+fn value_at<'a>(entries: &'a [(String, Literal)], name: &str) -> Option<&'a Literal> {
+    entries.iter().rev().find_map(|(key, value)| {
+        let rest = name.strip_prefix(key.as_str())?;
+        match (rest.strip_prefix('.'), value) {
+            (None, value) if rest.is_empty() => Some(value),
+            (Some(inner), Literal::Map(entries)) => value_at(entries, inner),
+            _ => None,
+        }
+    })
 }
 
 /// Returns the metrics of a text that is one map and nothing else; `None`: it is not.
@@ -168,6 +204,30 @@ mod tests {
 
     fn one(name: &str, value: f64) -> Vec<(String, f64)> {
         vec![(name.to_owned(), value)]
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_told_from_a_metric() {
+        for line in [
+            r#"{"loss": true}"#,
+            r#"x {"loss": [0.5]} y"#,
+            "{'loss': None, 'epoch': 1}",
+            r#"{"loss": "n/a"}"#,
+            r#"{"loss": {"mean": 0.5}}"#,
+        ] {
+            assert!(has_no_number(line, "loss"), "{line}");
+        }
+        assert!(has_no_number(r#"{"val": {"loss": [1]}}"#, "val/loss"));
+        for line in [
+            r#"{"loss": 0.5}"#,
+            r#"{"loss": "0.5"}"#,
+            r#"{"val": {"loss": true}}"#,
+            r#"{"los": true, "losses": true}"#,
+            "{".repeat(99).as_str(),
+            "loss: true",
+        ] {
+            assert!(!has_no_number(line, "loss"), "{line}");
+        }
     }
 
     #[test]

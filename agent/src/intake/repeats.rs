@@ -1,4 +1,4 @@
-//! What a file holds again after its program has rewritten it.
+//! Recognises the entries of a file that its program has written again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -19,7 +19,8 @@ impl Repeats {
         self.before = std::mem::take(&mut self.seen);
     }
 
-    /// Takes in the next entry; returns whether the file held it in the same place before it was rewritten, and all entries above it.
+    /// Takes in the next entry; returns whether the file held it in the same place before it was
+    /// rewritten, and all entries above it.
     pub(crate) fn is_repeated(&mut self, entry: &impl Hash) -> bool {
         let mut hasher = DefaultHasher::new();
         entry.hash(&mut hasher);

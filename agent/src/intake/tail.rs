@@ -19,7 +19,7 @@ const WINDOW_BYTES: usize = 512;
 pub(crate) struct Tail {
     path: PathBuf,
     read: AlreadyRead,
-    /// The file as it was opened last: its program goes on writing to it when it is removed.
+    /// The file as it was opened last. Its program can still write to it after it was removed.
     held: Option<Arc<File>>,
 }
 
@@ -33,14 +33,15 @@ struct AlreadyRead {
     end: Vec<u8>,
 }
 
-/// What a look at the file brought.
+/// The result of reading the file once.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Gain {
-    /// What is new; empty where nothing is.
+    /// The new bytes.
     pub(crate) bytes: Vec<u8>,
-    /// The file is shorter than it was, or holds something else: its program rewrites it, and it is read from its beginning.
+    /// The file is shorter than it was, or holds something else: its program rewrites it, and it is
+    /// read from its beginning.
     pub(crate) restarted: bool,
-    /// The file was removed. What its program goes on writing to it is read all the same.
+    /// The file was removed. Bytes that its program still writes to it are read all the same.
     pub(crate) removed: bool,
     /// Why nothing can be read: something else is in place of the file, or it may not be read.
     pub(crate) obstacle: Option<String>,
@@ -112,7 +113,7 @@ fn read_from(
             removed = true;
             held
         }
-        // Its program has done that, and goes on.
+        // Its program has done that, and continues.
         (Err(error), held)
             if Obstruction::of(&error).is_some()
                 || error.kind() == io::ErrorKind::PermissionDenied =>

@@ -15,7 +15,7 @@ use super::store::{ApiRefusal, MlflowStore, text};
 /// The version that clients are told: new functions of theirs ask for a newer server.
 const VERSION: &str = "2.9.0";
 
-/// What answers.
+/// The server.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) token: String,
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_kept_and_their_metrics_are_written_down() {
+    fn an_experiment_is_made_once() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = MlflowStore::new(folder.path(), "abcd1234-7");
         let missing = dispatch(
@@ -183,7 +183,7 @@ mod tests {
             missing.map_err(|refusal| (refusal.status, refusal.code)),
             Err((404, "RESOURCE_DOES_NOT_EXIST"))
         );
-        let experiment = call(
+        call(
             &mut store,
             &Method::POST,
             "experiments/create",
@@ -198,6 +198,18 @@ mod tests {
         assert_eq!(
             again.map_err(|refusal| refusal.code),
             Err("RESOURCE_ALREADY_EXISTS")
+        );
+    }
+
+    #[test]
+    fn runs_are_kept_and_their_metrics_are_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = MlflowStore::new(folder.path(), "abcd1234-7");
+        let experiment = call(
+            &mut store,
+            &Method::POST,
+            "experiments/create",
+            json!({"name": "demo"}),
         );
         let run = call(
             &mut store,

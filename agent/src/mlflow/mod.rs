@@ -1,8 +1,11 @@
-//! A small MLflow tracking server for the program of one attempt: it takes what `mlflow` logs, so that its metrics can be read like those of a file.
+//! A small MLflow tracking server for the program of one attempt: it takes what `mlflow` logs, so
+//! that its metrics can be read like those of a file.
 //!
-//! It runs in the attempt's shim, which lives as long as the program: an agent that is killed or upgraded does not interrupt it. Metrics and parameters
-//! go to a file in the attempt's folder before the reply; artifacts are written by the client itself. Runs and their tags are kept in memory. The address
-//! is on the loopback interface and holds a random token, since other users of the machine can connect to it.
+//! It runs in the attempt's shim, which lives as long as the program: an agent that is killed or
+//! upgraded does not interrupt it. Metrics and parameters go to a file in the attempt's folder
+//! before the reply; artifacts are written by the client itself. Runs and their tags are kept in
+//! memory. The address is on the loopback interface and holds a random token, since other users of
+//! the machine can connect to it.
 
 mod api;
 mod store;
@@ -86,7 +89,8 @@ impl Endpoint {
         ))
     }
 
-    /// Answers until this process ends. `name` is that of the first run. Costs a waiting thread until a client connects.
+    /// Answers until this process ends. `name` is that of the first run. Costs a waiting thread
+    /// until a client connects.
     pub(crate) fn serve(self, folder: &Path, name: &str) {
         let store = MlflowStore::new(folder, name);
         thread::spawn(move || {

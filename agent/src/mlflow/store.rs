@@ -25,7 +25,7 @@ pub(super) struct ApiRefusal {
     pub(super) message: String,
 }
 
-/// What was logged.
+/// The logged runs.
 #[derive(Debug)]
 pub(super) struct MlflowStore {
     folder: PathBuf,
@@ -56,7 +56,8 @@ struct MlflowRun {
 }
 
 impl MlflowStore {
-    /// A store that keeps what is logged below an attempt's folder. `name` is that of the first run, if the program gives none.
+    /// A store that keeps what is logged below an attempt's folder. `name` is that of the first
+    /// run, if the program gives none.
     pub(super) fn new(folder: &Path, name: &str) -> Self {
         let default = Experiment {
             name: "Default".to_owned(),

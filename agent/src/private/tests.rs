@@ -31,7 +31,7 @@ fn folders_are_for_their_user_alone() {
     assert_eq!(
         mode(&runs.join("sweep/1")),
         0o755,
-        "nobody else can put anything there"
+        "no other user can put anything there"
     );
     assert!(PrivateDir::make(&runs, Path::new("sweep/../../other")).is_err());
 }
@@ -130,6 +130,6 @@ fn folders_of_another_user_are_refused() {
     assert_eq!(
         fs::read_dir(root.path()).unwrap().count(),
         1,
-        "nothing is left of the look at who owns what"
+        "nothing is left of the check of owners"
     );
 }

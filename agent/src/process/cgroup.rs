@@ -1,8 +1,10 @@
-//! A cgroup (version 2) for the processes of one attempt, where the agent may create one. What a program starts is born in it and stays in it, whatever session,
-//! parent and environment it chooses, so that it is found even after its shim was killed.
+//! A cgroup (version 2) for the processes of one attempt, where the agent may create one. All
+//! processes that a program starts are born in it and stay in it, with any session, parent and
+//! environment. They are found even after the shim was killed.
 //!
-//! The shim enters the cgroup before it starts the program and leaves it afterwards. Making one needs a cgroup file system that can be written: root, or a
-//! subtree that systemd has delegated to the user. Elsewhere there is none, and [`tree`](super::tree) finds processes by the other signs.
+//! The shim enters the cgroup before it starts the program and leaves it afterwards. Making one
+//! needs a cgroup file system that can be written: root, or a subtree that systemd has delegated to
+//! the user. Elsewhere there is none, and [`tree`](super::tree) finds processes by the other signs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -122,7 +124,8 @@ fn own() -> Option<PathBuf> {
     Some(Path::new(mount).join(path.trim_start_matches('/')))
 }
 
-/// `id parent device root mount options … - type source options`; returns root and mount where the type is that of version 2.
+/// `id parent device root mount options … - type source options`; returns root and mount where the
+/// type is that of version 2.
 fn mount_of(line: &str) -> Option<(&str, &str)> {
     let (place, kind) = line.split_once(" - ")?;
     let mut fields = place.split(' ').skip(3);

@@ -1,10 +1,12 @@
 //! The fence around a run's checkpoint folder: two attempts of a run never write it at once.
 //!
-//! `checkpoint.lock` in the run's folder is locked by the shim of an attempt as long as its program and all that the program has started live, and
-//! names the attempt. The lock is flock(2): the kernel takes it from a holder that dies, and Linux clients of NFS hold it at the server, as a lock
-//! of the whole file, so that it counts between machines. That is as good as it gets on a shared file system: where it is mounted with `nolock` or
-//! `local_lock=flock`, the lock counts on one machine only. The text in the file blocks no attempt: it says what a later attempt waits for, and how to
-//! find what an attempt on the same machine has left when its shim was killed.
+//! `checkpoint.lock` in the run's folder is locked by the shim of an attempt as long as its program
+//! and all that the program has started live, and names the attempt. The lock is flock(2): the
+//! kernel takes it from a holder that dies, and Linux clients of NFS hold it at the server, as a
+//! lock of the whole file, so that it counts between machines. That is as good as it gets on a
+//! shared file system: where it is mounted with `nolock` or `local_lock=flock`, the lock counts on
+//! one machine only. The text in the file blocks no attempt: it says what a later attempt waits
+//! for, and how to find what an attempt on the same machine has left when its shim was killed.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -54,12 +56,13 @@ struct FenceHolder {
     attempt: u32,
     host: String,
     shim: ProcessId,
-    /// What marks the processes of the attempt.
+    /// The mark of the processes of the attempt.
     marker: String,
 }
 
 impl FenceHolder {
-    /// Returns whether processes of the attempt live on this machine, whichever process holds the lock.
+    /// Returns whether processes of the attempt live on this machine, whichever process holds the
+    /// lock.
     fn lives_here(&self) -> bool {
         self.shim.is_of_this_boot()
             && !Tree {
@@ -77,7 +80,8 @@ impl std::fmt::Display for FenceHolder {
     }
 }
 
-/// Waits until no attempt holds the fence of a run's folder. `note` is called once with the holder that it waits for.
+/// Waits until no attempt holds the fence of a run's folder. `note` is called once with the holder
+/// that it waits for.
 ///
 /// # Errors
 /// It is held for too long.
@@ -88,7 +92,8 @@ pub(crate) async fn wait_until_open(
     let (began, mut note) = (Instant::now(), Some(note));
     loop {
         let folder = run_folder.to_owned();
-        // A task that neither panics nor is aborted. A file that cannot be opened is the shim's to complain of.
+        // A task that neither panics nor is aborted. A file that cannot be opened is the shim's to
+        // complain of.
         let holder = tokio::task::spawn_blocking(move || holder(&folder))
             .await
             .ok()
@@ -112,7 +117,8 @@ pub(crate) async fn wait_until_open(
     }
 }
 
-/// Takes the fence for an attempt whose processes carry a marker. Waits a moment for it, unless `is_deserted`.
+/// Takes the fence for an attempt whose processes carry a marker. Waits a moment for it, unless
+/// `is_deserted`.
 ///
 /// # Errors
 /// Another attempt holds it, or its file cannot be made.
@@ -167,7 +173,8 @@ pub(crate) fn try_enter(
     Ok(Ok(Fence { _locked: file }))
 }
 
-/// Returns the number of the attempt that holds a run's fence now, on this machine or another one; 0: the number cannot be read.
+/// Returns the number of the attempt that holds a run's fence now, on this machine or another one;
+/// 0: the number cannot be read.
 ///
 /// # Errors
 /// The fence's file cannot be opened.
@@ -180,7 +187,7 @@ pub(super) fn is_wanted(order: &FenceOrder) -> bool {
     order.run_folder.join(WANTED).exists()
 }
 
-/// Returns who holds a fence now.
+/// Returns the present holder of a fence.
 fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     if std::fs::symlink_metadata(run_folder.join(FILE)).is_err() {
         return Ok(None);
@@ -190,7 +197,7 @@ fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     let unknown = || FenceHolder {
         attempt: 0,
         host: "unknown".to_owned(),
-        shim: ProcessId::nobody(),
+        shim: ProcessId::none(),
         marker: String::new(),
     };
     let holder = read(&mut file);
@@ -201,10 +208,12 @@ fn holder(run_folder: &Path) -> io::Result<Option<FenceHolder>> {
     }
 }
 
-/// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading and writing.
+/// Opens the file to lock in a run's folder. To be locked on NFS, a file has to be open for reading
+/// and writing.
 ///
-/// Where a program has put something else in its place, the next name is taken instead: all hosts see the same, and so come to the same file. To move
-/// it aside could move the file away that another host has just made there.
+/// Where a program has put something else in its place, the next name is taken instead: all hosts
+/// see the same, and so come to the same file. To move it aside could move the file away that
+/// another host has just made there.
 fn open(run_folder: &Path) -> io::Result<File> {
     let folder = PrivateDir::open(run_folder)?;
     let mut last = folder.open_or_create(OsStr::new(FILE));
@@ -247,7 +256,7 @@ mod tests {
         assert_eq!(
             holder(folder.path()).unwrap(),
             None,
-            "nobody was ever there"
+            "it never had a holder"
         );
         let first = enter(&order(1), "a:s/1/1", || false).unwrap();
         let inside = holder(folder.path()).unwrap().expect("the first is inside");
@@ -266,7 +275,7 @@ mod tests {
         assert_eq!(
             holder(folder.path()).unwrap(),
             None,
-            "what the file says blocks nobody"
+            "the content of the file alone blocks no attempt"
         );
         enter(&order(2), "a:s/1/2", || true).unwrap();
     }

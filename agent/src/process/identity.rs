@@ -30,7 +30,7 @@ impl ProcessId {
     }
 
     /// Returns a process that never lived.
-    pub(crate) fn nobody() -> Self {
+    pub(crate) fn none() -> Self {
         Self {
             pid: 0,
             start: 0,
@@ -50,7 +50,8 @@ impl ProcessId {
         }
         match start_of(self.pid) {
             Some(start) => start == self.start,
-            // A zombie has ended, and without /proc all that is known is that something has its number.
+            // A zombie has ended, and without /proc all that is known is that something has its
+            // number.
             None => self.start == 0,
         }
     }

@@ -1,5 +1,5 @@
-//! The files in an attempt's folder, from which a later agent finds its program: the command, the process that supervises
-//! it, and its outcome.
+//! The files in an attempt's folder, from which a later agent finds its program: the command, the
+//! process that supervises it, and its outcome.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -29,18 +29,19 @@ const PREEMPTED: &str = "preempted";
 const CGROUP: &str = "cgroup";
 /// The output of the command that looks at the machine first.
 pub(crate) const PREFLIGHT_OUTPUT: &str = "preflight.log";
-/// Room for the end of an attempt, taken when it begins: its end can be written down on a full disk too.
+/// Room for the end of an attempt, taken when it begins: its end can be written down on a full disk
+/// too.
 const END_BYTES: usize = 8192;
 /// How much of a preflight's output explains its failure.
 const OUTPUT_BYTES: u64 = 4096;
 const MESSAGE_BYTES_MAX: usize = 1000;
 
-/// What to start.
+/// The order to start a program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Launch {
     /// The program.
     pub(crate) command: LaunchCommand,
-    /// What has to end well before; its output goes to [`PREFLIGHT_OUTPUT`].
+    /// The command that has to succeed first; its output goes to [`PREFLIGHT_OUTPUT`].
     pub(crate) preflight: Option<LaunchCommand>,
     /// Variables beyond the agent's own.
     pub(crate) variables: BTreeMap<String, String>,
@@ -54,10 +55,11 @@ pub(crate) struct Launch {
     pub(crate) grace: Duration,
     /// The policy for it when its agent dies.
     pub(crate) alone: Alone,
-    /// What keeps other attempts of its run from writing beside it; `None`: nothing.
+    /// The fence that keeps other attempts of its run from writing beside it; `None`: none.
     #[serde(default)]
     pub(crate) fence: Option<FenceOrder>,
-    /// The name of the first run in an MLflow tracking server for the program; `None`: it gets none.
+    /// The name of the first run in an MLflow tracking server for the program; `None`: it gets
+    /// none.
     #[serde(default)]
     pub(crate) mlflow: Option<String>,
 }
@@ -74,7 +76,7 @@ pub(crate) struct LaunchCommand {
 /// The policy for a program whose agent died without ending it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Alone {
-    /// It goes on: an agent that comes later takes it over.
+    /// It continues: a later agent adopts it.
     Continue,
     /// It ends, unless an agent holds this file's lock again within the time.
     EndAfter {
@@ -85,14 +87,16 @@ pub(crate) enum Alone {
     },
 }
 
-/// What the shim says of the program, once each: first one of the former, then [`Word::Exited`].
+/// The messages of the shim about the program, once each: first one of the former, then
+/// [`Word::Exited`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// The program runs.
     Started {
         /// Its process, which leads its session.
         pid: i32,
-        /// When it was about to be started, since 1970, by the clock that stamps the files in its folder.
+        /// When it was about to be started, since 1970, by the clock that stamps the files in its
+        /// folder.
         #[serde(default)]
         moment: Option<Duration>,
     },
@@ -100,7 +104,7 @@ pub(crate) enum Word {
     Refused(Obstacle),
     /// The command before it did not end well: how.
     NotReady(String),
-    /// What it has used, where it has ended; said and not written down.
+    /// Its use of the machine, after it has ended; sent and not written down.
     Used(Used),
     /// Its own process has ended.
     Exited(Exit),
@@ -108,14 +112,16 @@ pub(crate) enum Word {
     Cut(Exit),
 }
 
-/// What a program has used of its machine from its start to its end, with those of its children that it has waited for.
+/// The use of the machine by a program from its start to its end, with that of the children that it
+/// has waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Used {
     /// How long it took.
     pub(crate) lived: Duration,
     /// On processors.
     pub(crate) time: Duration,
-    /// The most that one of its processes had in memory; `None`: less than the command before it had.
+    /// The most that one of its processes had in memory; `None`: less than the command before it
+    /// had.
     pub(crate) bytes: Option<u64>,
 }
 
@@ -133,7 +139,7 @@ impl Word {
 }
 
 impl Launch {
-    /// Writes down what is to be started.
+    /// Writes the order down.
     ///
     /// # Errors
     /// The folder cannot be written to.
@@ -141,7 +147,7 @@ impl Launch {
         replace(&folder.join(LAUNCH), self)
     }
 
-    /// Reads what is to be started.
+    /// Reads the order.
     ///
     /// # Errors
     /// It is not there or cannot be read.
@@ -150,7 +156,7 @@ impl Launch {
     }
 }
 
-/// Writes down who looks after the program, and takes the room that its end will need.
+/// Writes down the process of the shim, and reserves the room that the end will need.
 ///
 /// # Errors
 /// The folder cannot be written to.
@@ -162,7 +168,7 @@ pub(super) fn write_shim(folder: &Path, shim: &ProcessId) -> io::Result<File> {
     Ok(end)
 }
 
-/// Returns who looks after the program; `None` where nobody ever did.
+/// Returns the process of the shim; `None` where there never was one.
 pub(crate) fn read_shim(folder: &Path) -> Option<ProcessId> {
     read(&folder.join(SHIM))
 }
@@ -227,7 +233,8 @@ pub(crate) fn end_of(path: &Path) -> String {
     read().unwrap_or_default()
 }
 
-/// Notes that the program is ended since its machine or its agent is gone, whatever it says in its end. As far as the disk lets it.
+/// Records that the program is ended since its machine or its agent is gone, with any exit status.
+/// As far as the disk permits.
 pub(crate) fn mark_preempted(folder: &Path) {
     if let Err(error) = private::replace(&folder.join(PREEMPTED), b"", Durability::Cached) {
         tracing::debug!(%error, folder = %folder.display(), "a preemption cannot be written down");

@@ -1,4 +1,5 @@
-//! Whether the machine has killed something because its memory ran out: counters of the kernel that only ever grow.
+//! Whether the machine has killed something because its memory ran out: counters of the kernel that
+//! only ever grow.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Kills(BTreeMap<PathBuf, u64>);
 
 impl Kills {
-    /// Reads the counters of the control groups of this process, and of the whole machine. What cannot be read is left out.
+    /// Reads the counters of the control groups of this process, and of the whole machine. What
+    /// cannot be read is left out.
     pub(crate) fn so_far() -> Self {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         let files = counter_files(&groups)
@@ -37,7 +39,8 @@ impl Kills {
     }
 }
 
-/// Returns where the counters of the control groups lie: lines `0::/path` (version 2) and `7:memory:/path` (version 1).
+/// Returns where the counters of the control groups lie: lines `0::/path` (version 2) and
+/// `7:memory:/path` (version 1).
 fn counter_files(groups: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup");
     let file = |line: &str| {
@@ -89,7 +92,7 @@ mod tests {
         assert_eq!(
             kills(4).since(&Kills::default()),
             None,
-            "what was not known before says nothing"
+            "without a count before there is no evidence"
         );
     }
 }

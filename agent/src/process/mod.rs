@@ -1,4 +1,5 @@
-//! Programs: started in their own session, watched, and ended with everything that they have started.
+//! Programs: started in their own session, watched, and ended with everything that they have
+//! started.
 
 mod cgroup;
 pub(crate) mod exit;

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 #[cfg(target_os = "linux")]
 const FILES_MAX: usize = 4096;
 
-/// What some processes hold.
+/// The files and folders that some processes have open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
     /// Regular files that are open for writing, each with a process that has it open.
     pub(crate) written: BTreeMap<PathBuf, i32>,
     /// Current folders.
     pub(crate) folders: BTreeSet<PathBuf>,
-    /// Files of W&B's library that several processes have open for writing: they overwrite each other.
+    /// Files of W&B's library that several processes have open for writing: they overwrite each
+    /// other.
     pub(crate) contested: BTreeSet<PathBuf>,
 }
 

@@ -1,7 +1,8 @@
 //! Takes what a program prints through a pipe for each of its streams, and writes the log of both.
 //!
-//! A pipe without a reader kills the program. So the reader is the shim, whose end is the program's in any case: neither a slow nor a dead agent matters.
-//! What a full disk does not take is kept and tried again, and the program waits once that is much.
+//! A pipe without a reader kills the program. So the reader is the shim, whose end is the program's
+//! in any case: neither a slow nor a dead agent matters. Output that a full disk does not take is
+//! kept and tried again. The program waits once there is too much of it.
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
@@ -19,11 +20,12 @@ use crate::private;
 use crate::streams::{Merger, Stream, origins_of};
 
 const PIECE_BYTES: usize = 64 << 10;
-/// What is kept of a log that cannot be written before the program has to wait.
+/// The backlog of a log that cannot be written, above which the program has to wait.
 const BACKLOG_BYTES_MAX: usize = 1 << 20;
 /// How long a line without an end is held while nothing else is printed.
 const QUIET: Duration = Duration::from_secs(1);
-/// A program that prints little at a time, and again within this, is looked at after a pause that grows: each look costs some 15 µs.
+/// A program that prints little at a time, and again within this, is looked at after a pause that
+/// grows: each look costs some 15 µs.
 const SOON: Duration = Duration::from_millis(20);
 const LITTLE_BYTES: usize = 8 << 10;
 const PAUSE_STEP: Duration = Duration::from_micros(250);
@@ -37,7 +39,7 @@ pub(super) struct Pump(Arc<Mutex<PumpState>>);
 
 #[derive(Debug)]
 struct PumpState {
-    /// By stream; `None`: nobody can print to it any more.
+    /// By stream; `None`: no process can print to it any more.
     pipes: [Option<PipeReader>; 2],
     log: Backlog,
     origins: Backlog,
@@ -53,7 +55,8 @@ struct Backlog {
 }
 
 impl Pump {
-    /// Makes the log of an attempt. Returns also what the program is to print to: standard output and standard error.
+    /// Makes the log of an attempt. Returns also what the program is to print to: standard output
+    /// and standard error.
     ///
     /// # Errors
     /// The log or the pipes cannot be made.
@@ -147,7 +150,8 @@ impl Pump {
         }
     }
 
-    /// Writes what is still in the pipes, once nobody can print any more. Returns whether the files have taken everything.
+    /// Writes the rest of the pipes, once no process can print any more. Returns whether the files
+    /// have taken everything.
     pub(super) fn finish(&self) -> bool {
         self.with(|state| {
             while state.log.waiting.len() < BACKLOG_BYTES_MAX && state.copy_once() > 0 {}

@@ -1,9 +1,11 @@
-//! The small process between an agent and a program. It outlives the agent, so that a killed or upgraded one finds its attempts again: it starts the
-//! program, inherits the orphans of it, and writes down how it ended.
+//! The small process between an agent and a program. It outlives the agent, so that a killed or
+//! upgraded one finds its attempts again: it starts the program, inherits the orphans of it, and
+//! writes down how it ended.
 //!
-//! It runs before anything else of `sweep` does, without threads of a runtime, and waits on its standard input for the folder of its attempt. What it
-//! says goes to its standard output, which an agent that lives reads, and into the attempt's folder, where an agent that comes later looks. Its standard
-//! input ends when its agent does.
+//! It runs before anything else of `sweep` does, without threads of a runtime, and waits on its
+//! standard input for the folder of its attempt. What it says goes to its standard output, which an
+//! agent that lives reads, and into the attempt's folder, where an agent that comes later looks.
+//! Its standard input ends when its agent does.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -38,20 +40,21 @@ type Child = Box<dyn ChildWrapper>;
 /// A program that runs.
 struct Started {
     program: Child,
-    /// What children had used before it was started.
+    /// The use of earlier children before it was started.
     before: Option<Children>,
     /// Writes its output.
     pump: Pump,
 }
 
-/// What tools that list processes call a shim with an attempt.
+/// The name of a shim with an attempt in lists of processes.
 #[cfg(target_os = "linux")]
 const NAME: &std::ffi::CStr = c"sweep-shim";
 /// How long the command before the program may take.
 const PREFLIGHT_TIME_MAX: Duration = Duration::from_secs(60);
 /// How much longer than an agent the shim lets what the program has left behind live.
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(30);
-/// How long the rest of the log is tried on a full disk, while an agent waits for it and when none does.
+/// How long the rest of the log is tried on a full disk, while an agent waits for it and when none
+/// does.
 const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 const ALONE_PATIENCE: Duration = Duration::from_secs(2);
 /// How often a full disk is tried again.
@@ -131,8 +134,8 @@ fn is_deserted() -> bool {
     poll(&mut ends, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
-/// What ends or warns an agent (`scancel`, `killall sweep`, a terminal that closes) may reach the shim as well, and it still has an end to write
-/// down.
+/// Blocks signals that end or warn an agent (`scancel`, `killall sweep`, a closed terminal). They
+/// may reach the shim as well, which still has an end to write down.
 fn outlive_signals() {
     use Signal::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
     let signals: SigSet = [
@@ -299,7 +302,7 @@ fn look_after(started: Started, launch: &Launch, (folder, end_file): (&Path, &Fi
                 }
             }
             Err(Errno::EINTR) => {}
-            // Nobody is left.
+            // No child is left.
             Err(_) => break,
         }
     }
@@ -349,7 +352,7 @@ fn end_when_deserted(launch: &Launch, tree: &Tree, folder: &Path) {
             }
         }
     }
-    // How it ends now says nothing of it to an agent that comes later.
+    // Its exit status carries no information for a later agent.
     launch::mark_preempted(folder);
     end(tree, launch.grace);
 }
@@ -379,7 +382,7 @@ fn conclude(file: &File, word: &Word) {
     }
 }
 
-/// Nobody may listen any more; the folder has it too.
+/// Sends a message to the agent. There may be no agent any more; the folder has the message too.
 fn say(word: &Word) {
     let Ok(mut line) = serde_json::to_vec(word) else {
         return;

@@ -15,9 +15,10 @@ use super::exit::Obstacle;
 use super::launch::ORDER_END;
 use super::tree;
 
-/// What the `sweep` binary is called with to be a shim.
+/// The argument that makes the `sweep` binary a shim.
 pub(crate) const SHIM_ARGUMENT: &str = "__shim";
-/// Variables of the agent's own environment that would mislead a program, or are none of its business.
+/// Variables of the agent's own environment that would mislead a program, or are none of its
+/// business.
 const REMOVED: [&str; 2] = ["WANDB_SERVICE", "SWEEP_TOKEN"];
 /// The program that was just started comes first, then the shim of the next one.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -58,7 +59,8 @@ impl Shims {
         }
     }
 
-    /// Has one look after the attempt of a folder, where its launch is written down. Returns its process and what it says.
+    /// Has one look after the attempt of a folder, where its launch is written down. Returns its
+    /// process and what it says.
     ///
     /// # Errors
     /// There is none and none can be started.

@@ -33,9 +33,9 @@ pub(crate) struct Program {
 
 #[derive(Debug)]
 enum ProgramSource {
-    /// What the shim says.
+    /// The shim's messages.
     Voice(Lines<BufReader<ChildStdout>>),
-    /// What it has written down: it was started by an agent that has ended or stopped responding.
+    /// The shim's files: an agent that has ended or stopped responding has started it.
     Folder(ProcessId),
 }
 
@@ -45,7 +45,8 @@ impl Program {
         &self.tree
     }
 
-    /// Says so where the shim was killed, and whether all that the program has started can be found without it.
+    /// Says so where the shim was killed, and whether all that the program has started can be found
+    /// without it.
     pub(crate) fn shim_was_killed(&self) -> Option<&'static str> {
         self.tree.orphans_since?;
         Some(
@@ -76,8 +77,8 @@ impl Program {
         }
     }
 
-    /// Waits for what happens to its own process: first whether it runs, then that it has ended; its children may go on after that. May be
-    /// abandoned and called again.
+    /// Waits for news of its own process: first whether it runs, then that it has ended. Its
+    /// children may continue after that. Can be dropped and called again.
     pub(crate) async fn word(&mut self) -> Word {
         let (known, begun) = (self.folder.clone(), self.begun);
         let written = || {
@@ -110,7 +111,7 @@ impl Program {
                 }
                 // It has died, and perhaps its program lives.
                 self.source = ProgramSource::Folder(
-                    launch::read_shim(&self.folder).unwrap_or_else(ProcessId::nobody),
+                    launch::read_shim(&self.folder).unwrap_or_else(ProcessId::none),
                 );
                 None
             }
@@ -120,7 +121,7 @@ impl Program {
                     return Some(word);
                 }
                 if !alive {
-                    // Somebody has killed the shim, and what it looked after is nobody's.
+                    // Something has killed the shim. Its processes are orphans.
                     self.tree.orphans_since = Some(shim.start());
                     self.tree.cgroup = launch::read_cgroup(&self.folder);
                     return Some(Word::Exited(Exit::Signal(Signal::SIGKILL as i32)));
@@ -132,8 +133,9 @@ impl Program {
     }
 }
 
-/// Starts a program under a shim. Standard input is empty; the shim writes output and errors to one log: neither a slow nor a dead agent can hold the
-/// program up. [`Program::word`] says whether it began.
+/// Starts a program under a shim. Standard input is empty; the shim writes output and errors to one
+/// log: neither a slow nor a dead agent can hold the program up. [`Program::word`] says whether it
+/// began.
 ///
 /// # Errors
 /// See [`Obstacle`].
@@ -160,7 +162,8 @@ pub(crate) async fn spawn(
     })
 }
 
-/// Finds a program that an agent before this one has started, and its argv; `None` if none ever was.
+/// Finds a program that an agent before this one has started, and its argv; `None` if none ever
+/// was.
 pub(crate) fn find(folder: &Path) -> Option<(Program, Vec<String>)> {
     let launch = Launch::read(folder).ok()?;
     let shim = launch::read_shim(folder)?;
@@ -221,8 +224,8 @@ pub(crate) fn on_path(name: &str) -> bool {
     search_path(name).is_some()
 }
 
-/// `env` and interpreters start even where what they are asked to run does not exist. That is the machine's fault and not the configuration's, so
-/// it is looked at before.
+/// `env` and interpreters start even where what they are asked to run does not exist. That is the
+/// machine's fault and not the configuration's, so it is looked at before.
 fn check_what_follows(
     argv: &[String],
     script: Option<usize>,

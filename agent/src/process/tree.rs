@@ -1,11 +1,13 @@
 //! Everything that a program has started, found and signalled.
 //!
-//! A process belongs to an attempt if it is in the attempt's [`cgroup`](super::cgroup), is in the session of the attempt's program, descends from one
-//! that belongs, or carries the attempt's marker in its environment. Children that call `setsid` leave the session, and fork twice to lose their parent:
-//! the shim is a subreaper, so they are handed to it instead of to `init`. If the shim is killed they are handed to its agent, which is a subreaper too:
-//! what it has not started itself and what began after the shim belongs to an attempt whose shim was killed, and all of those end. Where there is no
-//! cgroup, and neither the shim nor the agent that started it lives, a process escapes that has left its session, outlived its parent *and* cleared its
-//! environment.
+//! A process belongs to an attempt if it is in the attempt's [`cgroup`](super::cgroup), is in the
+//! session of the attempt's program, descends from one that belongs, or carries the attempt's
+//! marker in its environment. Children that call `setsid` leave the session, and fork twice to lose
+//! their parent: the shim is a subreaper, so they are handed to it instead of to `init`. If the
+//! shim is killed they are handed to its agent, which is a subreaper too: what it has not started
+//! itself and what began after the shim belongs to an attempt whose shim was killed, and all of
+//! those end. Where there is no cgroup, and neither the shim nor the agent that started it lives, a
+//! process escapes that has left its session, outlived its parent *and* cleared its environment.
 //!
 //! Elsewhere than on Linux there is no `/proc`: the program's process group is all that is reached.
 
@@ -20,7 +22,8 @@ use nix::unistd::Pid;
 /// The variable that marks each process of an attempt, its children included.
 pub(crate) const MARKER: &str = "SWEEP_ATTEMPT_ID";
 
-/// The shims that the agents of this process have started and that nobody has waited for yet. A process has one set of children, so this is
+/// The shims that the agents of this process have started and that were not reaped yet. A process
+/// has one set of children, so this is
 /// one for all agents: a child in it must not be reaped as an orphan.
 static MAIN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
@@ -32,13 +35,15 @@ static ADOPTS: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Tree {
     /// The program's process, which leads its session; 0 while there is none.
     pub(crate) main: i32,
-    /// The process that looks after it, whose children are the attempt's, and which is none of its processes itself.
+    /// The process that looks after it, whose children are the attempt's, and which is none of its
+    /// processes itself.
     pub(crate) shim: i32,
     /// The attempt's marker.
     pub(crate) marker: String,
     /// Its cgroup, where it has one.
     pub(crate) cgroup: Option<PathBuf>,
-    /// When its shim began, in clock ticks since the machine did, if that was killed: orphans of this process that began later may be the attempt's.
+    /// When its shim began, in clock ticks since the machine did, if that was killed: orphans of
+    /// this process that began later may be the attempt's.
     pub(crate) orphans_since: Option<u64>,
 }
 
@@ -58,7 +63,8 @@ pub(crate) fn adopts_orphans() -> bool {
     ADOPTS.load(Ordering::Relaxed)
 }
 
-/// Reaps dead orphans that were handed to this process since the one that looked after them has died.
+/// Reaps dead orphans that were handed to this process since the one that looked after them has
+/// died.
 pub(crate) fn reap_orphans() {
     #[cfg(target_os = "linux")]
     linux::reap_orphans(&linux::process_table());
@@ -87,22 +93,24 @@ impl Tree {
         }
     }
 
-    /// Signals every process of the attempt and returns how many there were. Looks at the whole process table: for a blocking thread.
+    /// Signals every process of the attempt and returns how many there were. Looks at the whole
+    /// process table: for a blocking thread.
     pub(crate) fn signal(&self, signal: Signal) -> usize {
         let members = self.living();
         for pid in &members {
             // It may have ended since; then there is nothing to signal.
             let _ = kill(Pid::from_raw(*pid), signal);
             if signal == Signal::SIGTERM {
-                // A stopped process does not see SIGTERM before it goes on.
+                // A stopped process does not see SIGTERM before it continues.
                 let _ = kill(Pid::from_raw(*pid), Signal::SIGCONT);
             }
         }
         members.len()
     }
 
-    /// Signals the program's own process if it handles the signal, otherwise each process of the attempt that does, and returns how many there
-    /// were: a shell that waits for the program hands no signal on. Looks at the whole process table: for a blocking thread.
+    /// Signals the program's own process if it handles the signal, otherwise each process of the
+    /// attempt that does, and returns how many there were: a shell that waits for the program hands
+    /// no signal on. Looks at the whole process table: for a blocking thread.
     pub(crate) fn signal_handlers(&self, signal: Signal) -> usize {
         let handlers = self.handlers(signal);
         let receivers = if handlers.contains(&self.main) {
@@ -266,7 +274,8 @@ mod linux {
             .any(|value| value == marker.as_bytes())
     }
 
-    /// Reaps dead children that this process has inherited. Those that it has started itself are in the registry, or in its own session.
+    /// Reaps dead children that this process has inherited. Those that it has started itself are in
+    /// the registry, or in its own session.
     pub(super) fn reap_orphans(table: &[ProcessEntry]) {
         let own = own_pid();
         let session = getsid(None).map(Pid::as_raw).unwrap_or_default();
@@ -351,7 +360,8 @@ mod linux {
                 dead: false,
             };
             let table = [
-                // An orphan and its child, one that is older than the shim, and what this process has started itself.
+                // An orphan and its child, one that is older than the shim, and what this process
+                // has started itself.
                 entry(1_000_001, own_pid(), 1_000_001, 60),
                 entry(1_000_002, 1_000_001, 1_000_002, 70),
                 entry(1_000_003, own_pid(), 1_000_003, 40),

@@ -1,4 +1,4 @@
-//! What an attempt's processes use of their machine, from the files of its kernel.
+//! The use of the machine by the processes of an attempt, from the files of the kernel.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +32,8 @@ impl Usage {
         }
     }
 
-    /// Returns what is used now, by name; of processors since the last look. Looks at the whole process table: for a blocking thread.
+    /// Returns what is used now, by name; of processors since the last look. Looks at the whole
+    /// process table: for a blocking thread.
     pub(crate) fn look(&mut self, tree: &Tree, folder: &Path) -> Vec<(&'static str, f64)> {
         let now = Instant::now();
         let processes: BTreeMap<i32, (u64, u64)> = tree
@@ -90,7 +91,7 @@ impl Usage {
     }
 }
 
-/// What the children of this process have used that have ended, themselves and theirs.
+/// The use of the machine by the ended children of this process, and by their children.
 pub(super) struct Children {
     looked: Instant,
     time: Duration,
@@ -126,7 +127,8 @@ fn setting(name: SysconfVar) -> Option<f64> {
     sysconf(name).ok().flatten().map(|value| value as f64)
 }
 
-/// The time on processors in ticks and the resident memory in pages; the name before them may hold anything.
+/// The time on processors in ticks and the resident memory in pages; the name before them may hold
+/// anything.
 fn parse_stat(stat: &str) -> Option<(u64, u64)> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
@@ -168,7 +170,7 @@ mod tests {
             .unwrap();
         let tree = Tree {
             shim: std::process::id() as i32,
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         };
         let mut usage = Usage::default();

@@ -50,7 +50,8 @@ pub(super) fn workplace(job: &Job, place: &AttemptPaths) -> Workplace {
     }
 }
 
-/// Makes the folders and files that the program needs. Returns the file that was in place of its checkpoint folder.
+/// Makes the folders and files that the program needs. Returns the file that was in place of its
+/// checkpoint folder.
 pub(super) fn write_place(
     job: &Job,
     place: &AttemptPaths,

@@ -1,4 +1,4 @@
-//! Reads what a program says of itself, in its output and in files, and keeps what is to be sent out.
+//! Reads metrics from the output and the files of a program, and keeps them until they are sent.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,7 +10,8 @@ use crate::intake::wandb::name_in_run;
 use crate::intake::{self, Reading, record};
 use crate::monitor;
 
-/// A value from the output that has no step is held back this long, in case a file has the same metric with steps.
+/// A value from the output that has no step is held back this long, in case a file has the same
+/// metric with steps.
 const FILES_DELAY: Duration = Duration::from_secs(3);
 /// A hint is held back this long, in case the objective still arrives from a file.
 const HINT_DELAY: Duration = Duration::from_secs(3);
@@ -59,7 +60,8 @@ impl WatchedAttempt {
         if let Some(complaint) = metrics.complaint {
             self.note(complaint);
         }
-        // A pattern or a bar says no step: where a file has the same metric, the file's points count.
+        // A pattern or a bar says no step: where a file has the same metric, the file's points
+        // count.
         let is_weak = |name: &String| printed.contains(name) && !output.named.contains(name);
         for reading in output
             .readings
@@ -91,7 +93,8 @@ impl WatchedAttempt {
         Ok(more)
     }
 
-    /// Returns whether a metric that a pattern or a bar has given for the first time may still come from a file, which is found and read later.
+    /// Returns whether a metric that a pattern or a bar has given for the first time may still come
+    /// from a file, which is found and read later.
     fn waits_for_files(&mut self) -> bool {
         let sources = [&self.given, &self.given_by_frameworks, &self.given_by_wandb];
         let is_new = |name: &&String| sources.iter().all(|names| !names.contains(*name));
@@ -111,10 +114,15 @@ impl WatchedAttempt {
 
     /// Keeps what a line from which nothing was read says of the objective.
     fn hint_at_line(&mut self, line: &str) {
-        if self.has_hint || record::find(line).any {
-            return;
-        }
-        if let Some(words) = self.hints.elsewhere(line) {
+        let words = match (self.has_hint, record::find(line).any) {
+            (true, _) => return,
+            (false, true) => match self.hints.no_number(line) {
+                None => return,
+                words => words,
+            },
+            (false, false) => self.hints.elsewhere(line),
+        };
+        if let Some(words) = words {
             self.attempt
                 .handle(Input::Unread(words.clone()), self.began.elapsed());
             self.keep_hint(words);
@@ -139,7 +147,8 @@ impl WatchedAttempt {
         self.kept_hint = Some((self.began.elapsed(), words));
     }
 
-    /// Tells the hint, unless the objective comes by another way: files are written later than what is printed.
+    /// Tells the hint, unless the objective comes by another way: files are written later than what
+    /// is printed.
     fn tell_hint(&mut self, at_end: bool) {
         if self.attempt.objective().is_some() {
             self.kept_hint = None;
@@ -159,9 +168,11 @@ impl WatchedAttempt {
         }
     }
 
-    /// Reads what is new in files of W&B's library and of frameworks, and returns whether there may be more.
+    /// Reads what is new in files of W&B's library and of frameworks, and returns whether there may
+    /// be more.
     async fn read_files(&mut self, last: bool) -> bool {
-        // What an agent before this one has read of the files comes first, so that a name belongs to the same source again.
+        // What an agent before this one has read of the files comes first, so that a name belongs
+        // to the same source again.
         let mut more = self.again
             && self.counts.frameworks < self.skip.frameworks
             && self.read_frameworks(last).await;

@@ -15,12 +15,14 @@ use super::state::{Level, ROOM_LOOK, Session, give_run_back};
 
 /// How long the controller may let a call wait for a run.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
-/// An answer that there is nothing to do and that came sooner than this is not followed by the next question at once.
+/// An answer that there is nothing to do and that came sooner than this is not followed by the next
+/// question at once.
 const ACQUIRE_PAUSE: Duration = Duration::from_millis(500);
 /// A slot that has waited so long for one reason says it.
 const WAIT_TOLD_AFTER: Duration = Duration::from_secs(10);
 
-/// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given back.
+/// Asks for a run until an interrupt closes the slot: then a run that comes all the same is given
+/// back.
 pub(super) async fn ask(
     session: &Arc<Session>,
     level: &mut Level,

@@ -1,4 +1,5 @@
-//! What counts as an answer of the agent's own controller. Anything else is an outage: the agent keeps training and tries again.
+//! Tells the answers of the agent's own controller from others. Anything else is an outage: the
+//! agent keeps training and tries again.
 
 use std::error::Error;
 
@@ -24,13 +25,13 @@ pub(super) enum CallError {
 /// Why there is no answer of the agent's controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outage {
-    /// What answers.
+    /// The cause.
     pub(super) cause: OutageCause,
     /// Why, and what would help.
     pub(super) reason: String,
 }
 
-/// What answers in the place of the agent's controller.
+/// The source of the answer, in place of the agent's controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutageCause {
     /// Nothing, or the controller itself is not ready.
@@ -77,7 +78,8 @@ impl ControllerRefusal {
     }
 }
 
-/// Checks that a response is the own controller's. A controller without an identity is of an earlier version, and any is accepted where `own` is empty.
+/// Checks that a response is the own controller's. A controller without an identity is of an
+/// earlier version, and any is accepted where `own` is empty.
 ///
 /// # Errors
 /// [`CallError::Outage`]: another controller answers.

@@ -7,8 +7,9 @@ pub(super) fn id() -> String {
     format!("{:016x}{:016x}", bits(), bits())
 }
 
-/// Returns a new id for a request, which begins with the time as a UUID of version 7 does (RFC 9562): replies are kept by these ids, and what is recorded
-/// together then lies together on the controller's disk.
+/// Returns a new id for a request, which begins with the time as a UUID of version 7 does (RFC
+/// 9562): replies are kept by these ids, and what is recorded together then lies together on the
+/// controller's disk.
 pub(super) fn request_id() -> String {
     format!(
         "{:012x}{:016x}{:04x}",

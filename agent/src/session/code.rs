@@ -1,4 +1,5 @@
-//! The agent's code version: checked before each run, reported to the controller, and to the user when it changes.
+//! The agent's code version: checked before each run, reported to the controller, and to the user
+//! when it changes.
 
 use std::io::SeekFrom;
 use std::path::Path;
@@ -20,7 +21,8 @@ use super::state::Session;
 use crate::job::Job;
 use crate::{Interrupt, Notice};
 
-/// How old a look may be that a run is asked for and made ready with: what another slot has seen just now. The one that counts comes once it has begun.
+/// How old a look may be that a run is asked for and made ready with: what another slot has seen
+/// just now. The one that counts comes once it has begun.
 pub(super) const CODE_AGE_MAX: Duration = Duration::from_millis(250);
 
 /// How long an agent that leaves waits for code to be sent.
@@ -33,7 +35,8 @@ const OUTPUTS_NAMED: usize = 10;
 const CHUNK_BYTES: usize = 256 << 10;
 
 impl Session {
-    /// Returns the version of the code that a program would execute now, or would have `max_age` ago; empty where it cannot be told.
+    /// Returns the version of the code that a program would execute now, or would have `max_age`
+    /// ago; empty where it cannot be told.
     pub(super) async fn code_version(&self, max_age: Duration) -> String {
         let Some(capture) = self
             .capture
@@ -72,7 +75,8 @@ impl Session {
         snapshot.version.clone()
     }
 
-    /// Records that an attempt begins in the working folder; see [`Capture::begin_attempt`](crate::capture::Capture::begin_attempt).
+    /// Records that an attempt begins in the working folder; see
+    /// [`Capture::begin_attempt`](crate::capture::Capture::begin_attempt).
     pub(super) async fn begin_in_folder(&self) -> Option<RunningAttempt> {
         let capture = self
             .capture
@@ -81,13 +85,14 @@ impl Session {
         capture.begin_attempt().await
     }
 
-    /// Looks at the folder once more, so that what programs have written counts as output, and what a person writes from now on as code.
+    /// Looks at the folder once more, so that what programs have written counts as output, and what
+    /// a person writes from now on as code.
     pub(super) async fn look_at_outputs(&self) {
         self.code_version(Duration::ZERO).await;
     }
 
-    /// Returns the version that a program executes which was started at a `moment`: it may have changed since it was looked at for the job. What
-    /// changes later is another run's.
+    /// Returns the version that a program executes which was started at a `moment`: it may have
+    /// changed since it was looked at for the job. What changes later is another run's.
     pub(super) async fn code_executed(&self, job: &Job, moment: Option<Duration>) -> String {
         let before = &job.code_version;
         let (Some(capture), Some(moment), false) = (&self.capture, moment, before.is_empty())
@@ -120,7 +125,8 @@ impl Session {
         after
     }
 
-    /// Describes a version to the controller, which may be away, and sends the code if the controller wants it.
+    /// Describes a version to the controller, which may be away, and sends the code if the
+    /// controller wants it.
     fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
         let Snapshot {
             version,
@@ -231,7 +237,7 @@ pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
     }
 }
 
-/// Sends the code of a version. Without it runs go on as well; what is lost is that they can be reproduced elsewhere.
+/// Sends the code of a version. Runs continue without it, but cannot be reproduced elsewhere.
 ///
 /// # Errors
 /// It cannot be packed, or the controller does not take it: what a person should know.

@@ -8,12 +8,14 @@ use super::state::Session;
 use crate::Notice;
 
 impl Session {
-    /// Looks at the data that the sweep file declares, before a slot asks for a run: the first look reads all of it, and a run that was taken has a lease.
+    /// Looks at the data that the sweep file declares, before a slot asks for a run: the first look
+    /// reads all of it, and a run that was taken has a lease.
     pub(super) async fn look_at_data(&self) {
         self.look_at(&self.program).await;
     }
 
-    /// Looks again before a run that was taken begins: mostly at what was seen just now. What takes too long is left as it was seen last.
+    /// Looks again before a run that was taken begins: mostly at what was seen just now. What takes
+    /// too long is left as it was seen last.
     pub(super) async fn look_at_data_of(&self, assignment: &Assignment) {
         let program = assignment.program.as_ref().unwrap_or(&self.program);
         let _ = tokio::time::timeout(self.lease / 4, self.look_at(program)).await;

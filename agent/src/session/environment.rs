@@ -1,4 +1,5 @@
-//! What attempts are executed in: looked at while their programs start, and told to the controller where it has changed.
+//! The environments of attempts: captured while their programs start, and sent to the controller
+//! when they change.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use crate::capture::data::DataKeeper;
 use crate::capture::environment::Surveyor;
 use crate::job::Job;
 
-/// What is looked at, and what was seen and told before.
+/// The capture of environments and data, and the digest that was sent last.
 #[derive(Debug)]
 pub(super) struct Observer {
     surveyor: Arc<Surveyor>,
@@ -20,7 +21,8 @@ pub(super) struct Observer {
     workdir: PathBuf,
     /// The data sets as they were before the last run began.
     pub(super) data: Mutex<Vec<DataSet>>,
-    /// The digest of what the controller was told last. Held while it is told, so that what comes later is told later.
+    /// The digest of what the controller was told last. Held while it is told, so that what comes
+    /// later is told later.
     told: tokio::sync::Mutex<String>,
 }
 
@@ -38,7 +40,8 @@ impl Observer {
         }
     }
 
-    /// Tells the controller what a command is executed in, unless it knows. A controller that does not take it loses that, and no run.
+    /// Tells the controller what a command is executed in, unless it knows. A controller that does
+    /// not take it loses that, and no run.
     pub(super) async fn describe(&self, link: &Link, job: &Job, command: &[String]) {
         let mut told = self.told.lock().await;
         let (surveyor, command, workdir) = (

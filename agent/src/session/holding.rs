@@ -1,5 +1,5 @@
-//! The attempts that an agent holds, as the controller knows them. A restored controller may know them by other numbers and with fewer points: each
-//! registration says so.
+//! The attempts that an agent holds, as the controller knows them. A restored controller may know
+//! them by other numbers and with fewer points: each registration says so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,9 +29,10 @@ struct Holding {
     unread: String,
     spool: Option<Arc<Spool>>,
     wants: Option<mpsc::UnboundedSender<Want>>,
-    /// What the last registration said before there was a spool: how many points the controller has.
+    /// The number of points that the controller has, from the last registration before there was a
+    /// spool.
     points: Option<u64>,
-    /// What it wanted before there was anybody to tell.
+    /// The request that came before there was a task to take it.
     wanted: Option<Want>,
     /// The controller does not know that its program has started.
     needs_start: bool,
@@ -157,7 +158,8 @@ impl Holdings {
         }
     }
 
-    /// Returns whether the controller has to be told again that a program has started; once for each registration.
+    /// Returns whether the controller has to be told again that a program has started; once for
+    /// each registration.
     pub(super) fn take_needs_start(&mut self, attempt: &HeldAttempt) -> bool {
         self.attempts
             .get_mut(attempt)

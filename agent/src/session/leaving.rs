@@ -1,4 +1,5 @@
-//! Leaving: the agent announces that its machine is taken away, says good-bye, and learns what the controller has confirmed.
+//! Leaving: the agent announces that its machine is taken away, says good-bye, and learns what the
+//! controller has confirmed.
 
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ pub(super) fn reason(why: Option<Interrupt>) -> &'static str {
     }
 }
 
-/// Tells the controller that the agent is about to leave, so that what it holds counts as preempted even if nothing more is heard of it. Nothing
-/// waits for it.
+/// Tells the controller that the agent is about to leave, so that what it holds counts as preempted
+/// even if nothing more is heard of it. Nothing waits for it.
 pub(super) async fn announce(session: Arc<Session>, why: Interrupt) {
     let request = v1::AnnounceLeavingRequest {
         agent_id: session.agent.clone(),
@@ -57,8 +58,8 @@ pub(super) async fn announce(session: Arc<Session>, why: Interrupt) {
     }
 }
 
-/// Ends the programs that an agent before this one has started, where the machine is taken away before the controller answers. The next agent
-/// reports them as preempted.
+/// Ends the programs that an agent before this one has started, where the machine is taken away
+/// before the controller answers. The next agent reports them as preempted.
 pub(super) async fn take_away(executor: &dyn Executor, jobs: &[Job]) {
     for job in jobs {
         launch::mark_preempted(&job.folder());
@@ -66,7 +67,8 @@ pub(super) async fn take_away(executor: &dyn Executor, jobs: &[Job]) {
     }
 }
 
-/// Says good-bye, so that the controller need not wait for the lease to end. Not for long: the lease will end anyway.
+/// Says good-bye, so that the controller need not wait for the lease to end. Not for long: the
+/// lease will end anyway.
 pub(super) async fn leave(session: &Session, why: Option<Interrupt>) {
     session.ends_because(reason(why));
     let ended_because = session.book().summary.ended_because.clone();

@@ -1,4 +1,5 @@
-//! The way to the controller: the token, what counts as an answer of it, repeats where the outcome of a call is unknown, and the registration.
+//! The way to the controller: the token, what counts as an answer of it, repeats where the outcome
+//! of a call is unknown, and the registration.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -25,7 +26,8 @@ use crate::Notice;
 use crate::held::HeldAttempt;
 use crate::token::TokenSource;
 
-/// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do not all come back at once.
+/// Waits between repeats: the first and the longest; each is shortened by chance, so that agents do
+/// not all come back at once.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Failed calls in a row that are reported as an outage.
@@ -39,7 +41,7 @@ const REGISTRATIONS_MAX: u32 = 3;
 
 pub(super) type Client = AgentServiceClient<InterceptedService<Channel, TokenHeader>>;
 
-/// What people ask, agents ask for code.
+/// The service for users, from which agents fetch code.
 pub(super) type Sweeps = SweepServiceClient<InterceptedService<Channel, TokenHeader>>;
 
 /// Adds the token to each call.
@@ -62,24 +64,27 @@ pub(super) struct Link {
     registration: Mutex<RegisterAgentRequest>,
     /// The attempts that the agent holds.
     holdings: std::sync::Mutex<Holdings>,
-    /// The id of the controller that the agent has registered with, or that its attempts are from; empty: any.
+    /// The id of the controller that the agent has registered with, or that its attempts are from;
+    /// empty: any.
     controller: std::sync::Mutex<String>,
-    /// A registration names no attempt whose result is on its way: the controller would take it for one that goes on.
+    /// Held while a result is on its way: the registration names no such attempt, since the
+    /// controller would count it as running.
     turn: RwLock<()>,
-    /// Counts registrations, so that of many who find the agent unknown one registers it.
+    /// Counts registrations, so that one of several tasks that find the agent unknown registers it.
     generation: AtomicU64,
     failures: AtomicU32,
     /// Reasons of the present outage that were told.
     told: std::sync::Mutex<BTreeSet<String>>,
     notices: mpsc::UnboundedSender<Notice>,
-    /// Something is to be said in a heartbeat before the next one is due.
+    /// A heartbeat has news and does not wait for its interval.
     news: Notify,
     source: TokenSource,
     token: TokenHeader,
 }
 
 impl Link {
-    /// Does not connect yet. `controller`: the id of the only controller whose answers count; empty: that of the first answer to a registration.
+    /// Does not connect yet. `controller`: the id of the only controller whose answers count;
+    /// empty: that of the first answer to a registration.
     ///
     /// # Errors
     /// The token holds what no header can.
@@ -158,7 +163,8 @@ impl Link {
         answer
     }
 
-    /// Looks for another token where the controller has refused the present one. With another one, a further try may succeed.
+    /// Looks for another token where the controller has refused the present one. With another one,
+    /// a further try may succeed.
     fn with_another_token(&self, error: CallError) -> CallError {
         let is_refused = matches!(
             &error,
@@ -183,8 +189,9 @@ impl Link {
         })
     }
 
-    /// Calls until the outcome is known, with the same request each time. An agent that the controller does not know, or not with what it holds,
-    /// registers again. The request is made for each try: a registration may give an attempt other numbers.
+    /// Calls until the outcome is known, with the same request each time. An agent that the
+    /// controller does not know, or not with what it holds, registers again. The request is made
+    /// for each try: a registration may give an attempt other numbers.
     ///
     /// # Errors
     /// The controller refused.
@@ -198,7 +205,8 @@ impl Link {
         self.repeat(call, false).await
     }
 
-    /// As [`Link::until_answered`], for what no run depends on: an answer of the controller that says neither yes nor no is not repeated for ever.
+    /// As [`Link::until_answered`], for what no run depends on: an answer of the controller that
+    /// says neither yes nor no is not repeated for ever.
     ///
     /// # Errors
     /// The controller refused, or cannot do this.
@@ -257,7 +265,8 @@ impl Link {
         self.send_registration(&mut registration).await
     }
 
-    /// Registers an agent that the controller does not know, or not with what it holds, unless somebody has since `generation`.
+    /// Registers an agent that the controller does not know, or not with what it holds, unless
+    /// somebody has since `generation`.
     ///
     /// # Errors
     /// The controller refused, or there was no answer of it.
@@ -286,7 +295,8 @@ impl Link {
         let answer = self
             .once(async |mut client| client.register_agent(request).await)
             .await?;
-        // From now on the full id, whatever other sweep may later begin like it or take its name.
+        // From now on the full id: other sweeps may later get an id that begins with it, or its
+        // name.
         registration.sweep_id.clone_from(&answer.sweep_id);
         lock(&self.controller).clone_from(&answer.controller_id);
         for (attempt, known) in held.iter().zip(&answer.attempts) {
@@ -302,7 +312,7 @@ impl Link {
         Ok(answer)
     }
 
-    /// Reports the result of an attempt, once, while nobody registers.
+    /// Reports the result of an attempt, once, while there is no registration.
     ///
     /// # Errors
     /// See [`Link::once`].

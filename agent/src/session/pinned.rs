@@ -23,7 +23,7 @@ const BASES_MAX: usize = 5;
 /// How often a controller is asked that answers, but not with the code.
 const TRIES: u32 = 5;
 
-/// What a run is to execute.
+/// The code of a run.
 pub(super) struct Code {
     /// Which version; empty: it cannot be told.
     pub(super) version: String,
@@ -34,7 +34,8 @@ pub(super) struct Code {
 }
 
 impl Session {
-    /// Makes ready what an attempt is to execute. `None`: the agent was told to leave meanwhile, and the run was given back.
+    /// Makes ready what an attempt is to execute. `None`: the agent was told to leave meanwhile,
+    /// and the run was given back.
     pub(super) async fn ready(
         &self,
         assignment: &v1::Assignment,
@@ -54,7 +55,8 @@ impl Session {
             });
         }
         self.pinned.store(true, Ordering::Relaxed);
-        // A large program takes a while to come, and the run stays this agent's meanwhile. What is wanted of it is said again once it begins.
+        // A large program takes a while to come, and the run stays this agent's meanwhile. What is
+        // wanted of it is said again once it begins.
         let (wants, _unheard) = mpsc::unbounded_channel();
         self.hold(
             attempt,

@@ -37,7 +37,7 @@ pub(super) fn named(assignment: &v1::Assignment) -> HeldAttempt {
 /// Chooses the folders of an attempt.
 ///
 /// # Errors
-/// What the controller sent makes no sense, or a folder cannot be read or moved.
+/// The assignment is invalid, or a folder cannot be read or moved.
 pub(super) fn place(
     session: &Session,
     assignment: &v1::Assignment,

@@ -1,7 +1,8 @@
-//! Tells the controller of one attempt: that it started, its metrics, its output, its end. The controller may be away at any time; the program
-//! goes on meanwhile, and what it says waits.
+//! Reports one attempt to the controller: its start, metrics, output and end. The controller may be
+//! away at any time; the program continues meanwhile, and its output waits.
 
-use std::io::{Read, Seek, SeekFrom};
+mod output;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -20,7 +21,6 @@ use crate::Notice;
 use crate::attempt::{AttemptFailure, AttemptOutcome, Want};
 use crate::held::AttemptNumbers;
 use crate::job::Job;
-use crate::private::{self, Obstruction};
 use crate::runner::{AttemptEvent, Point};
 use crate::spool::{Counts, Spool};
 #[cfg(feature = "simulation")]
@@ -28,11 +28,6 @@ use crate::weakness::{self, Weakness};
 
 /// Longest time from a metric to its report, and between two pieces of output.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
-/// How much output goes into one call, and how much of an attempt's output is sent at all.
-const LOG_PIECE_BYTES: u64 = 256 << 10;
-const LOG_BYTES_MAX: u64 = 10 << 20;
-/// How much of the end of a longer output is sent once the attempt has ended: a traceback is there.
-const LOG_TAIL_BYTES: u64 = 1 << 20;
 /// Of a metric.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -46,13 +41,14 @@ pub(super) struct Report {
     pub(super) job: Arc<Job>,
     pub(super) wants: mpsc::UnboundedSender<Want>,
     pub(super) spool: Arc<Spool>,
-    /// What the controller was told of the start.
+    /// The start, as it was reported to the controller.
     pub(super) begun: OnceLock<v1::StartAttemptRequest>,
     pub(super) observer: Option<Arc<Observer>>,
 }
 
 impl Report {
-    /// Reports what is seen until nothing more will be, and all of it is acknowledged or the attempt has lost its run.
+    /// Reports what is seen until nothing more will be, and all of it is acknowledged or the
+    /// attempt has lost its run.
     pub(super) async fn follow(&self, mut seen: mpsc::Receiver<AttemptEvent>) {
         let spool = &*self.spool;
         let (started, is_started) = watch::channel(None);
@@ -125,7 +121,7 @@ impl Report {
         }
     }
 
-    /// Returns what the controller is to be told of the end.
+    /// Returns the report of the end.
     pub(super) fn result(&self, outcome: &AttemptOutcome) -> v1::FinishAttemptRequest {
         let (result, failure) = verdict(outcome);
         v1::FinishAttemptRequest {
@@ -155,8 +151,8 @@ impl Report {
         self.link.holdings().numbers(&self.job.held())
     }
 
-    /// Reports the result, once the controller has all points before it. Returns the run's state as the controller says it after the end of the
-    /// attempt, or why it does not take the result.
+    /// Reports the result, once the controller has all points before it. Returns the run's state as
+    /// the controller says it after the end of the attempt, or why it does not take the result.
     pub(super) async fn finish(
         &self,
         result: v1::FinishAttemptRequest,
@@ -300,7 +296,8 @@ impl Report {
                 continue;
             }
             match &answer {
-                // A controller that was restored has fewer points than it had: a registration says how many, and they are sent again from there.
+                // A controller that was restored has fewer points than it had: a registration says
+                // how many, and they are sent again from there.
                 Err(refused) if refused.is_missing_points() => {
                     if let Err(CallError::Refused(refused)) =
                         self.link.register_again(generation).await
@@ -326,94 +323,7 @@ impl Report {
         Ok(())
     }
 
-    /// Sends output as it grows, and the end of a long one, until `running` ends. Lost output does no harm: the folder has the whole.
-    async fn ship_output(&self, mut running: watch::Receiver<Option<Begun>>) {
-        let (mut offset, mut limit) = (0, LOG_BYTES_MAX);
-        let mut ended = false;
-        let mut generation = self.link.generation();
-        loop {
-            // An attempt that has lost its run is told so elsewhere, too.
-            let _ = self.start_again().await;
-            let data = match read_piece(&self.job, offset, limit) {
-                Ok(data) => data,
-                Err(error) if Obstruction::of(&error).is_some() => {
-                    return self.note(&format!(
-                        "its output is not sent to the controller any more: {error}"
-                    ));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, output = %self.job.output().display(), "output cannot be read back for the controller");
-                    return;
-                }
-            };
-            let length = data.len() as u64;
-            if length > 0 {
-                let request = v1::AppendLogRequest {
-                    agent_id: self.job.agent.clone(),
-                    sweep_id: self.job.sweep.clone(),
-                    offset,
-                    data,
-                    incarnation: self.job.incarnation.clone(),
-                    ..v1::AppendLogRequest::default()
-                };
-                let call = async |mut client: Client| {
-                    let AttemptNumbers { run, attempt } = self.numbers();
-                    client
-                        .append_log(v1::AppendLogRequest {
-                            run,
-                            attempt,
-                            ..request.clone()
-                        })
-                        .await
-                };
-                if let Err(refused) = self.link.until_answered(call).await {
-                    tracing::warn!(
-                        reason = refused.message,
-                        "the controller does not take the output"
-                    );
-                    return;
-                }
-                offset += length;
-                // A controller that was restored lacks some of it; what it has it ignores.
-                if std::mem::replace(&mut generation, self.link.generation())
-                    != self.link.generation()
-                {
-                    (offset, limit) = (0, LOG_BYTES_MAX);
-                    continue;
-                }
-            }
-            let is_long = offset == LOG_BYTES_MAX && limit == LOG_BYTES_MAX;
-            if is_long && ended {
-                let end =
-                    std::fs::metadata(self.job.output()).map_or(offset, |output| output.len());
-                limit = u64::MAX;
-                if end > offset + LOG_TAIL_BYTES {
-                    offset = end - LOG_TAIL_BYTES;
-                    let (head, tail, path) =
-                        (LOG_BYTES_MAX >> 20, LOG_TAIL_BYTES >> 20, self.job.output());
-                    let kept =
-                        format!("the controller has the first {head} MiB and the last {tail} MiB");
-                    self.note(&format!(
-                        "its output is longer than {head} MiB: {kept}; the whole is in {}",
-                        path.display()
-                    ));
-                }
-                continue;
-            }
-            if length == LOG_PIECE_BYTES && !is_long {
-                continue;
-            }
-            if ended {
-                return;
-            }
-            // A sender that is gone ends the wait at once: the attempt has ended, and one more look finds its last words.
-            ended = tokio::time::timeout(REPORT_EVERY, closed(&mut running))
-                .await
-                .is_ok();
-        }
-    }
-
-    /// Passes on what the controller wants.
+    /// Passes the controller's directive on to the attempt.
     ///
     /// # Errors
     /// The attempt does not own its run any more: why.
@@ -434,7 +344,7 @@ impl Report {
                 });
                 Err(reason)
             }
-            // It says nothing of who owns the run: the program goes on.
+            // The refusal does not concern the ownership of the run, so the program continues.
             Err(refused) => {
                 self.note(&format!(
                     "the controller rejects its report: {}",
@@ -448,16 +358,6 @@ impl Report {
 
 async fn closed(running: &mut watch::Receiver<Option<Begun>>) {
     while running.changed().await.is_ok() {}
-}
-
-/// A small piece of a file that was written a moment ago: no disk is waited for.
-fn read_piece(job: &Job, offset: u64, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = private::open(&job.output())?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut data = Vec::new();
-    file.take(LOG_PIECE_BYTES.min(limit - offset))
-        .read_to_end(&mut data)?;
-    Ok(data)
 }
 
 fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
@@ -477,7 +377,8 @@ fn wire_point(point: Point) -> (v1::MetricPoint, Counts) {
     )
 }
 
-/// Shortens a name that the controller would not take: a report that is refused would hold up all that come after it.
+/// Shortens a name that the controller would not take: a report that is refused would hold up all
+/// that come after it.
 fn shortened(mut name: String) -> String {
     name.truncate(name.floor_char_boundary(NAME_BYTES_MAX));
     name

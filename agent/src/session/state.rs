@@ -1,4 +1,4 @@
-//! What all tasks of an agent share.
+//! The state that all tasks of an agent share.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -30,16 +30,18 @@ pub(super) const ROOM_LOOK: Duration = Duration::from_secs(1);
 /// How long good-byes may take.
 pub(super) const LEAVE_TIME_MAX: Duration = Duration::from_secs(3);
 
-/// The number of programs in a row that could not be started after which this machine is unfit for the sweep.
+/// The number of programs in a row that could not be started after which this machine is unfit for
+/// the sweep.
 pub(super) const STARTS_FAILED_MAX: u32 = 3;
 
-/// How long an agent that was told to leave tries to report the outcome of its runs, once their programs have ended.
+/// How long an agent that was told to leave tries to report the outcome of its runs, once their
+/// programs have ended.
 pub(super) const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How far the agent was told to leave.
 pub(super) type Level = watch::Receiver<Option<Interrupt>>;
 
-/// What all tasks of an agent share.
+/// The state that all tasks of an agent share.
 pub(super) struct Session {
     pub(super) link: Arc<Link>,
     pub(super) executor: Arc<dyn Executor>,
@@ -52,18 +54,18 @@ pub(super) struct Session {
     pub(super) lease: Duration,
     pub(super) handover: Handover,
     pub(super) room: Room,
-    /// `None`: nobody wants to know which code is executed.
+    /// `None`: code is not captured.
     pub(super) capture: Option<Capture>,
-    /// The controller says which code is executed, whatever lies here.
+    /// The controller determines the code that is executed, not the working folder.
     pub(super) pinned: AtomicBool,
     /// It was said that other agents have other code.
     pub(super) others_told: Arc<AtomicBool>,
-    /// What is said of where attempts are executed; `None`: nobody wants to know.
+    /// The observer of environments; `None`: environments are not captured.
     pub(super) observer: Option<Arc<Observer>>,
     pub(super) book: Mutex<Book>,
 }
 
-/// What changes while the agent works.
+/// The mutable part of the state.
 #[derive(Default)]
 pub(super) struct Book {
     /// Runs that may still be begun; `None`: no limit.
@@ -72,11 +74,11 @@ pub(super) struct Book {
     pub(super) starts_failed: u32,
     /// Questions for a run whose slot has closed before the answer.
     pub(super) late: Vec<AbortHandle>,
-    /// What the controller has said of early stopping last.
+    /// The controller's last message about early stopping.
     pub(super) early_stop_note: String,
     /// Why slots wait, as far as it was told since the last run was acquired.
     pub(super) waits_told: BTreeSet<String>,
-    /// What attempts have said of the program.
+    /// The remarks of attempts about the program.
     pub(super) remarks: BTreeSet<String>,
     /// The version that the controller has named last.
     pub(super) code: String,
@@ -134,7 +136,8 @@ impl Session {
         look.obstacle
     }
 
-    /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent gives up. Returns why, in words.
+    /// Takes in a refusal that ends attempts. Where the controller has no such sweep, the agent
+    /// gives up. Returns why, in words.
     pub(super) fn give_up(&self, refused: &ControllerRefusal) -> String {
         if refused.is_sweep_gone() {
             let reason = format!(

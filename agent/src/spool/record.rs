@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use prost::Message;
 use sweep_proto::v1::{FinishAttemptRequest, MetricPoint, ReportMetricsRequest};
 
-/// How many readings of each of the program's files were taken in, counted from zero where the program restarts a file.
+/// How many readings of each of the program's files were taken in, counted from zero where the
+/// program restarts a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Of its output.
@@ -46,11 +47,12 @@ const RESULT: u8 = 3;
 /// The same with a third count, which agents before it did not know.
 const POINTS_WANDB: u8 = 4;
 const ACKNOWLEDGED_WANDB: u8 = 5;
-/// The same with any number of counts: how many there are (1 byte), then each. Counts that a reader does not know are skipped.
+/// The same with any number of counts: how many there are (1 byte), then each. Counts that a reader
+/// does not know are skipped.
 const POINTS_COUNTED: u8 = 6;
 const ACKNOWLEDGED_COUNTED: u8 = 7;
 
-/// What is written down.
+/// A record of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Record {
     /// Points that follow on each other.
@@ -149,7 +151,8 @@ impl Record {
     }
 }
 
-/// Reads the sequence number and the counts of a record, and returns them with the bytes behind them.
+/// Reads the sequence number and the counts of a record, and returns them with the bytes behind
+/// them.
 fn read_counts(kind: u8, mut rest: &[u8]) -> Option<(u64, Counts, &[u8])> {
     let count = match kind {
         POINTS | ACKNOWLEDGED => 2,
@@ -179,7 +182,8 @@ fn read_counts(kind: u8, mut rest: &[u8]) -> Option<(u64, Counts, &[u8])> {
     Some((seq, counts, rest))
 }
 
-/// Reads the record at `at` of a file of which `length` bytes count; returns it with where it ends. `None`: there is none that is whole.
+/// Reads the record at `at` of a file of which `length` bytes count; returns it with where it ends.
+/// `None`: there is none that is whole.
 ///
 /// # Errors
 /// The file cannot be read.

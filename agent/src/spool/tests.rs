@@ -1,8 +1,11 @@
 //! The spool under crashes, damage and a full disk.
 
+use std::fs::File;
+
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::queue::{BATCH, POINTS_MAX};
 use super::*;
 
 fn point(seq: u64) -> (MetricPoint, Counts) {
@@ -31,7 +34,7 @@ fn opened(folder: &TempDir) -> (Spool, Recovered) {
     Spool::open(folder.path())
 }
 
-/// All that is to be sent, in order.
+/// Returns all points that remain, in order.
 async fn rest(spool: &Spool) -> Vec<u64> {
     spool.close();
     let mut found = Vec::new();
@@ -183,7 +186,7 @@ async fn a_restored_controller_gets_what_it_lacks_once_more() {
     assert_eq!(rest(&spool).await, (47..2500).collect::<Vec<_>>());
 }
 
-/// What happens to a spool.
+/// A step of a random test.
 #[derive(Clone, Debug)]
 enum Step {
     Push(u64),
@@ -210,7 +213,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens: each point is sent with its own number, and what is sent, with what is read again from the program's files, has no gap.
+    /// After any damage, each point is sent with its own number. The points that are sent and those
+    /// that are read again from the program's files have no gap.
     #[test]
     fn no_damage_makes_a_wrong_point(steps in proptest::collection::vec(any_step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -218,7 +222,8 @@ proptest! {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join(FILE);
             let (mut spool, _) = opened(&folder);
-            // What the program's files hold: here each reading is a point, and its number the count before it.
+            // What the program's files hold: here each reading is a point, and its number the count
+            // before it.
             let mut pushed = 0;
             for step in steps {
                 match step {

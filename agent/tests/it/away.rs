@@ -1,4 +1,4 @@
-//! The controller is away, forgets, or loses its answers; programs go on.
+//! The controller is away, loses its state, or loses its answers; programs continue.
 
 use std::time::Duration;
 

@@ -24,12 +24,12 @@ pub(crate) struct Paper {
     pub(crate) hold: bool,
     /// How many are waiting so.
     pub(crate) held: u32,
-    /// Answers nobody.
+    /// Answers no call.
     pub(crate) away: bool,
     /// Drops this many answers after having done what was asked.
     pub(crate) answers_lost: u32,
     pub(crate) token: Option<String>,
-    /// What is wanted of a run's attempt.
+    /// The directives for attempts, by run.
     pub(crate) directives: BTreeMap<u64, v1::Directive>,
     pub(crate) agents: BTreeSet<String>,
     pub(crate) registrations: Vec<v1::RegisterAgentRequest>,

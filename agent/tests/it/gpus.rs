@@ -8,7 +8,8 @@ use sweep_agent::{GpuDriver, GpuUse, Notice};
 
 use crate::harness::{Running, harness};
 
-/// Two GPUs. As soon as somebody has looked at the second one, somebody has left memory behind on it.
+/// Two GPUs. As soon as somebody has looked at the second one, somebody has left memory behind on
+/// it.
 #[derive(Debug, Default)]
 struct Paper {
     left: AtomicU64,

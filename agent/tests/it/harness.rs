@@ -28,7 +28,8 @@ pub(crate) struct Running {
     agent: JoinHandle<Result<AgentSummary, AgentError>>,
 }
 
-/// A controller whose sweep runs one of the programs of `tests/trainers`, once for each of `runs` parameters.
+/// A controller whose sweep runs one of the programs of `tests/trainers`, once for each of `runs`
+/// parameters.
 pub(crate) async fn harness(command: &[&str], runs: &[Value]) -> Harness {
     let fake = Arc::new(Fake::default());
     {
@@ -110,7 +111,7 @@ impl Harness {
         self.start().end().await.unwrap()
     }
 
-    /// What the only attempt ended as.
+    /// Returns the verdict and the failure of the only attempt.
     pub(crate) fn only_end(&self) -> (Verdict, v1::Failure) {
         let paper = self.fake.paper();
         assert_eq!(paper.finished.len(), 1, "{:?}", paper.finished);

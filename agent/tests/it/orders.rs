@@ -1,4 +1,4 @@
-//! What the controller, people and the machine want of attempts.
+//! Requests of the controller, the user and the machine to attempts.
 
 use std::time::Duration;
 

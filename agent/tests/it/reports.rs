@@ -1,4 +1,4 @@
-//! What is seen of a program while it runs.
+//! Reports of a program while it runs.
 
 use sweep_agent::Notice;
 use sweep_proto::v1::MetricPattern;

@@ -1,11 +1,12 @@
-//! What a shim does whose agent has ended.
+//! A shim whose agent has ended.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Starts one that has been told its attempt's folder, by an agent that lives or does not by then, and waits for its end.
+/// Starts one that has been told its attempt's folder, by an agent that lives or does not by then,
+/// and waits for its end.
 fn told(order: &[u8], agent_lives: bool) -> Output {
     let (orders, mut agent) = io::pipe().expect("pipes can be had");
     agent.write_all(order).expect("it holds that much");
@@ -20,7 +21,7 @@ fn told(order: &[u8], agent_lives: bool) -> Output {
     ended
 }
 
-/// Writes down what is to be started: a program that leaves a file.
+/// Writes down an order: a program that leaves a file.
 fn launch(folder: &Path) {
     let launch = serde_json::json!({
         "command": {"executable": "/bin/sh", "argv": ["sh", "-c", "touch begun"]},

@@ -11,7 +11,8 @@ use std::path::Path;
 use nix::libc::O_NONBLOCK;
 use sha2::{Digest as _, Sha256};
 
-use super::{Working, stamp};
+use super::Working;
+use super::stamp::stamp;
 use crate::error::CodeError;
 use crate::git::{answer, feed, line, output, paths};
 use crate::left_out::LeftOut;

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use super::{Repository, Snapshot, Working};
+use super::repository::Repository;
+use super::{Snapshot, Working};
 use crate::error::CodeError;
 use crate::git::{line, output, paths, users_git};
 use crate::left_out::LeftOut;

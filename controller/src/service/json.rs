@@ -1,11 +1,14 @@
-//! Some of the calls as JSON over HTTP, for the page: `POST /json/SetSweepState` with the fields of the request.
+//! The calls of `SweepService` as JSON over HTTP, for the page, for the Python package and for scripts: `POST /api/v1/GetSweep` with the
+//! fields of the request. A call that streams answers with one line of JSON a message.
 //!
 //! Each is decoded, handed to the very method that answers it over gRPC, and its answer encoded: the same checks, the same words. A page of
 //! somebody else cannot make them: a browser asks us first before it sends JSON elsewhere, and the gate looks at where a request comes from.
 
+use std::convert::Infallible;
+
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -13,18 +16,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use sweep_proto::v1::sweep_service_server::SweepService;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Code, Request, Status};
 
-use super::Services;
 use super::refusal::invalid;
+use super::{MESSAGE_BYTES_RECEIVED_MAX, Services};
 
 /// The prefix of the paths of all calls.
-pub(crate) const PREFIX: &str = "/json/";
+pub(crate) const PREFIX: &str = "/api/v1/";
+/// A line of an answer that says that the stream has failed, and why, has this key alone.
+const ERROR: &str = "error";
 
 /// Returns the route of the calls.
 pub(crate) fn routes(services: Services) -> Router {
     Router::new()
         .route(&format!("{PREFIX}{{call}}"), post(call))
+        .layer(DefaultBodyLimit::max(MESSAGE_BYTES_RECEIVED_MAX))
         .with_state(services)
 }
 
@@ -39,51 +46,86 @@ async fn call(
     } else {
         Err(not_json())
     };
-    match answer {
-        Ok(json) => reply(StatusCode::OK, json),
-        Err(status) => {
-            let error = json!({"error": {"code": format!("{:?}", status.code()), "message": status.message()}});
-            reply(http_status(status.code()), error.to_string())
-        }
-    }
+    answer.unwrap_or_else(|status| reply(http_status(status.code()), error(&status).to_string()))
 }
 
-async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<String, Status> {
-    macro_rules! answer {
-        ($method:ident) => {
-            encode(
-                services
-                    .$method(Request::new(decode(body)?))
-                    .await?
-                    .into_inner(),
-            )
-        };
-    }
-    match call {
-        "AnalyzeSweep" => answer!(analyze_sweep),
-        "AnnotateRun" => answer!(annotate_run),
-        "CancelRun" => answer!(cancel_run),
-        "DiffCode" => answer!(diff_code),
-        "EditSweep" => answer!(edit_sweep),
-        "GetEnvironment" => answer!(get_environment),
-        "GetPatch" => answer!(get_patch),
-        "GetRun" => answer!(get_run),
-        "GetSweep" => answer!(get_sweep),
-        "ListAgents" => answer!(list_agents),
-        "ListCode" => answer!(list_code),
-        "ListRevisions" => answer!(list_revisions),
-        "MarkCode" => answer!(mark_code),
-        "OfferRuns" => answer!(offer_runs),
-        "ReadmitAgent" => answer!(readmit_agent),
-        "RerunPoints" => answer!(rerun_points),
-        "RetryRuns" => answer!(retry_runs),
-        "SetSweepState" => answer!(set_sweep_state),
-        "SliceSweep" => answer!(slice_sweep),
-        other => Err(Status::unimplemented(format!(
-            "there is no call {} in JSON",
-            other.escape_debug()
-        ))),
-    }
+/// Defines the calls: those with one answer, and those with a stream of them.
+macro_rules! calls {
+    ($($name:literal => $method:ident,)* streams: $($stream_name:literal => $stream:ident,)*) => {
+        /// The names of all calls.
+        #[cfg(test)]
+        pub(super) const CALLS: &[&str] = &[$($name,)* $($stream_name,)*];
+
+        async fn dispatch(services: &Services, call: &str, body: &[u8]) -> Result<Response, Status> {
+            match call {
+                $($name => {
+                    let answer = services.$method(Request::new(decode(body)?)).await?;
+                    Ok(reply(StatusCode::OK, encode(answer.into_inner())?))
+                })*
+                $($stream_name => {
+                    let answers = services.$stream(Request::new(decode(body)?)).await?;
+                    Ok(reply(StatusCode::OK, lines(answers.into_inner())))
+                })*
+                other => Err(Status::unimplemented(format!(
+                    "there is no call {} in JSON",
+                    other.escape_debug()
+                ))),
+            }
+        }
+    };
+}
+
+calls! {
+    "AnalyzeSweep" => analyze_sweep,
+    "AnnotateRun" => annotate_run,
+    "ArchiveSweep" => archive_sweep,
+    "Ask" => ask,
+    "CancelRun" => cancel_run,
+    "CreateSweep" => create_sweep,
+    "DeleteSweep" => delete_sweep,
+    "DiffCode" => diff_code,
+    "EditSweep" => edit_sweep,
+    "GetEnvironment" => get_environment,
+    "GetExecution" => get_execution,
+    "GetPatch" => get_patch,
+    "GetRun" => get_run,
+    "GetStatus" => get_status,
+    "GetSweep" => get_sweep,
+    "ImportRuns" => import_runs,
+    "ListAgents" => list_agents,
+    "ListCode" => list_code,
+    "ListRevisions" => list_revisions,
+    "ListSweeps" => list_sweeps,
+    "MarkCode" => mark_code,
+    "OfferRuns" => offer_runs,
+    "ReadmitAgent" => readmit_agent,
+    "RerunPoints" => rerun_points,
+    "RetryRuns" => retry_runs,
+    "SetSweepState" => set_sweep_state,
+    "SliceSweep" => slice_sweep,
+    "Tell" => tell,
+    streams:
+    "GetLogs" => get_logs,
+    "GetMetrics" => get_metrics,
+    "ListRuns" => list_runs,
+    "WatchSweep" => watch_sweep,
+}
+
+fn error(status: &Status) -> serde_json::Value {
+    json!({ERROR: {"code": format!("{:?}", status.code()), "message": status.message()}})
+}
+
+/// Returns a body with one line for each message. A stream that fails ends with a line that says so.
+fn lines<T: Serialize + Send + 'static>(
+    messages: impl Stream<Item = Result<T, Status>> + Send + 'static,
+) -> Body {
+    let line = |message: Result<T, Status>| {
+        let line = message
+            .and_then(encode)
+            .unwrap_or_else(|status| error(&status).to_string());
+        Ok::<_, Infallible>(line + "\n")
+    };
+    Body::from_stream(messages.map(line))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -124,8 +166,8 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
-fn reply(status: StatusCode, json: String) -> Response {
-    let mut response = (status, json).into_response();
+fn reply(status: StatusCode, json: impl Into<Body>) -> Response {
+    let mut response = (status, json.into()).into_response();
     let fixed = [
         (header::CONTENT_TYPE, "application/json"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -162,6 +204,14 @@ mod tests {
             "{}",
             error.message()
         );
+    }
+
+    #[test]
+    fn the_reference_lists_all_calls() {
+        let page = include_str!("../../../docs/reference/json-api.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+        let listed: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        assert_eq!(listed, CALLS);
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn every_route_but_one_is_refused_without_the_token(listen: [u8; 4]) {
         "/%68ealthz",
         "/./healthz",
         "/healthz/../metrics",
-        "/json/SetSweepState",
+        "/api/v1/SetSweepState",
         "/sweep.v1.SweepService/GetStatus",
     ];
     for path in sweep_controller::web::paths().into_iter().chain(unknown) {
@@ -221,7 +221,7 @@ async fn without_a_token_the_right_name_and_no_proxy_are_needed() {
         ("Content-Type", "application/json"),
     ];
     assert_eq!(
-        house::http(&controller, "POST", "/json/SetSweepState", &forwarded)
+        house::http(&controller, "POST", "/api/v1/SetSweepState", &forwarded)
             .await
             .status,
         403
@@ -332,7 +332,7 @@ async fn a_login_link_is_good_once_and_its_cookie_for_the_page() {
             headers,
         ]
         .concat();
-        house::http_with(&controller, "POST", "/json/GetSweep", &headers, "{}")
+        house::http_with(&controller, "POST", "/api/v1/GetSweep", &headers, "{}")
             .await
             .status
     };

@@ -112,8 +112,14 @@ async fn what_the_page_does_is_what_the_services_do() {
     let mut clients = house::clients(&controller).await;
     let id = clients.create(GRID).await;
     let pause = format!(r#"{{"sweep_id": "{id}", "action": 1, "request_id": "pause"}}"#);
-    let answer =
-        house::http_with(&controller, "POST", "/json/SetSweepState", &[JSON], &pause).await;
+    let answer = house::http_with(
+        &controller,
+        "POST",
+        "/api/v1/SetSweepState",
+        &[JSON],
+        &pause,
+    )
+    .await;
     assert_eq!(
         (answer.status, answer.body.as_str()),
         (200, r#"{"state":"paused"}"#)
@@ -135,7 +141,7 @@ async fn what_the_page_does_is_what_the_services_do() {
             house::http_with(
                 &controller,
                 method,
-                "/json/SetSweepState",
+                "/api/v1/SetSweepState",
                 &headers,
                 &resume
             )
@@ -173,8 +179,14 @@ async fn what_the_page_does_is_what_the_services_do() {
             "there is no call StopController in JSON",
         ),
     ] {
-        let answer =
-            house::http_with(&controller, "POST", &format!("/json/{call}"), &[JSON], body).await;
+        let answer = house::http_with(
+            &controller,
+            "POST",
+            &format!("/api/v1/{call}"),
+            &[JSON],
+            body,
+        )
+        .await;
         assert!(
             answer.status == status && answer.body.contains(said),
             "{call} {body}: {} {}",
@@ -182,6 +194,38 @@ async fn what_the_page_does_is_what_the_services_do() {
             answer.body
         );
     }
+    controller.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_asks_tells_and_lists_in_json() {
+    use serde_json::json;
+
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let post = async |call: &str, body: serde_json::Value| {
+        let path = format!("/api/v1/{call}");
+        house::http_with(&controller, "POST", &path, &[JSON], &body.to_string()).await
+    };
+    let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let created = post("CreateSweep", json!({"yaml": GRID, "request_id": "a"})).await;
+    let id = parsed(&created.body)["sweep_id"].clone();
+    let asked = parsed(&post("Ask", json!({"sweep_id": id})).await.body);
+    let told = json!({
+        "sweep_id": id, "run": asked["run"], "attempt": asked["attempt"], "request_id": "b",
+        "outcome": {"value": 0.25}, "metrics": {"acc": 0.5},
+    });
+    assert_eq!(post("Tell", told).await.body, "{}");
+    let listed = post("ListRuns", json!({"sweep_id": id})).await;
+    // The other lines are the lengths of chunks.
+    let lines = listed.body.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<_> = lines.map(parsed).collect();
+    assert_eq!(lines[0]["runs"][0]["value"], 0.25, "{lines:?}");
+    let refused = post("ListRuns", json!({"sweep_id": "none"})).await;
+    assert_eq!(
+        (refused.status, &parsed(&refused.body)["error"]["code"]),
+        (404, &json!("NotFound"))
+    );
     controller.stop().await.unwrap();
 }
 

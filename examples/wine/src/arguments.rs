@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
 }
 
-/// What hidden units make of their input.
+/// The activation function of hidden units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Activation {
     Relu,

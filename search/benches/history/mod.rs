@@ -1,11 +1,11 @@
-//! What a sweep may have seen: the same for each call.
+//! A past of a sweep, the same for each call.
 
 use sweep_search::observation::{CodeLine, Goal, Observation, Outcome};
 use sweep_search::space::unit_cube::{INACTIVE, UnitCube};
 use sweep_search::space::{Condition, Distribution, Parameter, Path, Space, Taken, Value};
 use sweep_search::suggest::{Method, Request, suggest};
 
-/// A space and what was seen in it.
+/// A space and observations in it.
 pub(crate) struct History {
     pub(crate) space: Space,
     pub(crate) observations: Vec<Observation>,
@@ -55,7 +55,8 @@ fn loss(point: &[f64]) -> f64 {
     point.iter().enumerate().map(bowl).sum()
 }
 
-/// Every eight parameters: three logarithmic ones, an integer, a categorical, one that is there only with one category, and two uniform ones.
+/// Every eight parameters: three logarithmic ones, an integer, a categorical, one that is there
+/// only with one category, and two uniform ones.
 fn space(dimensions: usize) -> Space {
     // Zeros in front keep the order of the places.
     let name = |place: usize| Path::flat(format!("p{place:02}"));

@@ -1,4 +1,4 @@
-//! How much a point promises: the expected improvement, averaged over what the hyperparameters may be.
+//! The score of a point: the expected improvement, averaged over the draws of the hyperparameters.
 
 use super::feasibility::Feasibility;
 use super::log_ei::{log_expected_improvement, log_h, log_h_slope};
@@ -9,29 +9,32 @@ use crate::tuning::{ACQUISITION, EFFORT};
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) posterior: Posterior,
-    /// The lowest expected value where something was seen that counts.
+    /// The lowest expected value at an observation that counts.
     pub(crate) incumbent: f64,
-    /// How fast the objective moves with what this model sees, at the best value: makes improvements of different models compare.
+    /// The logarithm of the slope of the inverse warp at the best value. It makes improvements of
+    /// different members comparable.
     pub(crate) log_scale: f64,
 }
 
-/// Several models, equally likely, and one of what can go wrong.
+/// Several models of the objective, equally likely, and one of failures.
 #[derive(Debug)]
 pub(crate) struct Ensemble {
-    /// Empty: nothing was seen that counts, and all that matters is to find something that does.
+    /// Empty where no observation counts. The score is then the probability of success alone.
     pub(crate) members: Vec<Member>,
     pub(crate) feasibility: Option<Feasibility>,
-    /// How much of the members' deviation counts in a score.
-    pub(crate) curiosity: f64,
+    /// The weight of a member's deviation in a score.
+    pub(crate) exploration_weight: f64,
 }
 
 impl Ensemble {
-    /// Returns the score of each point: the logarithm of the expected improvement in the objective's unit, and how likely nothing goes wrong.
+    /// Returns the score of each point: the logarithms of the expected improvement in the
+    /// objective's unit and of the probability of success, added.
     pub(crate) fn scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
         self.scores_by(points, 1)
     }
 
-    /// Returns roughly the same, by only some of the members: enough to tell which points are worth a closer look.
+    /// Returns approximate scores, from some of the members only. They are enough to choose the
+    /// points that are scored in full.
     pub(crate) fn rough_scores(&self, points: &[Vec<f64>]) -> Vec<f64> {
         self.scores_by(
             points,
@@ -43,7 +46,7 @@ impl Ensemble {
     }
 
     fn scores_by(&self, points: &[Vec<f64>], step: usize) -> Vec<f64> {
-        let mut scores = self.log_improvements_by(points, step, self.curiosity);
+        let mut scores = self.log_improvements_by(points, step, self.exploration_weight);
         if let Some(feasibility) = &self.feasibility {
             for (score, log) in scores.iter_mut().zip(feasibility.log_probabilities(points)) {
                 *score += ACQUISITION.feasibility_power * log;
@@ -52,17 +55,22 @@ impl Ensemble {
         scores
     }
 
-    /// Returns the logarithm of the expected improvement at each point, whatever may go wrong.
+    /// Returns the logarithm of the expected improvement at each point, failures ignored.
     pub(crate) fn log_improvements(&self, points: &[Vec<f64>]) -> Vec<f64> {
         self.log_improvements_by(points, 1, 1.0)
     }
 
-    fn log_improvements_by(&self, points: &[Vec<f64>], step: usize, curiosity: f64) -> Vec<f64> {
+    fn log_improvements_by(
+        &self,
+        points: &[Vec<f64>],
+        step: usize,
+        exploration_weight: f64,
+    ) -> Vec<f64> {
         let each = |member: &Member| -> Vec<f64> {
             let predictions = member.posterior.predict(points).into_iter();
             predictions
                 .map(|(mean, deviation)| {
-                    log_expected_improvement(mean, curiosity * deviation, member.incumbent)
+                    log_expected_improvement(mean, exploration_weight * deviation, member.incumbent)
                         + member.log_scale
                 })
                 .collect()
@@ -78,7 +86,7 @@ impl Ensemble {
         let each: Vec<(f64, Vec<f64>)> = self
             .members
             .iter()
-            .map(|member| member.slope(point, self.curiosity))
+            .map(|member| member.slope(point, self.exploration_weight))
             .collect();
         let mut score = log_mean(each.iter().map(|(score, _)| *score));
         let mut gradient = vec![0.0; point.len()];
@@ -100,13 +108,13 @@ impl Ensemble {
 }
 
 impl Member {
-    fn slope(&self, point: &[f64], curiosity: f64) -> (f64, Vec<f64>) {
+    fn slope(&self, point: &[f64], exploration_weight: f64) -> (f64, Vec<f64>) {
         let mut slope = self.posterior.slope(point);
-        slope.deviation *= curiosity;
+        slope.deviation *= exploration_weight;
         slope
             .deviation_slope
             .iter_mut()
-            .for_each(|slope| *slope *= curiosity);
+            .for_each(|slope| *slope *= exploration_weight);
         let z = (self.incumbent - slope.mean) / slope.deviation;
         let rate = log_h_slope(z);
         let both = slope.mean_slope.iter().zip(&slope.deviation_slope);
@@ -178,7 +186,7 @@ mod tests {
         let ensemble = Ensemble {
             members,
             feasibility,
-            curiosity: ACQUISITION.exploration_weight,
+            exploration_weight: ACQUISITION.exploration_weight,
         };
         let point = vec![0.42, 0.61];
         let (score, gradient) = ensemble.slope(&point);

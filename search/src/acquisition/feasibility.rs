@@ -1,4 +1,5 @@
-//! How likely a point is to give a value that counts: the run does not fail, and violates no constraint.
+//! The probability that a point gives a value that counts: the run does not fail, and violates no
+//! constraint.
 
 use std::sync::Arc;
 
@@ -9,30 +10,32 @@ use crate::gp::likelihood::Evidence;
 use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::tuning::ACQUISITION;
 
-/// What the model of failures is told of a run that failed and of one that did not, about a threshold of zero.
+/// The labels of failed and of successful runs in the model of failures. Its threshold is zero.
 const FAILED: f64 = 1.0;
 const ENDED: f64 = -1.0;
-/// Below this probability one point is as bad as another.
+/// Below this log probability all points count as equally bad.
 const LOG_MIN: f64 = -27.6;
 
-/// Models of what can go wrong, beside that of the values: to call a failure a bad value instead would bend the model of the values for
-/// the worse all around, and the best values often lie beside a cliff.
+/// Models of failures and of constraints, separate from that of the values. A failure that counted
+/// as a bad value would distort the model of the values all around, and the best values are often
+/// close to failures.
 #[derive(Clone, Debug)]
 pub(crate) struct Feasibility(Vec<Hazard>);
 
-/// Something that can go wrong: it does where a function is above zero.
+/// A failure or the violation of a constraint: it happens where a function is above zero.
 #[derive(Clone, Debug)]
 struct Hazard {
     model: Posterior,
-    /// What is believed where nothing is known.
+    /// The prior mean of the function.
     believed: f64,
-    /// How blurred the edge is.
+    /// The standard deviation of the blurred threshold.
     blur: f64,
 }
 
 impl Feasibility {
-    /// Learns from where something was seen and whether it failed, and of each constraint by how much it was violated where that is known.
-    /// `None` where nothing ever went wrong. What failed with older code may be mended: that is learnt as for values.
+    /// Learns from the points, from whether the run failed at each, and from the violation of each
+    /// constraint where it is known. Returns `None` where nothing failed. Points that failed with
+    /// older code may succeed now; this is learnt as for values.
     pub(crate) fn new(
         geometry: &Arc<Geometry>,
         seen: &ObservedPoints,
@@ -147,7 +150,8 @@ impl Hazard {
     }
 }
 
-/// Divides violations by their root mean square, and bends what is far from the threshold: zero stays where it is.
+/// Divides violations by their root mean square and compresses those far from the threshold. Zero
+/// stays zero.
 fn standardised(violations: Vec<f64>) -> Vec<f64> {
     let largest = violations
         .iter()

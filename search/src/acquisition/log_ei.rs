@@ -12,9 +12,11 @@ pub(crate) fn log_expected_improvement(mean: f64, deviation: f64, best: f64) -> 
     log_h((best - mean) / deviation) + deviation.ln()
 }
 
-/// log(φ(z) + z Φ(z)) in three branches, since for z far below zero the sum itself is lost to rounding.
+/// log(φ(z) + z Φ(z)) in three branches, since for z far below zero the sum itself is lost to
+/// rounding.
 ///
-/// Ament, Daulton, Eriksson, Balandat, Bakshy (2023), Unexpected improvements to expected improvement, eq. 9.
+/// Ament, Daulton, Eriksson, Balandat, Bakshy (2023), Unexpected improvements to expected
+/// improvement, eq. 9.
 pub(crate) fn log_h(z: f64) -> f64 {
     let log_density = log_normal_density(z);
     if z > -1.0 {

@@ -1,4 +1,4 @@
-//! Where the acquisition is highest.
+//! Maximises the acquisition function.
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -16,8 +16,9 @@ pub(crate) struct Candidate {
     pub(crate) point: Vec<f64>,
 }
 
-/// Returns candidates, the best first but for those that were never looked at closely: the given ones (spread over the cube), others around good
-/// points, and where climbers from the best of both end. All are canonical, so that a score is that of a configuration which can be tried.
+/// Returns candidates, the best first but for those that were never looked at closely: the given
+/// ones (spread over the cube), others around good points, and where climbers from the best of both
+/// end. All are canonical, so that a score is that of a configuration which can be tried.
 pub(crate) fn maximize(
     cube: &UnitCube<'_>,
     spread: Vec<Vec<f64>>,
@@ -77,7 +78,7 @@ fn sort(candidates: &mut [Candidate]) {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
 }
 
-/// Gradient ascent along what has an order, then steps along what has cells, and again.
+/// Gradient ascent along ordered coordinates, then steps along coordinates with cells, alternating.
 fn climb(
     cube: &UnitCube<'_>,
     ensemble: &Ensemble,
@@ -103,8 +104,9 @@ fn climb(
     best
 }
 
-/// Projected gradient ascent with the step lengths of Barzilai and Borwein, as in Birgin, Martínez, Raydan (2000), Nonmonotone spectral
-/// projected gradient methods on convex sets, algorithm 2.1 with a memory of one. `None` where it ends no higher on a canonical point.
+/// Projected gradient ascent with the step lengths of Barzilai and Borwein, as in Birgin, Martínez,
+/// Raydan (2000), Nonmonotone spectral projected gradient methods on convex sets, algorithm 2.1
+/// with a memory of one. `None` where it ends no higher on a canonical point.
 fn ascend(cube: &UnitCube<'_>, ensemble: &Ensemble, start: &Candidate) -> Option<Candidate> {
     let moves = |(scale, at): (&Scale, &f64)| {
         *at != INACTIVE
@@ -206,7 +208,8 @@ fn line_search(
     None
 }
 
-/// Points that differ in one coordinate by what a gradient does not see: another category, the next cells, a coarse step.
+/// Points that differ in one coordinate by what a gradient does not see: another category, the next
+/// cells, a coarse step.
 fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut points = Vec::new();
     for (j, scale) in cube
@@ -244,7 +247,7 @@ fn neighbours(cube: &UnitCube<'_>, from: &[f64], rng: &mut ChaCha8Rng) -> Vec<Ve
     points
 }
 
-/// Gives what is inactive a coordinate, in case that a step makes it active.
+/// Gives inactive coordinates a random value, in case that a step activates them.
 fn awake(from: &[f64], rng: &mut ChaCha8Rng) -> Vec<f64> {
     from.iter()
         .map(|at| if *at == INACTIVE { rng.random() } else { *at })

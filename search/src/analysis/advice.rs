@@ -1,4 +1,5 @@
-//! What to try next: at most one piece of advice about a parameter, and only where the results support it.
+//! Advice on what to try next: at most one piece of advice about a parameter, and only where the
+//! results support it.
 
 use std::fmt;
 
@@ -13,7 +14,8 @@ use crate::why::short;
 pub const NO_DIFFERENCE: f64 = 0.05;
 /// With fewer results than this nothing is said to make no difference.
 const FIX_MIN: usize = 20;
-/// A range is worth widening, and a value worth a closer look, where two deviations below the share lies above this.
+/// A range is worth widening, and a value worth a closer look, where two deviations below the share
+/// lies above this.
 const WIDEN_SHARE: f64 = 0.05;
 const AROUND_SHARE: f64 = 0.1;
 /// Parameters that are examined closely.
@@ -22,7 +24,8 @@ const AROUND_MAX: usize = 2;
 const CLEAR: f64 = 2.0;
 /// A value is at the end of a range that holds this share of it or less.
 const END: f64 = 0.02;
-/// A best run is old where none of this share of the runs, the last ones, is better; and there are this many.
+/// A best run is old where none of this share of the runs, the last ones, is better; and there are
+/// this many.
 const OLD_SHARE: f64 = 0.4;
 const OLD_MIN: usize = 30;
 
@@ -44,19 +47,20 @@ pub enum Advice {
         path: Path,
         /// The value.
         value: Value,
-        /// What the model expects there.
+        /// The model's prediction there.
         mean: f64,
     },
-    /// The parameter makes no difference: the 95 % credible interval of its share ends below [`NO_DIFFERENCE`].
+    /// The parameter makes no difference: the 95 % credible interval of its share ends below
+    /// [`NO_DIFFERENCE`].
     Fix {
         /// The parameter.
         path: Path,
         /// The end of that interval.
         share_max: f64,
     },
-    /// The last two fifths of the runs have found nothing better than the best run.
+    /// The last two fifths of the runs have found nothing better than the recommended run.
     Repeat {
-        /// The best run.
+        /// The recommended run.
         run: u64,
     },
 }
@@ -185,7 +189,14 @@ impl SweepFacts<'_> {
             .filter(|seen| seen.outcome.value().is_some_and(f64::is_finite))
             .count();
         let fails = self.sides(&effect.path).next().is_some();
-        let supported = valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
+        // The share is one of the whole space: within its branch the parameter may be all that
+        // matters.
+        let is_conditional = self
+            .space
+            .get(&effect.path)
+            .is_some_and(|parameter| !parameter.when.is_empty());
+        let supported =
+            !is_conditional && valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
         supported.then(|| Advice::Fix {
             path: effect.path.clone(),
             share_max: effect.share_max,
@@ -193,14 +204,23 @@ impl SweepFacts<'_> {
     }
 
     fn repeat(&self) -> Option<Advice> {
-        let best = super::best(self.goal, self.observations)?;
+        let run = self.recommendation?.index;
         let place = self
             .observations
             .iter()
-            .position(|seen| seen.index == best.index)?;
+            .position(|seen| seen.index == run)?;
         let count = self.observations.len();
-        (count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64)
-            .then_some(Advice::Repeat { run: best.index })
+        let value = self.observations[place].outcome.value()?;
+        // A stopped run may have ended better than is predicted.
+        let may_be_better = |later: &Observation| {
+            later.outcome.value().is_some_and(|mean| {
+                let best = self.goal.minimized(mean) - CLEAR * later.outcome.deviation();
+                best < self.goal.minimized(value)
+            })
+        };
+        let is_old = count > OLD_MIN && (place as f64) < (1.0 - OLD_SHARE) * count as f64;
+        let supported = is_old && !self.observations[place + 1..].iter().any(may_be_better);
+        supported.then_some(Advice::Repeat { run })
     }
 
     fn sides<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a Side> {
@@ -259,7 +279,7 @@ impl fmt::Display for Advice {
                 };
                 write!(
                     f,
-                    "look around {path} = {value}: the model expects the best there ({})",
+                    "look around {path} = {value}: the best average over the other parameters is expected there ({})",
                     short(*mean)
                 )
             }
@@ -272,7 +292,7 @@ impl fmt::Display for Advice {
             }
             Self::Repeat { run } => write!(
                 f,
-                "repeat run {run} or change the space: the last two fifths of the runs found nothing better"
+                "repeat the recommended run, {run}, or change the space: the last two fifths of the runs found nothing better"
             ),
         }
     }
@@ -318,7 +338,8 @@ mod tests {
         .unwrap()
     }
 
-    /// Points spread over the space, with the value that each has by its coordinates: layers, rate, width, word.
+    /// Points spread over the space, with the value that each has by its coordinates: layers, rate,
+    /// width, word.
     fn seen(count: u64, outcome: impl Fn(u64, &[f64]) -> Outcome) -> Vec<Observation> {
         let space = space();
         let cube = UnitCube::new(&space);

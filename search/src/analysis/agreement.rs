@@ -1,4 +1,4 @@
-//! What older code still says of the newest.
+//! The agreement of older versions of the code with the newest.
 
 use rand_chacha::ChaCha8Rng;
 
@@ -16,14 +16,17 @@ const COMPARED_MAX: usize = 10;
 pub struct Agreement {
     /// The older version.
     pub version: String,
-    /// The correlation of the two, mean and standard deviation of what it may be: 1 where only level and unit differ, 0 where the older one says
-    /// nothing of the newest, below 0 where what was good is bad.
+    /// The correlation of the two, as posterior mean and standard deviation: 1 where only level and
+    /// unit differ, 0 where the older one carries no information about the newest, below 0 where
+    /// good points have become bad.
     pub correlation: (f64, f64),
-    /// By how much the newest code gives larger values than the older one would have at the same points, on average, in the objective's unit.
+    /// The mean difference between the newest code and the older one at the same points, in the
+    /// objective's unit. Positive: the newest gives larger values.
     pub shift: f64,
 }
 
-/// Compares each older version with the newest, the newest ones first. Empty where the newest has too few values.
+/// Compares each older version with the newest, the newest ones first. Empty where the newest has
+/// too few values.
 pub(super) fn agreements(
     cube: &UnitCube<'_>,
     goal: Goal,

@@ -2,7 +2,8 @@
 
 use crate::observation::{Goal, Observation, Outcome};
 
-/// Returns the observation with the best finite value; of equals, the first. A predicted value counts only where no run has ended by itself.
+/// Returns the observation with the best finite value; of equals, the first. A predicted value
+/// counts only where no run has ended by itself.
 pub fn best(goal: Goal, observations: &[Observation]) -> Option<&Observation> {
     let mut best: Option<(&Observation, (bool, f64, u64))> = None;
     for observation in observations {

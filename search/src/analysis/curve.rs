@@ -1,4 +1,4 @@
-//! What the objective does along a parameter, and which way to go.
+//! The curve of the objective along a parameter, and its direction.
 
 use crate::observation::Goal;
 use crate::space::Value;
@@ -15,7 +15,7 @@ const WORSE: f64 = 0.1;
 pub struct CurvePoint {
     /// The parameter's value.
     pub value: Value,
-    /// What is expected of the objective.
+    /// The expected value of the objective.
     pub mean: f64,
     /// How far the models are from agreeing on it: one standard deviation.
     pub deviation: f64,
@@ -46,7 +46,8 @@ impl std::fmt::Display for Direction {
 }
 
 impl Direction {
-    /// Reads it from a curve of partial dependence; `None` where the curve is flat, short or unclear.
+    /// Reads it from a curve of partial dependence; `None` where the curve is flat, short or
+    /// unclear.
     pub(super) fn of(curve: &[CurvePoint], goal: Goal) -> Option<Self> {
         let bad: Vec<f64> = curve
             .iter()

@@ -1,6 +1,10 @@
-//! What each parameter does, by the model.
+//! The effects of the parameters, according to the model.
+
+use rand::RngExt;
+use rand_distr::StandardNormal;
 
 use super::curve::{CurvePoint, Direction};
+use crate::sampler::random::generator;
 use crate::sampler::sobol;
 use crate::space::Path;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
@@ -10,34 +14,43 @@ use crate::surrogate::Surrogate;
 const VALUES_MIN: usize = 8;
 /// Points that averages are taken over.
 const POINTS: u64 = 128;
-/// Members that are enough for bounds.
+/// Points that are enough for bounds.
 const BOUND_POINTS: usize = 48;
+/// Functions that are drawn from each of the models, and the most points that they are drawn at: the
+/// cost grows with the cube of these.
+const FUNCTIONS: usize = 8;
+const FUNCTION_POINTS_MAX: usize = 400;
+/// The fewest points that shares are computed from.
+const FUNCTION_BASES_MIN: usize = 12;
 /// Points of a curve; further categories are left out.
 const CURVE_MAX: usize = 13;
 /// Keeps these points apart from those that are tried.
 const SPREAD_SEED: u64 = 0x0eff_ec75_a11b_0b0e;
 
-/// What a parameter does to the objective.
+/// The effect of a parameter on the objective.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Effect {
     /// Which parameter.
     pub path: Path,
-    /// Its importance: the share of the model's variance that would be gone if it were known, alone and together with others (the total effect
-    /// of Homma and Saltelli 1996, by Jansen's estimator), divided by the sum over all parameters. The mean over the models.
+    /// Its importance: the share of the model's variance that would be gone if it were known, alone
+    /// and together with others (the total effect of Homma and Saltelli 1996, by Jansen's
+    /// estimator), divided by the sum over all parameters. The mean over the models.
     pub share: f64,
-    /// How far the models are from agreeing on the share: one standard deviation.
+    /// The posterior standard deviation of the share: over functions drawn from the posteriors of
+    /// all models (Oakley and O'Hagan 2004), so that unknown parts of the space count.
     pub share_deviation: f64,
-    /// The upper end of the 95 % credible interval of the share: the models' uncertainty about the objective counts as well, and the model with the
-    /// largest one decides.
+    /// The upper end of the 95 % credible interval of the share: the models' uncertainty about the
+    /// objective counts as well, and the model with the largest one decides.
     pub share_max: f64,
-    /// Partial dependence: values of the parameter, rising where they have an order, and what the model expects of the objective there, all else
-    /// being anywhere.
+    /// Partial dependence: values of the parameter, rising where they have an order, and the
+    /// expected objective at each, averaged over all other parameters.
     pub curve: Vec<CurvePoint>,
     /// Which way to go, where the curve says so clearly.
     pub direction: Option<Direction>,
 }
 
-/// Returns the effects of all parameters that vary, the most important first.
+/// Returns the effects of all parameters that have been tried with different values, the most
+/// important first: of the others nothing is known.
 pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<Effect> {
     if model.at_seen().len() < VALUES_MIN {
         return Vec::new();
@@ -50,9 +63,12 @@ pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<
     };
     let (here, there) = (spread(seed ^ SPREAD_SEED), spread(!(seed ^ SPREAD_SEED)));
     let Shares { shares, largest } = shares(cube, model, &here, &there);
+    let drawn = drawn_shares(cube, model, (&here, &there), seed);
     let effect = |(coordinate, (path, scale)): (usize, (&Path, &Scale))| {
         let curve = curve(cube, model, &here, coordinate, path, scale);
-        let (share, share_deviation) = moments(shares.iter().map(|own| own[coordinate]));
+        let (share, between) = moments(shares.iter().map(|own| own[coordinate]));
+        let (_, within) = moments(drawn.iter().map(|own| own[coordinate]));
+        let share_deviation = if drawn.is_empty() { between } else { within };
         let has_order = !matches!(scale, Scale::Nominal(_));
         let direction = has_order
             .then(|| Direction::of(&curve, model.goal))
@@ -70,6 +86,7 @@ pub(super) fn effects(cube: &UnitCube<'_>, model: &Surrogate, seed: u64) -> Vec<
         .paths()
         .zip(cube.scales())
         .enumerate()
+        .filter(|(coordinate, _)| model.has_varied(*coordinate))
         .map(effect)
         .collect();
     effects.sort_by(|a, b| {
@@ -95,7 +112,7 @@ fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Ve
     let mut totals = vec![vec![0.0; dimensions]; base.len()];
     let mut bounds = totals.clone();
     let some = snapped(cube, &here[..BOUND_POINTS.min(here.len())]);
-    for coordinate in 0..dimensions {
+    for coordinate in (0..dimensions).filter(|coordinate| model.has_varied(*coordinate)) {
         let mut moved = here.to_vec();
         moved
             .iter_mut()
@@ -133,6 +150,55 @@ fn shares(cube: &UnitCube<'_>, model: &Surrogate, here: &[Vec<f64>], there: &[Ve
         shares: totals,
         largest,
     }
+}
+
+/// Returns the shares of all coordinates by functions drawn from the posteriors.
+fn drawn_shares(
+    cube: &UnitCube<'_>,
+    model: &Surrogate,
+    (here, there): (&[Vec<f64>], &[Vec<f64>]),
+    seed: u64,
+) -> Vec<Vec<f64>> {
+    let dimensions = cube.scales().len();
+    let bases = (FUNCTION_POINTS_MAX / (dimensions + 1)).clamp(FUNCTION_BASES_MIN, BOUND_POINTS);
+    let bases = bases.min(here.len());
+    let mut points = here[..bases].to_vec();
+    for coordinate in 0..dimensions {
+        let varies = model.has_varied(coordinate);
+        let moved = here[..bases].iter().zip(there).map(|(here, there)| {
+            let mut moved = here.clone();
+            if varies {
+                moved[coordinate] = there[coordinate];
+            }
+            moved
+        });
+        points.extend(moved);
+    }
+    let points = snapped(cube, &points);
+    let mut rng = generator(seed ^ SPREAD_SEED, 0);
+    let normal = |_| {
+        (0..points.len())
+            .map(|_| rng.sample(StandardNormal))
+            .collect()
+    };
+    let draws: Vec<Vec<f64>> = (0..FUNCTIONS).map(normal).collect();
+    let share = |values: Vec<f64>| {
+        let (base, moved) = values.split_at(bases);
+        let total = |moved: &[f64]| -> f64 {
+            base.iter()
+                .zip(moved)
+                .map(|(base, moved)| (base - moved).powi(2))
+                .sum()
+        };
+        let totals: Vec<f64> = moved.chunks(bases).map(total).collect();
+        let sum = totals.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+        totals.into_iter().map(|total| total / sum).collect()
+    };
+    model
+        .straight_functions(&points, &draws)
+        .into_iter()
+        .map(share)
+        .collect()
 }
 
 fn curve(

@@ -1,4 +1,5 @@
-//! What a sweep has shown: which run is recommended, which parameters matter, where runs fail.
+//! The analysis of a sweep: the recommended run, the importance of the parameters, the region where
+//! runs fail.
 
 mod advice;
 mod agreement;
@@ -35,7 +36,8 @@ pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 pub struct Analysis {
     /// The recommended run; `None` where no run has a value that counts.
     pub recommendation: Option<Recommendation>,
-    /// What each parameter does, the most important first; empty with too few values to say.
+    /// The effects of the parameters, the most important first. Empty where there are too few
+    /// values.
     pub effects: Vec<Effect>,
     /// Where runs fail; `None` where none has.
     pub failing: Option<Region>,
@@ -43,11 +45,12 @@ pub struct Analysis {
     pub agreements: Vec<Agreement>,
     /// Advice on what to try next: at most one piece of advice about a parameter.
     pub advice: Vec<Advice>,
-    /// What the model expects of the configurations of runs that count; empty with too few values to say.
+    /// The model's predictions for the runs that count, by index. Empty where there are too few
+    /// values.
     pub expected: BTreeMap<u64, Prediction>,
 }
 
-/// Looks at what has ended. A function of its arguments alone.
+/// Analyses the observations. A function of its arguments alone.
 pub fn analyze(
     space: &Space,
     goal: Goal,
@@ -212,20 +215,9 @@ mod tests {
         );
     }
 
-    #[test]
-    fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
-        let value =
-            |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
-        let mut whole = seen(60, value);
-        whole
-            .iter_mut()
-            .skip(30)
-            .for_each(|seen| seen.code_version = "b".to_owned());
-        whole
-            .iter_mut()
-            .take(30)
-            .for_each(|seen| seen.code_version = "a".to_owned());
-        // Every run falls towards its value by the same amount; what is not among the best third after three epochs stops there.
+    /// Returns the same runs with a rule that stops all but the best third after three epochs.
+    /// Every run falls towards its value by the same amount.
+    fn stopped_early(whole: &[Observation]) -> Vec<Observation> {
         let curve = |seen: &Observation| -> Vec<f64> {
             let value = seen.outcome.value().unwrap_or_default();
             (0..20)
@@ -259,7 +251,7 @@ mod tests {
                 )
             });
         let mut endings = Endings::new(Goal::Minimize, ended);
-        let mut stopped = whole.clone();
+        let mut stopped = whole.to_vec();
         for (place, seen) in stopped
             .iter_mut()
             .enumerate()
@@ -269,6 +261,23 @@ mod tests {
             seen.outcome =
                 Outcome::Stopped(endings.ending(&seen.code_version, early, least(early)));
         }
+        stopped
+    }
+
+    #[test]
+    fn early_stopping_changes_neither_importance_nor_the_agreement_of_versions() {
+        let value =
+            |x: f64, is_b: bool| Outcome::Value((x - 0.3).powi(2) + if is_b { 0.1 } else { 0.0 });
+        let mut whole = seen(60, value);
+        whole
+            .iter_mut()
+            .skip(30)
+            .for_each(|seen| seen.code_version = "b".to_owned());
+        whole
+            .iter_mut()
+            .take(30)
+            .for_each(|seen| seen.code_version = "a".to_owned());
+        let stopped = stopped_early(&whole);
         let count = stopped
             .iter()
             .filter(|seen| matches!(seen.outcome, Outcome::Stopped(_)))
@@ -310,7 +319,7 @@ mod tests {
         let recommended = after.recommendation.unwrap().index;
         assert!(
             matches!(stopped[recommended as usize - 1].outcome, Outcome::Value(_)),
-            "what was stopped is no result"
+            "a stopped run is no result"
         );
     }
 

@@ -16,13 +16,15 @@ const ALIKE: f64 = 0.25;
 pub struct Recommendation {
     /// The run's number.
     pub index: u64,
-    /// What the model expects of its configuration, in the objective's unit and sense; where there is no model, its value.
+    /// The model's prediction for its configuration, in the objective's unit and sense. Without a
+    /// model, its measured value.
     pub predicted: Prediction,
     /// Whether a model says so: otherwise it is the best value.
     pub by_model: bool,
 }
 
-/// Recommends the run with the best expected value, not the one with the luckiest draw; of several that are alike in that, the best one seen. Runs that were stopped early or violate a constraint
+/// Recommends the run with the best expected value, not the one with the luckiest draw; of several
+/// that are alike in that, the best one seen. Runs that were stopped early or violate a constraint
 /// are not recommended while others have values, nor those of older code while newer code has some.
 pub(super) fn recommend(
     goal: Goal,
@@ -59,7 +61,7 @@ pub(super) fn recommend(
     let expected = candidates()
         .min_by(|a, b| a.1.total_cmp(&b.1))
         .filter(|_| known.len() >= VALUES_MIN);
-    // Of what the model cannot tell apart, what was seen decides.
+    // Among runs that the model cannot tell apart, the measured values decide.
     let as_good = |(_, mean, _): &&(u64, f64, f64)| {
         expected.is_some_and(|(_, best, deviation)| *mean <= best + ALIKE * deviation)
     };

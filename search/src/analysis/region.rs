@@ -18,7 +18,8 @@ const SCORE_MIN: f64 = 0.6;
 /// Where runs fail.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
-    /// What all runs in it have in common; empty where no region stands out.
+    /// The conditions that all runs in it meet. Empty where no region differs clearly from the
+    /// rest.
     pub conditions: Vec<(Path, Side)>,
     /// Of the runs inside, how many failed, and how many there are.
     pub inside: (usize, usize),
@@ -37,8 +38,9 @@ pub enum Side {
     Is(Value),
 }
 
-/// Finds the region in which runs fail: conditions are added one by one, each the one that tells failures from other runs best (by the F₁ score),
-/// as a person would do it with a table. `None` where none failed.
+/// Finds the region in which runs fail: conditions are added one by one, each the one that tells
+/// failures from other runs best (by the F₁ score), as a person would do it with a table. `None`
+/// where none failed.
 pub fn failing(observations: &[Observation]) -> Option<Region> {
     let runs: Vec<EndedRun<'_>> = observations.iter().map(EndedRun::of).collect();
     let failures = runs.iter().filter(|run| run.failed).count();
@@ -115,7 +117,8 @@ impl<'a> EndedRun<'a> {
     }
 }
 
-/// The conditions that failures suggest: a number at which one failed as a bound, any other value of one.
+/// The conditions that failures suggest: a number at which one failed as a bound, any other value
+/// of one.
 fn sides(runs: &[EndedRun<'_>], inside: &[bool]) -> Vec<(Path, Side)> {
     let failed = runs
         .iter()
@@ -133,7 +136,8 @@ fn sides(runs: &[EndedRun<'_>], inside: &[bool]) -> Vec<(Path, Side)> {
     let all = sides
         .into_iter()
         .flat_map(|((path, _), sides)| sides.into_iter().map(move |side| (path.clone(), side)));
-    // A bound that holds wherever the parameter is there says only that it is there, which another parameter says better.
+    // A bound that holds wherever the parameter is there says only that it is there, which another
+    // parameter says better.
     let tells = |(path, side): &(Path, Side)| {
         runs.iter()
             .any(|run| run.values.contains_key(path) && !run.is_on(path, side))

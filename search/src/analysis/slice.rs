@@ -1,4 +1,4 @@
-//! What the model expects along one parameter or over two, all others held.
+//! Predictions along one parameter or over two, with all others held.
 
 use super::effects::places;
 use super::recommend::recommend;
@@ -13,7 +13,7 @@ const ALONE_MAX: usize = 48;
 /// Values of each of two.
 const TOGETHER_MAX: usize = 24;
 
-/// What the model expects along one parameter or over two.
+/// Predictions along one parameter or over two.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
     /// The values of the first parameter.
@@ -26,7 +26,7 @@ pub struct Slice {
     pub through: Config,
 }
 
-/// What the model expects at a point, in the objective's unit and sense.
+/// A prediction at a point, in the objective's unit and sense.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlicePoint {
     /// The expected value.

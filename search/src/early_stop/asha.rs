@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Peer, Reporting, at_iteration, bands_upwards, iterations, words};
 
-/// Asynchronous successive halving (Li et al. 2018, *A System for Massively Parallel Hyperparameter Tuning*, arXiv 1810.05934) that
-/// stops instead of pausing: nothing waits to be promoted, and no checkpoint is needed.
+/// Asynchronous successive halving (Li et al. 2018, *A System for Massively Parallel Hyperparameter
+/// Tuning*, arXiv 1810.05934) that stops instead of pausing: nothing waits to be promoted, and no
+/// checkpoint is needed.
 ///
-/// Unlike [`Hyperband`](super::Hyperband), it judges a run once at each rung, when the run comes there: one that was let go on is safe
-/// until the next rung, whatever the others do.
+/// Unlike [`Hyperband`](super::Hyperband), it judges a run once at each rung, when the run reaches
+/// it. A run that passes is safe until the next rung, independently of later runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Asha {
     /// The first rung, in iterations; the next ones are `eta` times further. At least 1.
@@ -16,14 +17,15 @@ pub struct Asha {
     /// Runs are not judged from here on: they are as good as done.
     #[serde(default)]
     pub max_iter: Option<u64>,
-    /// Of `eta` runs at a rung one goes on. Above 1.
+    /// About one of `eta` runs at a rung continues. Above 1.
     pub eta: f64,
 }
 
 impl Asha {
-    /// Returns why the run should stop now, in words, or `None` to let it go on.
+    /// Returns the reason to stop the run now, or `None` if it should continue.
     ///
-    /// The rule: of the `n` runs that have come to the rung, this one included, the best `floor(n / eta)` go on, and at least one.
+    /// The rule: of the `n` runs that have reached the rung, this one included, the best `floor(n /
+    /// eta)` continue, and at least one.
     pub fn judge<'p>(
         &self,
         run: &Reporting<'_>,

@@ -1,4 +1,5 @@
-//! What stopped runs would have reached at their end, by the curves that are known now.
+//! Predictions of the values that stopped runs would have reached at their end, from the present
+//! curves.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +11,16 @@ use crate::observation::{Ending, Goal};
 const FINISHED_MAX: usize = 100;
 /// With fewer finished curves of its own code, a run is compared with those of other code as well.
 const OWN_ENOUGH: usize = 8;
-/// A curve without a measure may still change by this many times what it changed in its last half.
+/// A curve without a finished peer may still change by this many times the change of its last half.
 const FALL: f64 = 2.0;
 /// Half the distance of the quartiles of a normal distribution, in deviations.
 const QUARTILE: f64 = 0.674;
 
 /// Predicts what stopped runs would have reached at their end.
 ///
-/// A run is compared with the finished runs of the same code whose curves are longer than its own; where these are few, with those of other code as
-/// well, which may gain more or less by something that is learnt. A run without any measure is weak evidence: the value that it reached, with a
+/// A run is compared with the finished runs of the same code whose curves are longer than its own;
+/// where these are few, with those of other code as well, which may gain more or less by something
+/// that is learnt. A run without any measure is weak evidence: the value that it reached, with a
 /// deviation as large as the spread of all values.
 #[derive(Clone, Debug)]
 pub struct Endings {
@@ -30,7 +32,8 @@ pub struct Endings {
 }
 
 impl Endings {
-    /// Learns from runs that have ended: the code of each, its curve, and the value that it reached. `Peer::value` is there for finished runs only.
+    /// Learns from runs that have ended: the code of each, its curve, and the value that it
+    /// reached. `Peer::value` is there for finished runs only.
     pub fn new<'p>(goal: Goal, ended: impl Iterator<Item = (&'p str, Peer<'p>, f64)>) -> Self {
         let mut endings = Self {
             goal,
@@ -57,7 +60,8 @@ impl Endings {
         endings
     }
 
-    /// Predicts the value of a run at its end; `reached` is what it came to. The deviation is finite and above 0.
+    /// Predicts the final value of a run that has reached the value `reached`. The deviation is
+    /// finite and above 0.
     pub fn ending(&mut self, code: &str, series: &[f64], reached: f64) -> Ending {
         let Some(shape) = Shape::of(iterations(self.goal, series)) else {
             return self.weak(reached, 0.0);
@@ -84,7 +88,8 @@ impl Endings {
     }
 }
 
-/// Predicts what a run would reach at its end from finished peers alone; `None` where no peer was longer.
+/// Predicts what a run would reach at its end from finished peers alone; `None` where no peer was
+/// longer.
 pub(super) fn expected<'p>(
     goal: Goal,
     series: &[f64],
@@ -99,7 +104,8 @@ pub(super) fn expected<'p>(
     Some(goal.minimized(mean))
 }
 
-/// Learns from the curves that are longer than `length`: those of the code, and where these are few, those of other code.
+/// Learns from the curves that are longer than `length`: those of the code, and where these are
+/// few, those of other code.
 fn learn(by_code: &BTreeMap<String, Pool>, code: &str, length: usize) -> Option<Extrapolation> {
     let mut curves = by_code
         .get(code)
@@ -158,7 +164,8 @@ impl Finished {
         })
     }
 
-    /// Returns the shape that the curve had after some iterations; `None` where it was no longer than that.
+    /// Returns the shape that the curve had after some iterations; `None` where it was no longer
+    /// than that.
     fn shape(&self, length: usize) -> Option<Shape> {
         if self.values.len() <= length || length == 0 {
             return None;

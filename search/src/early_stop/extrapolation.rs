@@ -3,11 +3,12 @@
 /// Values are seen linearly within this many units of a usual ending, and logarithmically beyond.
 const BEND: f64 = 4.0;
 const FEATURES: usize = 5;
-/// The standard deviations of the coefficients before anything is seen, in units: a gain that all curves have in common, and what the gain
-/// depends on: where a run stands, how fast it fell, how far it is above its own best, and whether it is of other code.
+/// The prior standard deviations of the coefficients, in units. The first is a gain that all curves
+/// have in common. The others weigh the features of the gain: the position of the curve, its recent
+/// fall, the distance to its own best, and whether it is of other code.
 const COEFFICIENTS: [f64; FEATURES] = [2.0, 0.5, 1.0, 1.0, 0.3];
 const OTHER: usize = 4;
-/// What the standard deviation of the rest may be, in units; each as likely as the others.
+/// The candidates for the standard deviation of the residuals, in units, equally likely.
 const NOISES: [f64; 7] = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
 /// No prediction is more certain than this, in units.
 const DEVIATION_MIN: f64 = 1e-6;
@@ -57,7 +58,8 @@ pub(super) struct FinishedCurve {
     pub(super) is_other: bool,
 }
 
-/// What finished curves say of the end of a curve that was stopped after as many iterations.
+/// A prediction of the end of a curve that was stopped at a given length, learnt from finished
+/// curves.
 #[derive(Clone, Debug)]
 pub(super) struct Extrapolation {
     scale: UnitScale,
@@ -195,8 +197,8 @@ fn dot(a: &[f64; FEATURES], b: &[f64; FEATURES]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// A scale on which a usual ending is 0 and the values of a usual curve lie within a few units: linear there, logarithmic far from it, so that
-/// one diverged run does no harm.
+/// A scale on which a usual ending is 0 and the values of a usual curve lie within a few units:
+/// linear there, logarithmic far from it, so that one diverged run does no harm.
 #[derive(Clone, Debug)]
 struct UnitScale {
     centre: f64,

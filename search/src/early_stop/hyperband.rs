@@ -9,7 +9,7 @@ use super::series::{BANDS_MAX, Peer, Reporting, at_iteration, bands_upwards, ite
 pub struct Hyperband {
     /// How the bands are laid.
     pub bands: Bands,
-    /// Of `eta` runs at a band about one goes on. Above 1.
+    /// About one of `eta` runs at a band continues. Above 1.
     pub eta: f64,
     /// Judge by the value at the band (`true`) or by the best so far (`false`).
     pub strict: bool,
@@ -27,10 +27,11 @@ pub enum Bands {
 }
 
 impl Hyperband {
-    /// Returns why the run should stop now, in words, or `None` to let it go on.
+    /// Returns the reason to stop the run now, or `None` if it should continue.
     ///
-    /// The rule: take the largest band that the run has reached, and the values there of all runs that have reached it, this one
-    /// included. The run stops if it is worse than the value at place `floor(n / eta)` of them in order, counted from zero.
+    /// The rule: take the largest band that the run has reached, and the values there of all runs
+    /// that have reached it, this one included. The run stops if it is worse than the value at
+    /// place `floor(n / eta)` of them in order, counted from zero.
     pub fn judge<'p>(
         &self,
         run: &Reporting<'_>,

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Peer, Reporting, iterations, words};
 
-/// The median stopping rule (Golovin et al. 2017, *Google Vizier: A Service for Black-Box Optimization*): a run stops when the best it
-/// has come to is worse than the median of what the others had come to on average by the same iteration.
+/// The median stopping rule (Golovin et al. 2017, *Google Vizier: A Service for Black-Box
+/// Optimization*): a run stops when its best value so far is worse than the median of the other
+/// runs' running averages at the same iteration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Median {
     /// No run stops before this many iterations. At least 1.
@@ -15,7 +16,7 @@ pub struct Median {
 }
 
 impl Median {
-    /// Returns why the run should stop now, in words, or `None` to let it go on.
+    /// Returns the reason to stop the run now, or `None` if it should continue.
     pub fn judge<'p>(
         &self,
         run: &Reporting<'_>,
@@ -93,7 +94,8 @@ mod tests {
 
     #[test]
     fn the_best_so_far_is_held_against_the_median_of_running_averages() {
-        // Averages after two iterations: 0.4, 0.5, 0.75 (the NaN is no iteration), 0.9; the fifth has not come so far.
+        // Averages after two iterations: 0.4, 0.5, 0.75 (the NaN is no iteration), 0.9; the fifth
+        // has not come so far.
         let others: [&[f64]; 5] = [
             &[0.6, 0.2, 0.0],
             &[0.5, 0.5],
@@ -132,7 +134,7 @@ mod tests {
                 &[&[0.0; 2] as &[f64]; 3]
             ),
             None,
-            "an equal goes on"
+            "an equal run continues"
         );
         assert_eq!(
             judge(

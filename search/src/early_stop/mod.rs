@@ -1,7 +1,7 @@
-//! When to stop a run early.
+//! Early stopping.
 //!
-//! A rule sees numbers alone: the series of the run that has just reported, and those of the other runs of its sweep. An iteration is a
-//! finite value of the objective; others are passed over.
+//! A rule sees numbers alone: the series of the run that has just reported, and those of the other
+//! runs of its sweep. An iteration is a finite value of the objective; others are skipped.
 
 mod asha;
 mod ending;
@@ -36,9 +36,10 @@ pub enum EarlyStop {
 }
 
 impl EarlyStop {
-    /// Returns whether the run should stop now, and why; `None` to let it go on.
+    /// Returns the reason to stop the run now, or `None` if it should continue.
     ///
-    /// `peers` are all other runs of the sweep, in any state; where there is nothing to judge, they are not looked at.
+    /// `peers` are all other runs of the sweep, in any state. They are read only where there is a
+    /// decision to make.
     pub fn judge<'p>(
         &self,
         run: &Reporting<'_>,
@@ -58,7 +59,8 @@ impl EarlyStop {
 }
 
 impl EarlyStop {
-    /// Returns after how many values of the objective the rule looks at a run first; `None` where that depends on the other runs.
+    /// Returns the iteration at which the rule first judges a run; `None` where that depends on the
+    /// other runs.
     pub fn first_iteration(&self) -> Option<u64> {
         match self {
             Self::Hyperband(rule) => rule.bands().first().copied(),

@@ -22,14 +22,15 @@ const COEFFICIENT_VARIANCE: f64 = 10.0;
 /// The prior of the noise, and its weight in residuals: in units of `y`, whose spread is about 1.
 const NOISE: f64 = 0.5;
 const NOISE_ROWS: f64 = 2.0;
-/// A row that decides its own fit says nothing of how far off the model is.
+/// The leverage above which a row's residual is ignored: it decides its own fit.
 const LEVERAGE_MAX: f64 = 0.95;
 
 impl<const N: usize> Regression<N> {
-    /// Fits to rows of features and `y`, with coefficients that are `prior` where the rows do not say otherwise.
+    /// Fits to rows of features and `y`, with coefficients that are `prior` where the rows do not
+    /// say otherwise.
     ///
-    /// The noise comes from the residuals that each row has when the model is fitted to the others, so that it stays honest with
-    /// nearly as many coefficients as rows.
+    /// The noise comes from the residuals that each row has when the model is fitted to the others,
+    /// so that it stays honest with nearly as many coefficients as rows.
     pub(super) fn fit(rows: &[([f64; N], f64)], prior: [f64; N]) -> Self {
         let diagonal =
             |i: usize| std::array::from_fn(|j| if i == j { COEFFICIENT_VARIANCE } else { 0.0 });

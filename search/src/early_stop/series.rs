@@ -1,4 +1,4 @@
-//! The series that rules compare, and what they say of one.
+//! The series that rules compare.
 
 use crate::observation::Goal;
 
@@ -20,7 +20,7 @@ pub struct Reporting<'a> {
 pub struct Peer<'a> {
     /// The objective's values in the order of their arrival.
     pub series: &'a [f64],
-    /// What its series came to, if it was trained to its end.
+    /// The final value of its series, if it was trained to its end.
     pub value: Option<f64>,
 }
 
@@ -29,11 +29,11 @@ pub struct Peer<'a> {
 pub struct Stop {
     /// Why, in words.
     pub reason: String,
-    /// What its series would probably have come to; always finite. `None` where no run has finished that was longer.
+    /// The predicted final value; always finite. `None` where no longer run has finished.
     pub predicted: Option<f64>,
 }
 
-/// The bands upwards from a first one never end; nobody has more than this many.
+/// The most bands upwards from the first one; the series has no end.
 pub(super) const BANDS_MAX: i32 = 100;
 
 /// A value as people read it: six significant digits tell close ones apart.
@@ -64,7 +64,7 @@ pub(super) fn iterations(goal: Goal, series: &[f64]) -> impl Iterator<Item = f64
         .map(move |value| goal.minimized(*value))
 }
 
-/// Returns the values of those peers that have come to an iteration, counted from zero.
+/// Returns the values of the peers that have reached an iteration, counted from zero.
 pub(super) fn at_iteration<'p>(
     goal: Goal,
     peers: impl Iterator<Item = Peer<'p>>,

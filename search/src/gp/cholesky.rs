@@ -1,5 +1,5 @@
-//! Cholesky factors, on one thread so that results do not depend on how many processors there are. The last digits still depend on their vector
-//! instructions, by which faer chooses its kernels.
+//! Cholesky factors, on one thread so that results do not depend on how many processors there are.
+//! The last digits still depend on their vector instructions, by which faer chooses its kernels.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt;
@@ -11,7 +11,8 @@ use faer::{Mat, Par, Spec};
 pub(crate) struct Cholesky(Mat<f64>);
 
 impl Cholesky {
-    /// Factors a matrix of which only the lower triangle is read, or gives `None` where it is not positive definite.
+    /// Factors a matrix of which only the lower triangle is read, or gives `None` where it is not
+    /// positive definite.
     pub(crate) fn new(mut matrix: Mat<f64>) -> Option<Self> {
         let size = matrix.nrows();
         let params = Spec::default();
@@ -81,7 +82,8 @@ impl Cholesky {
         }
     }
 
-    /// Returns the factor of the matrix with one more row, given without its last entry, and that entry. `None` where it is not positive definite.
+    /// Returns the factor of the matrix with one more row, given without its last entry, and that
+    /// entry. `None` where it is not positive definite.
     pub(crate) fn extended(&self, row: Vec<f64>, last: f64) -> Option<Self> {
         let size = row.len();
         let mut solved = row;
@@ -112,8 +114,9 @@ impl Cholesky {
         product
     }
 
-    /// Returns the factor of the matrix with more rows: `solved` is L⁻¹ times their covariances with the rows that there are, a column each, and `rest`
-    /// the factor of what these leave unexplained.
+    /// Returns the factor of the matrix with more rows: `solved` is L⁻¹ times their covariances
+    /// with the rows that there are, a column each, and `rest` the factor of what these leave
+    /// unexplained.
     pub(crate) fn joined(&self, solved: &Mat<f64>, rest: &Self) -> Self {
         let (size, more) = (self.0.nrows(), rest.0.nrows());
         let entry = |i: usize, j: usize| match (i < size, j < size) {

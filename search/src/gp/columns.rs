@@ -1,4 +1,5 @@
-//! Points coordinate by coordinate, so that what one point has to do with all of them is quick to compute.
+//! Points stored coordinate by coordinate, so that the covariances of one point with all of them
+//! are quick to compute.
 
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ enum CoordinateColumn {
     Ordered(Vec<f64>),
     Nominal(Vec<f64>),
     ConditionalNominal(Vec<f64>),
-    /// As [`Geometry::gap`] has it, in the plane: twice the places on the half circle, and the coordinate from −1 to 1. What is inactive lies at 0.
+    /// The points of [`Geometry::gap`] in the plane: twice the position on the half circle, and the
+    /// coordinate from −1 to 1. Inactive values are at 0.
     ConditionalOrdered {
         cosines: Vec<f64>,
         sines: Vec<f64>,
@@ -28,7 +30,8 @@ enum CoordinateColumn {
     },
 }
 
-/// What a point has to do with all others: correlation, how fast it falls, the root of the quadratic part with interactions, and the quadratic parts.
+/// The parts of the covariances of one point with all others: correlation, its slope, the root of
+/// the quadratic part with interactions, and the quadratic parts.
 pub(crate) struct Relation {
     pub(crate) correlations: Vec<f64>,
     falls: Vec<f64>,
@@ -88,7 +91,8 @@ impl Columns {
         self.count
     }
 
-    /// Writes the covariance of a point with each of the first `covariances.len()` points, noise left out.
+    /// Writes the covariance of a point with each of the first `covariances.len()` points, noise
+    /// left out.
     pub(crate) fn covariances(
         &self,
         hyper: &Hyperparameters,
@@ -104,7 +108,7 @@ impl Columns {
         }
     }
 
-    /// Returns what a point has to do with all of them.
+    /// Returns the parts of the covariances of a point with all of them.
     pub(crate) fn relation(&self, hyper: &Hyperparameters, point: &[f64]) -> Relation {
         let mut squares = vec![0.0; self.count];
         let (mut roots, mut sums) = (vec![1.0; self.count], vec![0.0; self.count]);
@@ -128,7 +132,8 @@ impl Columns {
         hyper.curve * 0.25 * root * root + hyper.alone * sum * 0.5 / self.axes.len() as f64
     }
 
-    /// Adds squared scaled distances, scaled products, and the terms of what each coordinate does alone.
+    /// Adds squared scaled distances, scaled products, and the terms of what each coordinate does
+    /// alone.
     fn accumulate(
         &self,
         hyper: &Hyperparameters,
@@ -191,7 +196,7 @@ impl Columns {
                             * inverse
                             * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
                         *root += product * x;
-                        // On the circle lies what is active.
+                        // Active values are on the circle.
                         *sum += match (*c == 0.0 && *s == 0.0, *u == INACTIVE) {
                             (false, false) => line * x + bow * bowl(*x),
                             (true, true) => 2.0,
@@ -203,7 +208,8 @@ impl Columns {
         }
     }
 
-    /// Returns the gradient by the point of the sum of its covariances, each with a weight. It is zero along coordinates without order.
+    /// Returns the gradient by the point of the sum of its covariances, each with a weight. It is
+    /// zero along coordinates without order.
     pub(crate) fn slope(
         &self,
         hyper: &Hyperparameters,

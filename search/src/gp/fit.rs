@@ -9,14 +9,14 @@ use argmin::solver::quasinewton::LBFGS;
 use super::likelihood::Evidence;
 use crate::tuning::TRANSFER;
 
-/// What a singular kernel matrix costs: finite, since argmin ends at NaN and infinity.
+/// The cost of a singular kernel matrix: finite, since argmin ends at NaN and infinity.
 const COST_SINGULAR: f64 = 1e12;
 const ITERATIONS_MAX: u64 = 20;
 /// How many corrections L-BFGS keeps.
 const MEMORY: usize = 8;
 
-/// Returns θ with the highest posterior density found from a few starts. A line search that fails costs nothing: of all θ that were
-/// looked at the best is kept.
+/// Returns θ with the highest posterior density found from a few starts. A line search that fails
+/// costs nothing: of all θ that were looked at the best is kept.
 pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
     let (d, changes) = (evidence.dimensions(), evidence.changes());
     let start = |length: f64, log_noise: f64, eta: f64| {
@@ -47,7 +47,7 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
         let Ok(solver) = solver.with_tolerance_cost(1e-7) else {
             continue;
         };
-        // Whatever ends the search, `best` has seen every step of it.
+        // However the search ends, `best` is the best of all its steps.
         let _ = Executor::new(&search, solver)
             .configure(|state| state.param(start).max_iters(ITERATIONS_MAX))
             .timer(false)

@@ -1,4 +1,5 @@
-//! Matérn-5/2 with one length scale a coordinate, and two kernels of quadratic functions, with and without interactions.
+//! Matérn-5/2 with one length scale a coordinate, and two kernels of quadratic functions, with and
+//! without interactions.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -11,7 +12,7 @@ pub(crate) const JITTER: f64 = 1e-8;
 /// Entries of θ behind the length scales: noise, signal, curve, alone.
 pub(crate) const EXTRA: usize = 4;
 
-/// What nearness means along a coordinate.
+/// The metric along a coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coordinate {
     /// Numbers: the gap is the squared difference.
@@ -22,12 +23,13 @@ pub(crate) enum Coordinate {
     ConditionalOrdered,
     /// Categories that are there only under a condition.
     ConditionalNominal,
-    /// The values of the coordinate at this place, taken for categories: its own entry, behind those of all coordinates. Numbers in a list have it
-    /// beside their order. Each of the two has its length scale, so that the evidence decides which one counts.
+    /// The values of the coordinate at this place, taken for categories: its own entry, behind
+    /// those of all coordinates. Numbers in a list have it beside their order. Each of the two has
+    /// its length scale, so that the evidence decides which one counts.
     Levels(usize),
 }
 
-/// What nearness means along each coordinate.
+/// The metric along each coordinate.
 #[derive(Clone, Debug)]
 pub(crate) struct Geometry(pub(crate) Vec<Coordinate>);
 
@@ -72,9 +74,10 @@ impl Geometry {
         }
     }
 
-    /// Returns the squared distance along one coordinate. An inactive value is equally far from every active one, so that it neither
-    /// attracts nor repels: numbers lie on a half circle of diameter 1 with the inactive one in its centre (after Hutter and Osborne 2013, A
-    /// kernel for hierarchical parameter spaces), categories on the corners of a simplex.
+    /// Returns the squared distance along one coordinate. An inactive value is equally far from
+    /// every active one, so that it neither attracts nor repels: numbers lie on a half circle of
+    /// diameter 1 with the inactive one in its centre (after Hutter and Osborne 2013, A kernel for
+    /// hierarchical parameter spaces), categories on the corners of a simplex.
     pub(crate) fn gap(&self, coordinate: usize, a: f64, b: f64) -> f64 {
         let half_active = (a == INACTIVE) != (b == INACTIVE);
         match self.0[coordinate] {
@@ -95,15 +98,17 @@ impl Geometry {
         )
     }
 
-    /// Returns the kernel of quadratic functions: (1 + s a·b)² / 4 with coordinates from −1 to 1, of which s makes the expected square of a
-    /// random point one. Categories and what is inactive lie at 0.
+    /// Returns the kernel of quadratic functions: (1 + s a·b)² / 4 with coordinates from −1 to 1.
+    /// The factor s makes the expected square of a random point one. Categories and inactive values
+    /// are at 0.
     pub(crate) fn quadratic(&self, a: &[f64], b: &[f64]) -> f64 {
         let root = 1.0 + self.dot(a, b);
         0.25 * root * root
     }
 
-    /// Returns the kernel of sums of quadratics of one coordinate each, with a constant for each category, which is one on the average of random
-    /// points: of the first two Legendre polynomials. Most of what hyperparameters do they do alone.
+    /// Returns the kernel of sums of quadratics of one coordinate each, with a constant for each
+    /// category, which is one on the average of random points: of the first two Legendre
+    /// polynomials. Most of what hyperparameters do they do alone.
     pub(crate) fn additive(&self, a: &[f64], b: &[f64]) -> f64 {
         let term = |entry: usize| {
             let (a, b) = (self.at(entry, a), self.at(entry, b));
@@ -115,7 +120,7 @@ impl Geometry {
         (0..self.len()).map(term).sum::<f64>() * 0.5 / self.len() as f64
     }
 
-    /// What makes the expected square of a product of two random points one.
+    /// Returns the factor that makes the expected square of a product of two random points one.
     pub(super) fn stretch(&self) -> f64 {
         3.0 / self.dimensions() as f64
     }
@@ -137,7 +142,7 @@ pub(super) fn centred(u: f64) -> f64 {
     if u == INACTIVE { 0.0 } else { 2.0 * u - 1.0 }
 }
 
-/// What the kernel is made of: θ of the notation table, taken apart.
+/// The parts of θ (see the notation table).
 #[derive(Clone, Debug)]
 pub(crate) struct Hyperparameters {
     /// 1 / ℓ².
@@ -180,7 +185,8 @@ impl Hyperparameters {
         own + self.kinship.level(version, version)
     }
 
-    /// Returns the variance of the difference between two points under the newest version: what all points have in common drops out.
+    /// Returns the variance of the difference between two points under the newest version: what all
+    /// points have in common drops out.
     pub(super) fn difference_variance(&self, geometry: &Geometry, a: &[f64], b: &[f64]) -> f64 {
         let square: f64 = self
             .inverse_squares
@@ -211,7 +217,8 @@ impl Hyperparameters {
     }
 }
 
-/// Returns the correlation at a squared scaled distance, and how fast it falls: minus its derivative by half that square.
+/// Returns the correlation at a squared scaled distance, and how fast it falls: minus its
+/// derivative by half that square.
 pub(crate) fn matern52(square: f64) -> (f64, f64) {
     let r = (5.0 * square).sqrt();
     let decay = (-r).exp();

@@ -1,9 +1,12 @@
-//! What values that one version of the code gave say of another version.
+//! The relation between the values of several versions of the code.
 //!
-//! The versions form a line, oldest first. At each change the function keeps a share of what it was, its correlation *ρ*, and what is new of it is
-//! of the same kind: the kernel between two versions is that of the space times the product of all ρ between them. Each version may have a level of
-//! its own besides. This is the intrinsic coregionalisation model of Bonilla, Chai, Williams (2008), Multi-task Gaussian process prediction, with the
-//! coregionalisation of a chain, as in Kennedy and O'Hagan (2000), Predicting the output from a complex computer code when fast approximations are available.
+//! The versions form a line, oldest first. At each change the function keeps a share of its values,
+//! the correlation *ρ*, and the rest is new and of the same kind: the kernel between two versions
+//! is that of the space times the product of all ρ between them. Each version may also have its own
+//! level. This is the intrinsic coregionalisation model of Bonilla, Chai, Williams (2008),
+//! Multi-task Gaussian process prediction, with the coregionalisation of a chain, as in Kennedy and
+//! O'Hagan (2000), Predicting the output from a complex computer code when fast approximations are
+//! available.
 
 use crate::tuning::TRANSFER;
 
@@ -43,12 +46,12 @@ impl Kinship {
         self.correlations.len()
     }
 
-    /// Returns what the covariance of two versions is multiplied with.
+    /// Returns the factor of the covariance of two versions.
     pub(super) fn correlation(&self, a: usize, b: usize) -> f64 {
         self.correlations[a.min(b)..a.max(b)].iter().product()
     }
 
-    /// Returns what is added to the covariance of two versions. The oldest has no separate level.
+    /// Returns the summand of the covariance of two versions. The oldest has no separate level.
     pub(super) fn level(&self, a: usize, b: usize) -> f64 {
         if a == b && a > 0 {
             self.levels[a - 1]

@@ -1,4 +1,4 @@
-//! How well hyperparameters explain what was seen.
+//! The likelihood of hyperparameters, given the observations.
 
 use faer::Mat;
 
@@ -8,7 +8,7 @@ use super::kinship::PER_CHANGE;
 use super::posterior::ObservedPoints;
 use super::prior::Prior;
 
-/// Where something was seen, with the parts of the kernel that no hyperparameter changes.
+/// The observed points, with the parts of the kernel that do not depend on hyperparameters.
 pub(crate) struct Evidence {
     /// For each coordinate the squared distances of all pairs, the lower triangle row by row.
     gaps: Vec<Vec<f64>>,
@@ -27,7 +27,7 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    /// Of where something was seen: of z it takes nothing.
+    /// Prepares observed points; their z is not used.
     pub(crate) fn new(geometry: &Geometry, seen: &ObservedPoints) -> Self {
         let x = &seen.x;
         let pairs = || (0..x.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
@@ -67,8 +67,9 @@ impl Evidence {
         self.changes
     }
 
-    /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several z. `variances` holds those of predicted values for
-    /// each z; it is empty where all were measured.
+    /// Returns the log likelihoods of θ but for a constant, the prior left out, for each of several
+    /// z. `variances` holds those of predicted values for each z; it is empty where all were
+    /// measured.
     pub(crate) fn log_likelihoods(
         &self,
         theta: &[f64],
@@ -112,11 +113,12 @@ impl Evidence {
         zs.iter().zip(variances).map(uncertain).collect()
     }
 
-    /// Returns the log posterior density of θ but for a constant, and its gradient; `None` where the kernel matrix is singular.
+    /// Returns the log posterior density of θ but for a constant, and its gradient; `None` where
+    /// the kernel matrix is singular.
     ///
-    /// With W = α αᵀ − K⁻¹ the gradient of the likelihood is ½ tr(W ∂K/∂θ) (Rasmussen and Williams 2006, eq. 5.9).
+    /// With W = α αᵀ − K⁻¹ the gradient of the likelihood is ½ tr(W ∂K/∂θ) (Rasmussen and Williams
+    /// 2006, eq. 5.9).
     pub(crate) fn log_posterior(&self, theta: &[f64], z: &[f64]) -> Option<(f64, Vec<f64>)> {
-        let n = z.len();
         let hyper = Hyperparameters::from_theta(theta, self.dimensions());
         let kernel: Vec<(f64, f64)> = self.squares(&hyper).into_iter().map(matern52).collect();
         let mut covariance = self.covariance(&hyper, |pair| kernel[pair].0);
@@ -128,13 +130,27 @@ impl Evidence {
         let alpha = factor.solve(z);
         let fit: f64 = z.iter().zip(&alpha).map(|(z, alpha)| z * alpha).sum();
         let likelihood = -0.5 * fit - factor.log_determinant();
-        let inverse = factor.inverse();
+        let mut gradient = self.likelihood_slopes(&hyper, &kernel, &alpha, &factor.inverse());
+        let density = likelihood + self.prior.log_density(theta, &mut gradient);
+        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite()))
+            .then_some((density, gradient))
+    }
+
+    /// Returns the gradient of the log likelihood with respect to θ. `kernel` has the correlation
+    /// of each pair and its slope, `inverse` is K⁻¹.
+    fn likelihood_slopes(
+        &self,
+        hyper: &Hyperparameters,
+        kernel: &[(f64, f64)],
+        alpha: &[f64],
+        inverse: &Mat<f64>,
+    ) -> Vec<f64> {
         let weight = |a: usize, b: usize| alpha[a] * alpha[b] - inverse[(a, b)];
         let (mut by_noise, mut by_signal, mut by_curve, mut by_sum) = (0.0, 0.0, 0.0, 0.0);
         let mut by_change = vec![0.0; PER_CHANGE * self.changes];
         let mut slopes = Vec::with_capacity(kernel.len());
         let mut pair = 0;
-        for a in 0..n {
+        for a in 0..alpha.len() {
             for b in 0..a {
                 let ((correlation, slope), mut weight) = (kernel[pair], weight(a, b));
                 let (left, right) = (self.versions[a], self.versions[b]);
@@ -187,9 +203,7 @@ impl Evidence {
             hyper.alone * by_sum,
         ]);
         gradient.extend(by_change);
-        let density = likelihood + self.prior.log_density(theta, &mut gradient);
-        (density.is_finite() && gradient.iter().all(|slope| slope.is_finite()))
-            .then_some((density, gradient))
+        gradient
     }
 
     fn squares(&self, hyper: &Hyperparameters) -> Vec<f64> {

@@ -1,4 +1,7 @@
-//! What the model expects where nothing was seen.
+//! Predictions of a Gaussian process.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -8,13 +11,15 @@ use super::cholesky::Cholesky;
 use super::columns::Columns;
 use super::kernel::{Geometry, Hyperparameters, JITTER};
 
-/// What was seen: points, what the model sees of their values, the share of the noise in each, and under which version of the code.
+/// Observed points: their warped values, the share of the noise in each, and the version of the
+/// code of each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ObservedPoints {
     pub(crate) x: Vec<Vec<f64>>,
     pub(crate) z: Vec<f64>,
     pub(crate) shares: Vec<f64>,
-    /// The variance of each value that is only a prediction, beside the noise; empty where all were measured.
+    /// The variance of each value that is only a prediction, beside the noise; empty where all were
+    /// measured.
     pub(crate) variances: Vec<f64>,
     /// The version that each was seen under, by its place in a line of versions.
     pub(crate) versions: Vec<usize>,
@@ -23,7 +28,7 @@ pub(crate) struct ObservedPoints {
 }
 
 impl ObservedPoints {
-    /// What one version of the code has seen, each point once.
+    /// Points observed once each with one version of the code.
     pub(crate) fn once(x: Vec<Vec<f64>>, z: Vec<f64>) -> Self {
         Self {
             shares: vec![1.0; x.len()],
@@ -36,15 +41,18 @@ impl ObservedPoints {
     }
 }
 
-/// The Gaussian process after what was seen. What is asked of it is asked of the newest version of the code.
+/// The Gaussian process, conditioned on observations. Its predictions are for the newest version of
+/// the code.
 #[derive(Clone, Debug)]
 pub(crate) struct Posterior {
     geometry: Arc<Geometry>,
     hyper: Hyperparameters,
     columns: Columns,
-    /// What the newest version has in common with that of each point: a factor and a summand; `None` where there is one version.
+    /// The covariance of the newest version with that of each point, as a factor and a summand;
+    /// `None` where there is one version.
     kin: Option<Vec<(f64, f64)>>,
-    /// What stands on the diagonal of the kernel matrix beside the variance of the function: noise, jitter and the variance of predictions.
+    /// The diagonal of the kernel matrix without the variance of the function: noise, jitter and
+    /// the variance of predictions.
     beside: Vec<f64>,
     jitter: f64,
     factor: Cholesky,
@@ -61,8 +69,29 @@ pub(crate) struct Slope {
     pub(crate) deviation_slope: Vec<f64>,
 }
 
+/// The joint distribution of the function at several points.
+struct Joint {
+    means: Vec<f64>,
+    /// L⁻¹ times the covariances with the points that were seen, a column each.
+    cross: Mat<f64>,
+    /// The factor of the covariances that these leave.
+    rest: Cholesky,
+}
+
+impl Joint {
+    /// Returns the values that standard normal draws mean.
+    fn values(&self, draws: &[f64]) -> impl Iterator<Item = f64> {
+        let deviations = self.rest.times(draws).into_iter();
+        self.means
+            .iter()
+            .zip(deviations)
+            .map(|(mean, deviation)| mean + deviation)
+    }
+}
+
 impl Posterior {
-    /// Conditions on what was seen. `None` where not even a large jitter makes the kernel matrix positive definite.
+    /// Conditions on observations. `None` where not even a large jitter makes the kernel matrix
+    /// positive definite.
     pub(crate) fn new(
         geometry: Arc<Geometry>,
         theta: &[f64],
@@ -180,7 +209,8 @@ impl Posterior {
         points.iter().map(mean).collect()
     }
 
-    /// Returns mean and standard deviation at one point with their gradients, which are zero along coordinates without order.
+    /// Returns mean and standard deviation at one point with their gradients, which are zero along
+    /// coordinates without order.
     pub(crate) fn slope(&self, point: &[f64]) -> Slope {
         let relation = self.columns.relation(&self.hyper, point);
         let mut cross = relation.covariances(&self.hyper);
@@ -201,7 +231,8 @@ impl Posterior {
             }
         };
         let (mean_slope, explained) = (slope(&self.alpha), slope(&cross));
-        // Half the variance at the point moves as its covariance with itself does when one of the two moves.
+        // Half the variance at the point moves as its covariance with itself does when one of the
+        // two moves.
         let own = self.hyper.variance_slope(&self.geometry, point);
         let deviation_slope = own
             .iter()
@@ -216,7 +247,8 @@ impl Posterior {
         }
     }
 
-    /// Takes in one more value, without noise: what is believed of a run that has not ended. `false` where it cannot, and nothing has changed.
+    /// Conditions on one more value without noise: the assumed outcome of a run that has not ended.
+    /// Returns `false`, and changes nothing, where the matrix would be singular.
     pub(crate) fn believe(&mut self, point: &[f64], value: f64) -> bool {
         let mut covariances = vec![0.0; self.columns.len()];
         self.covariances(point, &mut covariances);
@@ -236,9 +268,47 @@ impl Posterior {
         true
     }
 
-    /// Takes in values at several points at once, drawn from the posterior: `draws` are standard normal, or narrower. `false` where it cannot, and nothing
-    /// has changed. The same as [`Self::believe`] for one after the other, at the cost of one.
+    /// Conditions on values at several points at once, drawn from the posterior: `draws` are
+    /// standard normal, or narrower. Returns `false`, and changes nothing, where the matrix would
+    /// be singular. Equal to [`Self::believe`] for one after the other, at the cost of one.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], draws: &[f64]) -> bool {
+        let Some(joint) = self.joint(points) else {
+            return false;
+        };
+        self.factor = self.factor.joined(&joint.cross, &joint.rest);
+        let newest = self.hyper.kinship.newest();
+        let level = self.hyper.kinship.level(newest, newest);
+        for point in points {
+            self.columns.push(point);
+            if let Some(kin) = &mut self.kin {
+                kin.push((1.0, level));
+            }
+            self.beside.push(self.jitter);
+        }
+        self.z.extend(joint.values(draws));
+        self.alpha = self.factor.solve(&self.z);
+        true
+    }
+
+    /// Returns functions drawn from the posterior, noise left out, at points: one for each vector of
+    /// standard normal `draws`, which has an entry a point. `None` where the matrix is singular.
+    pub(crate) fn functions(
+        &self,
+        points: &[Vec<f64>],
+        draws: &[Vec<f64>],
+    ) -> Option<Vec<Vec<f64>>> {
+        let joint = self.joint(points)?;
+        Some(
+            draws
+                .iter()
+                .map(|draws| joint.values(draws).collect())
+                .collect(),
+        )
+    }
+
+    /// Returns the joint distribution of the function at several points; `None` where its matrix is
+    /// singular.
+    fn joint(&self, points: &[Vec<f64>]) -> Option<Joint> {
         let (n, more) = (self.columns.len(), points.len());
         let mut cross = Mat::zeros(n, more);
         points
@@ -249,10 +319,8 @@ impl Posterior {
             .map(|new| dot(&self.alpha, cross.col_as_slice(new)))
             .collect();
         self.factor.solve_lower(&mut cross);
-        let level = self
-            .hyper
-            .kinship
-            .level(self.hyper.kinship.newest(), self.hyper.kinship.newest());
+        let newest = self.hyper.kinship.newest();
+        let level = self.hyper.kinship.level(newest, newest);
         let columns = Columns::new(Arc::clone(&self.geometry), points);
         let mut rest = Mat::zeros(more, more);
         let mut row = vec![0.0; more];
@@ -264,25 +332,8 @@ impl Posterior {
             });
             rest[(a, a)] = self.hyper.variance(&self.geometry, point) + self.jitter - dot(own, own);
         }
-        let Some(rest) = Cholesky::new(rest) else {
-            return false;
-        };
-        self.factor = self.factor.joined(&cross, &rest);
-        for point in points {
-            self.columns.push(point);
-            if let Some(kin) = &mut self.kin {
-                kin.push((1.0, level));
-            }
-            self.beside.push(self.jitter);
-        }
-        self.z.extend(
-            means
-                .iter()
-                .zip(rest.times(draws))
-                .map(|(mean, deviation)| mean + deviation),
-        );
-        self.alpha = self.factor.solve(&self.z);
-        true
+        let rest = Cholesky::new(rest)?;
+        Some(Joint { means, cross, rest })
     }
 
     /// Returns the share of the noise in the variance of a value.
@@ -297,7 +348,8 @@ impl Posterior {
         noise / (noise + signal + curve + alone)
     }
 
-    /// Returns which share of the variance of the values the model predicts, each from all others: 1 is perfect, below 0 their average is better.
+    /// Returns which share of the variance of the values the model predicts, each from all others:
+    /// 1 is perfect, below 0 their average is better.
     ///
     /// Rasmussen and Williams (2006), equation 5.12.
     pub(crate) fn skill(&self) -> f64 {
@@ -322,7 +374,7 @@ impl Posterior {
         }
     }
 
-    /// Returns the expected value at each point that was seen or is believed in.
+    /// Returns the expected value at each point that was observed or assumed.
     pub(crate) fn means_at_seen(&self) -> impl Iterator<Item = f64> {
         // z = (K + N) α and the mean is K α.
         self.z
@@ -332,7 +384,7 @@ impl Posterior {
             .map(|((z, beside), alpha)| z - beside * alpha)
     }
 
-    /// Writes the covariance of a point under the newest version with each that was seen.
+    /// Writes the covariance of a point under the newest version with each observed point.
     fn covariances(&self, point: &[f64], covariances: &mut [f64]) {
         self.columns.covariances(&self.hyper, point, covariances);
         self.relate(covariances);
@@ -372,178 +424,4 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + rest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::kernel::Coordinate;
-    use super::*;
-
-    const THETA: [f64; 5] = [-1.5, -16.0, 0.0, -3.0, -3.0];
-
-    fn model() -> Posterior {
-        let seen =
-            ObservedPoints::once(vec![vec![0.1], vec![0.5], vec![0.6]], vec![1.0, -1.0, 0.5]);
-        Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap()
-    }
-
-    #[test]
-    fn the_model_goes_through_what_it_has_seen_and_is_unsure_elsewhere() {
-        let mut model = model();
-        let seen = model.predict(&[vec![0.1], vec![0.5], vec![0.6]]);
-        assert!(
-            (seen[1].0 + 1.0).abs() < 1e-3 && seen[1].1 < 0.01,
-            "{seen:?}"
-        );
-        assert!(
-            model
-                .means_at_seen()
-                .zip(&seen)
-                .all(|(mean, (predicted, _))| (mean - predicted).abs() < 1e-9)
-        );
-        let far = model.predict(&[vec![1.0]])[0];
-        assert!(far.1 > 0.5, "{far:?}");
-        assert!(model.believe(&[1.0], far.0));
-        let believed = model.predict(&[vec![1.0]])[0];
-        assert!(
-            (believed.0 - far.0).abs() < 1e-3 && believed.1 < 0.01,
-            "{believed:?}"
-        );
-        let x = vec![vec![0.1], vec![0.5], vec![0.6], vec![1.0]];
-        let seen = ObservedPoints {
-            shares: vec![1.0, 1.0, 1.0, 0.0],
-            ..ObservedPoints::once(x, vec![1.0, -1.0, 0.5, far.0])
-        };
-        let anew =
-            Posterior::new(Arc::new(Geometry(vec![Coordinate::Ordered])), &THETA, &seen).unwrap();
-        for point in [[0.3], [0.8]] {
-            let (a, b) = (
-                model.predict(&[point.to_vec()])[0],
-                anew.predict(&[point.to_vec()])[0],
-            );
-            assert!(
-                (a.0 - b.0).abs() < 1e-6 && (a.1 - b.1).abs() < 1e-6,
-                "{a:?} {b:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_skill_is_that_of_predicting_what_was_left_out() {
-        let geometry = || Arc::new(Geometry(vec![Coordinate::Ordered]));
-        let x: Vec<Vec<f64>> = (0..12).map(|place| vec![f64::from(place) / 12.0]).collect();
-        let z: Vec<f64> = x.iter().map(|x| (5.0 * x[0]).sin()).collect();
-        let model = Posterior::new(
-            geometry(),
-            &THETA,
-            &ObservedPoints::once(x.clone(), z.clone()),
-        )
-        .unwrap();
-        let without = |left: usize| {
-            let of = |values: &[f64]| {
-                values
-                    .iter()
-                    .enumerate()
-                    .filter(|(place, _)| *place != left)
-                    .map(|(_, z)| *z)
-                    .collect::<Vec<_>>()
-            };
-            let places = (0..12)
-                .filter(|place| *place != left)
-                .map(|place| x[place].clone())
-                .collect();
-            let others = of(&z);
-            let mean = others.iter().sum::<f64>() / 11.0;
-            let predicted =
-                Posterior::new(geometry(), &THETA, &ObservedPoints::once(places, others))
-                    .unwrap()
-                    .predict(&x[left..=left])[0]
-                    .0;
-            ((z[left] - predicted).powi(2), (z[left] - mean).powi(2))
-        };
-        let (errors, total) = (0..12)
-            .map(without)
-            .fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
-        assert!(
-            (model.skill() - (1.0 - errors / total)).abs() < 1e-6 && model.skill() > 0.9,
-            "{}",
-            model.skill()
-        );
-        let noise: Vec<f64> = (0..12)
-            .map(|place| if place * 7 % 5 < 2 { 1.0 } else { -1.0 })
-            .collect();
-        assert!(
-            Posterior::new(geometry(), &THETA, &ObservedPoints::once(x, noise))
-                .unwrap()
-                .skill()
-                < 0.2
-        );
-    }
-
-    #[test]
-    fn several_points_at_once_are_believed_as_one_after_the_other() {
-        let (mut together, mut apart) = (model(), model());
-        let (points, draws) = ([vec![0.3], vec![0.35], vec![0.9]], [0.5, -1.0, 0.7]);
-        assert!(together.believe_all(&points, &draws));
-        for (point, draw) in points.iter().zip(draws) {
-            let (mean, deviation) = apart.predict(std::slice::from_ref(point))[0];
-            assert!(apart.believe(point, mean + draw * deviation));
-        }
-        for at in [[0.2], [0.33], [0.7]] {
-            let (a, b) = (
-                together.predict(&[at.to_vec()])[0],
-                apart.predict(&[at.to_vec()])[0],
-            );
-            assert!(
-                (a.0 - b.0).abs() < 1e-4 && (a.1 - b.1).abs() < 1e-4,
-                "{a:?} {b:?}"
-            );
-        }
-        assert!(
-            !together.believe_all(&[vec![0.5], vec![f64::NAN]], &[0.0, 0.0]),
-            "nothing has changed"
-        );
-        assert!(
-            (together.predict(&[vec![0.2]])[0].0 - apart.predict(&[vec![0.2]])[0].0).abs() < 1e-4
-        );
-    }
-
-    #[test]
-    fn a_difference_is_better_known_than_its_two_sides() {
-        let model = model();
-        let [a, b] = [vec![0.8], vec![0.81]];
-        let apart =
-            model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&b))[0];
-        let sides = model.predict(&[a.clone(), b]);
-        assert!(
-            apart > 0.0 && apart < 0.3 * sides[0].1.min(sides[1].1),
-            "{apart} {sides:?}"
-        );
-        let known = model.difference_deviations(&[vec![0.1]], &[vec![0.5]])[0];
-        assert!(known < 0.01, "{known}");
-        assert!(
-            model.difference_deviations(std::slice::from_ref(&a), std::slice::from_ref(&a))[0]
-                < 1e-6
-        );
-    }
-
-    #[test]
-    fn the_gradients_are_those_of_the_prediction() {
-        let model = model();
-        let slope = model.slope(&[0.3]);
-        let (low, high) = (
-            model.predict(&[vec![0.3 - 1e-5]])[0],
-            model.predict(&[vec![0.3 + 1e-5]])[0],
-        );
-        assert!(
-            (slope.mean_slope[0] - (high.0 - low.0) / 2e-5).abs() < 1e-5,
-            "{slope:?}"
-        );
-        assert!(
-            (slope.deviation_slope[0] - (high.1 - low.1) / 2e-5).abs() < 1e-5,
-            "{slope:?}"
-        );
-        let (mean, deviation) = model.predict(&[vec![0.3]])[0];
-        assert!((slope.mean - mean).abs() < 1e-12 && (slope.deviation - deviation).abs() < 1e-12);
-    }
 }

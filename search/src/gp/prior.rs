@@ -1,4 +1,4 @@
-//! What is believed of the hyperparameters before anything is seen: normal in the logarithm.
+//! The prior of the hyperparameters: normal in the logarithm.
 
 use crate::tuning::{PRIOR, TRANSFER};
 
@@ -8,8 +8,9 @@ pub(crate) struct Prior(pub(crate) Vec<(f64, f64)>);
 impl Prior {
     /// Length scales grow with the dimension, so that the model stays simple in many dimensions.
     ///
-    /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs great in high dimensions; mean and
-    /// spread are smaller than theirs, which found too little on Hartmann's six-dimensional function in 40 runs.
+    /// The idea is that of Hvarfner, Hellsten, Nardi (2024), Vanilla Bayesian optimization performs
+    /// great in high dimensions; mean and spread are smaller than theirs, which found too little on
+    /// Hartmann's six-dimensional function in 40 runs.
     pub(crate) fn new(dimensions: usize, levels: usize, changes: usize) -> Self {
         let length = (
             PRIOR.log_length.0 + 0.5 * (dimensions.max(1) as f64).ln(),

@@ -12,9 +12,9 @@ use crate::tuning::EFFORT;
 /// How often a bracket shrinks at most: by then it is far smaller than any scale of θ.
 const SHRINKS_MAX: usize = 30;
 
-/// Several ways of looking at the same values, of which one is right.
+/// Several transformations of the same values, of which one is right.
 pub(crate) struct Views {
-    /// What the model sees in each.
+    /// The transformed values of each.
     pub(crate) zs: Vec<Vec<f64>>,
     /// The variances of predicted values in each; empty where all were measured.
     pub(crate) variances: Vec<Vec<f64>>,
@@ -22,8 +22,9 @@ pub(crate) struct Views {
     pub(crate) log_jacobians: Vec<f64>,
 }
 
-/// Returns `count` draws of θ, each with the place of a view. The chain starts at `theta` and alternates between the view given θ, and θ given
-/// the view by elliptical slice sampling, which needs no step size where the prior is normal.
+/// Returns `count` draws of θ, each with the place of a view. The chain starts at `theta` and
+/// alternates between the view given θ, and θ given the view by elliptical slice sampling, which
+/// needs no step size where the prior is normal.
 ///
 /// Murray, Adams, MacKay (2010), Elliptical slice sampling, figure 2.
 pub(crate) fn sample(
@@ -65,7 +66,8 @@ pub(crate) fn sample(
                 .map(|(offset, aside)| offset * angle.cos() + aside * angle.sin())
                 .collect();
             let theta = theta_of(&turned);
-            // With predicted values each view has its own matrix to factor: the others are looked at once this one qualifies.
+            // With predicted values each view has its own matrix to factor: the others are looked
+            // at once this one qualifies.
             let is_cheap = views.variances.is_empty();
             let own = (
                 &views.zs[view..=view],

@@ -1,23 +1,25 @@
-//! From values of the objective to what the model sees, and back.
+//! The warp between values of the objective and those of the model.
 
 use crate::tuning::PRIOR;
 
-/// Small values are good on both sides. The model sees the logarithm of the distance to a floor below the best, standardised: nearly
-/// straight among good values, while a few terrible ones cannot drown the differences that matter.
+/// Small values are good on both sides. The model sees the logarithm of the distance to a floor
+/// below the best, standardised: nearly straight among good values, while a few terrible ones
+/// cannot drown the differences that matter.
 #[derive(Clone, Debug)]
 pub(crate) struct Warp {
     /// The largest value, so that no difference overflows.
     unit: f64,
     /// Below the best value, in units.
     floor: f64,
-    /// The logarithm that is expected where nothing was seen.
+    /// The logarithm of the prior mean.
     mean: f64,
     deviation: f64,
 }
 
-/// The floor bounds a value that may be better than it was predicted: at most this factor nearer to it.
+/// The least remaining distance to the floor of a value that may be better than its prediction, as
+/// a share.
 const NEAREST: f64 = 0.1;
-/// A value with more variance than this says nothing.
+/// The largest variance of a value. Such a value carries no information.
 const VARIANCE_MAX: f64 = 1e4;
 
 impl Warp {
@@ -32,7 +34,7 @@ impl Warp {
         let best = sorted.first().copied().unwrap_or_default();
         let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
         let average = sorted.iter().sum::<f64>() / sorted.len().max(1) as f64;
-        // With half the values at the best, the median says nothing.
+        // With half of the values at the best, the median does not show the spread.
         let spread = [median - best, average - best]
             .into_iter()
             .find(|spread| *spread > 1e-14)
@@ -58,8 +60,9 @@ impl Warp {
         }
     }
 
-    /// Returns the same for a model that expects worse where nothing was seen, with this many values. A search sees what is good, and were the rest
-    /// expected to be like it, the far corners of the space would be tried again and again.
+    /// Returns the warp of a model with a raised prior mean, given the number of values. A search
+    /// samples good regions, so without it the far corners of the space would look too good and be
+    /// tried again and again.
     pub(crate) fn doubting(self, count: usize) -> Self {
         let sought = (1.0 - PRIOR.values_without_inflation / count.max(1) as f64).max(0.0);
         Self {
@@ -68,12 +71,13 @@ impl Warp {
         }
     }
 
-    /// Returns what the model sees of a value.
+    /// Returns the warped value.
     pub(crate) fn warped(&self, value: f64) -> f64 {
         (self.distance(value).ln() - self.mean) / self.deviation
     }
 
-    /// Returns the variance that the model sees for a value with a standard deviation: half the way between its two sides, squared.
+    /// Returns the variance that the model sees for a value with a standard deviation: half the way
+    /// between its two sides, squared.
     pub(crate) fn variance(&self, value: f64, deviation: f64) -> f64 {
         if deviation == 0.0 {
             return 0.0;
@@ -85,7 +89,8 @@ impl Warp {
         (half * half).min(VARIANCE_MAX)
     }
 
-    /// Returns the value and its standard deviation for a mean and a standard deviation in the model (to first order).
+    /// Returns the value and its standard deviation for a mean and a standard deviation in the
+    /// model (to first order).
     pub(crate) fn unwarped(&self, mean: f64, deviation: f64) -> (f64, f64) {
         let distance = (mean * self.deviation + self.mean)
             .clamp(-600.0, 600.0)
@@ -97,12 +102,13 @@ impl Warp {
         )
     }
 
-    /// Returns the logarithm of how fast the value moves with what the model sees, at a value.
+    /// Returns the logarithm of the slope of the inverse warp at a value.
     pub(crate) fn log_scale(&self, value: f64) -> f64 {
         self.distance(value).ln() + self.deviation.ln() + self.unit.ln()
     }
 
-    /// Returns the logarithm of the Jacobian determinant of the warp over all values: what makes likelihoods of different warps compare.
+    /// Returns the logarithm of the Jacobian determinant of the warp over all values, which makes
+    /// likelihoods of different warps comparable.
     pub(crate) fn log_jacobian(&self, values: &[f64]) -> f64 {
         values.iter().map(|value| -self.log_scale(*value)).sum()
     }

@@ -1,29 +1,14 @@
-//! The floor of exploration: some suggestions look where little was tried, whatever the models say.
+//! The floor of exploration: some suggestions are far from all tried points, independently of the
+//! models.
 //!
-//! No more than every second suggestion does, and which ones depends on the number of runs alone. The share falls by itself: the rules end once the
-//! models predict, once each branch was tried, and while an improvement is expected. The last rule never ends, but becomes rare.
+//! At most every second suggestion explores, and the number of runs alone decides which. The rules
+//! end by themselves: once the models predict, once each branch was tried, and while an improvement
+//! is expected. The last rule never ends, but becomes rare.
 
 use super::sobol;
 use crate::acquisition::feasibility::Feasibility;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube};
-
-/// The rules apply to at most one suggestion in this number.
-const EVERY: usize = 2;
-/// Models that predict less than this share of the variance, each result from all others, are not followed.
-const SKILL_MIN: f64 = 0.3;
-/// An expected improvement below this share of the way from the best value to the median is negligible.
-const NEGLIGIBLE: f64 = 1e-3;
-/// A suggestion explores in any case where the number of runs is the square of a number from this one on.
-const SQUARE_MIN: usize = 8;
-/// A branch that decides which parameters are active is tried so often at least, another category so often.
-const PARENT_RUNS_MIN: usize = 3;
-const CATEGORY_RUNS_MIN: usize = 1;
-/// A list of more values than this is no choice between branches.
-const BRANCHES_MAX: usize = 12;
-/// Points of which the one farthest from all tried points is taken.
-const CANDIDATES: u64 = 32;
-/// No point is taken that is less likely than this to succeed, if others are likelier.
-const FEASIBLE_MIN: f64 = 0.8;
+use crate::tuning::EXPLORATION;
 
 /// One value of a parameter that is a choice.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +23,7 @@ pub(super) struct Branch {
     pub(super) runs_min: usize,
 }
 
-/// What was tried, and whose turn it is.
+/// The points tried so far, and the branches that need more runs.
 #[derive(Debug)]
 pub(super) struct Floor {
     /// The number of runs that have ended or are being executed.
@@ -61,19 +46,19 @@ impl Floor {
 
     /// Returns whether the next suggestion may explore.
     pub(super) fn may_explore(&self) -> bool {
-        self.turn.is_multiple_of(EVERY)
+        self.turn.is_multiple_of(EXPLORATION.every)
     }
 
-    /// Returns the place in a sequence of spread points that the next suggestion has, if all that may take one do: every second point of a Sobol sequence
-    /// would leave half of the space out.
+    /// Returns the place in a sequence of spread points that the next suggestion has, if all that
+    /// may take one do: every second point of a Sobol sequence would leave half of the space out.
     pub(super) fn place(&self) -> u64 {
-        (self.turn / EVERY) as u64
+        (self.turn / EXPLORATION.every) as u64
     }
 
-    /// Returns whether the next suggestion explores whatever is known.
+    /// Returns whether the next suggestion explores independently of the models.
     pub(super) fn must_explore(&self) -> bool {
         let root = self.turn.isqrt();
-        root >= SQUARE_MIN && root * root == self.turn
+        root >= EXPLORATION.square_min && root * root == self.turn
     }
 
     /// Returns the branch that the next suggestion has to try: the one that lacks most runs.
@@ -89,12 +74,13 @@ impl Floor {
 
     /// Returns whether suggestions leave the models aside, by how well they predict.
     pub(super) fn distrusts(&self, skill: f64) -> bool {
-        skill < SKILL_MIN
+        skill < EXPLORATION.skill_min
     }
 
-    /// Returns whether the next suggestion leaves an improvement aside, by how far the values are spread.
+    /// Returns whether the next suggestion leaves an improvement aside, by how far the values are
+    /// spread.
     pub(super) fn neglects(&self, improvement: f64, spread: f64) -> bool {
-        self.may_explore() && improvement < NEGLIGIBLE * spread
+        self.may_explore() && improvement < EXPLORATION.negligible_share * spread
     }
 
     /// Returns the branch with the fewest runs; `None` where there is no choice.
@@ -121,7 +107,7 @@ impl Floor {
             cube.snap(&mut point);
             point
         };
-        let mut points: Vec<Vec<f64>> = (0..CANDIDATES).map(point).collect();
+        let mut points: Vec<Vec<f64>> = (0..EXPLORATION.candidates).map(point).collect();
         let is_within = |point: &Vec<f64>| {
             branch.is_none_or(|branch| point[branch.coordinate] == branch.middle)
         };
@@ -135,7 +121,7 @@ impl Floor {
                 .iter()
                 .copied()
                 .fold(f64::NEG_INFINITY, f64::max)
-                .min(FEASIBLE_MIN.ln());
+                .min(EXPLORATION.feasible_min.ln());
             let mut logs = logs.into_iter();
             points.retain(|_| logs.next().is_some_and(|log| log >= bound));
         }
@@ -153,7 +139,8 @@ impl Floor {
     }
 }
 
-/// Returns the values of categorical parameters and of those that others depend on, each with the number of runs that tried it.
+/// Returns the values of categorical parameters and of those that others depend on, each with the
+/// number of runs that tried it.
 fn branches(cube: &UnitCube<'_>, tried: &[Vec<f64>]) -> Vec<Branch> {
     let mut found = Vec::new();
     for (coordinate, (scale, is_parent)) in cube.scales().zip(cube.parents()).enumerate() {
@@ -165,18 +152,18 @@ fn branches(cube: &UnitCube<'_>, tried: &[Vec<f64>]) -> Vec<Branch> {
         let middles = match scale {
             Scale::Nominal(middles) => middles.clone(),
             Scale::Ranked(order) if is_parent => cells(order.len()),
-            Scale::Cells(count) if is_parent && *count <= BRANCHES_MAX as u64 => {
+            Scale::Cells(count) if is_parent && *count <= EXPLORATION.branches_max as u64 => {
                 cells(*count as usize)
             }
             _ => continue,
         };
-        if middles.len() > BRANCHES_MAX {
+        if middles.len() > EXPLORATION.branches_max {
             continue;
         }
         let runs_min = if is_parent {
-            PARENT_RUNS_MIN
+            EXPLORATION.parent_runs_min
         } else {
-            CATEGORY_RUNS_MIN
+            EXPLORATION.category_runs_min
         };
         let runs = |middle: f64| {
             tried
@@ -194,7 +181,8 @@ fn branches(cube: &UnitCube<'_>, tried: &[Vec<f64>]) -> Vec<Branch> {
     found
 }
 
-/// Returns the squared distance of two points. A coordinate that is active in one of them alone counts as half the range.
+/// Returns the squared distance of two points. A coordinate that is active in one of them alone
+/// counts as half the range.
 fn distance(a: &[f64], b: &[f64]) -> f64 {
     let gap = |(a, b): (&f64, &f64)| {
         if (*a == INACTIVE) == (*b == INACTIVE) {

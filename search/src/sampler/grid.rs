@@ -6,8 +6,8 @@ use super::{Ask, Suggestion, Suggestions};
 use crate::space::enumeration::Enumeration;
 use crate::why::{Kind, Why};
 
-/// Returns the first points of the grid that are not taken. A space that no grid can enumerate has no points: its sweep file is refused
-/// before it comes here.
+/// Returns the first points of the grid that are not taken. A space that no grid can enumerate has
+/// no points: its sweep file is refused before it comes here.
 pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
     let mut found = Suggestions {
         suggestions: Vec::new(),
@@ -20,7 +20,8 @@ pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
         return found;
     };
     let mut chosen = BTreeSet::new();
-    // Each step passes a point that is taken or chosen, so there are at most that many steps however large the grid.
+    // Each step passes a point that is taken or chosen, so there are at most that many steps
+    // however large the grid.
     for number in 1u64.. {
         let config = points.config(&digits);
         let key = config.key();

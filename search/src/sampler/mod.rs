@@ -1,9 +1,12 @@
-//! The ways of choosing what to try.
+//! The samplers.
 
 pub(crate) mod bayes;
 mod floor;
 pub(crate) mod grid;
+pub(crate) mod history;
+pub(crate) mod model;
 mod parzen;
+mod probes;
 pub(crate) mod random;
 pub(crate) mod sobol;
 mod start_up;
@@ -13,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::space::{Config, Space, Taken};
 use crate::why::Why;
 
-/// What every sampler is asked.
+/// The part of a request that every sampler uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) space: &'a Space,
@@ -25,7 +28,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) count: usize,
 }
 
-/// A configuration to try, and why. One of kind [`Probe`](crate::why::Kind::Probe) was tried before, with older code.
+/// A configuration to try, and why. One of kind [`Probe`](crate::why::Kind::Probe) was tried
+/// before, with older code.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Suggestion {
     /// The configuration.
@@ -34,7 +38,7 @@ pub struct Suggestion {
     pub why: Why,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Suggestions {
     /// At most as many as were asked for, all distinct, none taken.

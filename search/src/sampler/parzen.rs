@@ -1,9 +1,12 @@
-//! Two densities, of the good points and of the rest: where the first is high and the second low, more good points are expected.
+//! Two densities, of the good points and of the rest: where the first is high and the second low,
+//! more good points are expected.
 //!
-//! It presumes less than a Gaussian process, and finds the way where noise hides the shape of the objective.
+//! It presumes less than a Gaussian process, and finds the way where noise hides the shape of the
+//! objective.
 //!
-//! Bergstra, Bardenet, Bengio, Kégl (2011), Algorithms for hyper-parameter optimization, section 4; the kernels are products over all coordinates, as in
-//! Falkner, Klein, Hutter (2018), BOHB, section 3.2.
+//! Bergstra, Bardenet, Bengio, Kégl (2011), Algorithms for hyper-parameter optimization, section 4;
+//! the kernels are products over all coordinates, as in Falkner, Klein, Hutter (2018), BOHB,
+//! section 3.2.
 
 use std::f64::consts::TAU;
 
@@ -13,18 +16,7 @@ use rand_distr::StandardNormal;
 
 use crate::acquisition::feasibility::Feasibility;
 use crate::space::unit_cube::{INACTIVE, Scale, UnitCube, normal_cdf};
-
-/// The inverse share of good points, rounded up, and no more than `GOOD_MAX`.
-const GOOD_SHARE: usize = 10;
-const GOOD_MAX: usize = 25;
-/// Draws from the density of the good points, of which the one with the highest ratio is taken.
-const DRAWS: usize = 24;
-/// The width of a kernel where a point is alone, as a share of the range. It falls with the power −1/(d + 4) of the number of points.
-const WIDTH: f64 = 0.2;
-/// The inverse of the least width of a kernel, unless there are fewer points.
-const NARROWEST: usize = 100;
-/// So often a normal draw is repeated that falls outside of the range.
-const REDRAWS: usize = 32;
+use crate::tuning::DENSITY;
 
 /// A mixture of one kernel for each point and a wide one for all the range.
 struct Density<'a> {
@@ -36,8 +28,8 @@ struct Density<'a> {
 impl<'a> Density<'a> {
     fn new(cube: &'a UnitCube<'a>, points: &'a [Vec<f64>]) -> Self {
         let (count, dimensions) = (points.len(), cube.scales().len());
-        let narrowest = 1.0 / (1 + count).min(NARROWEST) as f64;
-        let width = WIDTH * (count.max(1) as f64).powf(-1.0 / (dimensions as f64 + 4.0));
+        let narrowest = 1.0 / (1 + count).min(DENSITY.narrowest) as f64;
+        let width = DENSITY.width * (count.max(1) as f64).powf(-1.0 / (dimensions as f64 + 4.0));
         Self {
             cube,
             points,
@@ -45,7 +37,8 @@ impl<'a> Density<'a> {
         }
     }
 
-    /// Returns the place of the middle of a kernel along a coordinate, and the kernel's width there. `None`: it covers the range evenly.
+    /// Returns the place of the middle of a kernel along a coordinate, and the kernel's width
+    /// there. `None`: it covers the range evenly.
     fn kernel(&self, component: usize, coordinate: usize) -> Option<(f64, f64)> {
         match self.points.get(component).map(|point| point[coordinate]) {
             None => Some((0.5, 1.0)),
@@ -81,8 +74,8 @@ impl<'a> Density<'a> {
             }
             (_, None) => rng.random(),
             (_, Some((middle, width))) => {
-                let mut draws =
-                    (0..REDRAWS).map(|_| middle + width * rng.sample::<f64, _>(StandardNormal));
+                let mut draws = (0..DENSITY.redraws)
+                    .map(|_| middle + width * rng.sample::<f64, _>(StandardNormal));
                 draws
                     .find(|draw| (0.0..=1.0).contains(draw))
                     .unwrap_or(middle)
@@ -129,16 +122,22 @@ impl<'a> Density<'a> {
     }
 }
 
-/// Returns a canonical point where good points are likelier than others. `points` are those of runs with values, the best first.
+/// Returns a canonical point where good points are likelier than others. `points` are those of runs
+/// with values, the best first.
 pub(super) fn point(
     cube: &UnitCube<'_>,
     points: &[Vec<f64>],
     feasibility: Option<&Feasibility>,
     rng: &mut ChaCha8Rng,
 ) -> Vec<f64> {
-    let (good, rest) = points.split_at(points.len().div_ceil(GOOD_SHARE).min(GOOD_MAX));
+    let (good, rest) = points.split_at(
+        points
+            .len()
+            .div_ceil(DENSITY.good_share)
+            .min(DENSITY.good_max),
+    );
     let (good, rest) = (Density::new(cube, good), Density::new(cube, rest));
-    let draws: Vec<Vec<f64>> = (0..DRAWS).map(|_| good.draw(rng)).collect();
+    let draws: Vec<Vec<f64>> = (0..DENSITY.draws).map(|_| good.draw(rng)).collect();
     let mut scores: Vec<f64> = draws
         .iter()
         .map(|draw| good.log(draw) - rest.log(draw))
@@ -196,7 +195,7 @@ mod tests {
     fn points_lie_where_good_ones_are_dense() {
         let space = space();
         let cube = UnitCube::new(&space);
-        // Good near c = 0.2 with `b: y`, whatever `a` is.
+        // Good near c = 0.2 with `b: y`, independently of `a`.
         let mut points: Vec<Vec<f64>> = (0..4)
             .map(|i| vec![0.2 + 0.2 * f64::from(i), 0.75, 0.2 + 0.01 * f64::from(i)])
             .collect();

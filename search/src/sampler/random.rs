@@ -13,7 +13,8 @@ const DRAWS_MAX: usize = 64;
 /// As [`DRAWS_MAX`] where there is no other way.
 const DRAWS_MAX_UNCOUNTABLE: usize = 10_000;
 
-/// Returns random configurations. That of run *n* depends on the seed and *n* alone, unless the point is taken: then it is drawn again.
+/// Returns random configurations. That of run *n* depends on the seed and *n* alone, unless the
+/// point is taken: then it is drawn again.
 pub(crate) fn suggest(ask: &Ask<'_>) -> Suggestions {
     let points = Enumeration::of_support(ask.space);
     let mut free = Free::new(ask, points.as_ref());
@@ -57,7 +58,8 @@ impl<'a> Free<'a> {
         self.chosen.insert(key);
     }
 
-    /// Draws and chooses a free point, or gives `None` if there is none (or so few that ten thousand draws find none).
+    /// Draws and chooses a free point, or gives `None` if there is none (or so few that ten
+    /// thousand draws find none).
     pub(crate) fn draw(&mut self, index: u64) -> Option<Config> {
         let mut rng = generator(self.ask.seed, index);
         let draws = if self.points.is_some() {
@@ -76,7 +78,8 @@ impl<'a> Free<'a> {
         self.walk(&mut rng)
     }
 
-    /// Walks over the points from a random one on. Each step passes a point that is not free, so there are few steps.
+    /// Walks over the points from a random one on. Each step passes a point that is not free, so
+    /// there are few steps.
     fn walk(&mut self, rng: &mut ChaCha8Rng) -> Option<Config> {
         let points = self.points?;
         let start = points.pick(|len| rng.random_range(0..len))?;

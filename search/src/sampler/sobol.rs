@@ -5,10 +5,12 @@ const POINTS_MAX: u64 = 1 << 16;
 /// The generator knows this many dimensions; later ones come from another scramble.
 const DIMENSIONS_MAX: u32 = 256;
 
-/// Keeps the candidates of a run apart from the start-up points, which are the same sequence under the sweep's own seed.
+/// Keeps the candidates of a run apart from the start-up points, which are the same sequence under
+/// the sweep's own seed.
 const CANDIDATES_SEED: u64 = 0x5eed_0f5b_12ea_d001;
 
-/// Returns a scramble for the candidates of a run: the same candidates every time would leave the same gaps.
+/// Returns a scramble for the candidates of a run: the same candidates every time would leave the
+/// same gaps.
 pub(crate) fn scramble_of_run(seed: u64, index: u64) -> u64 {
     seed ^ CANDIDATES_SEED.wrapping_mul(index.wrapping_add(1))
 }

@@ -13,8 +13,8 @@ pub(super) fn count(cube: &UnitCube<'_>) -> usize {
         .clamp(STARTUP.points_min, STARTUP.points_max)
 }
 
-/// Suggests the middle of the space first, since people choose ranges around what they believe in, and then spread points. `known` is the number of runs
-/// that have ended or are being executed.
+/// Suggests the middle of the space first, since people choose ranges around what they believe in,
+/// and then spread points. `known` is the number of runs that have ended or are being executed.
 pub(super) fn suggest(
     ask: &Ask<'_>,
     cube: &UnitCube<'_>,
@@ -47,8 +47,9 @@ pub(super) fn suggest(
     })
 }
 
-/// Returns a point of the Sobol sequence that `seed` scrambles; once some runs have failed and others not, the first of several points that is
-/// likely enough to succeed. While nothing has succeeded, the sequence is what finds a tenth of any parameter's range in 16 points.
+/// Returns a point of the Sobol sequence that `seed` scrambles; once some runs have failed and
+/// others not, the first of several points that is likely enough to succeed. While nothing has
+/// succeeded, the sequence is what finds a tenth of any parameter's range in 16 points.
 pub(super) fn spread_point(
     cube: &UnitCube<'_>,
     feasibility: Option<&Feasibility>,

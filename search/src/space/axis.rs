@@ -2,7 +2,8 @@
 
 use super::{Distribution, Step, Value};
 
-/// The distinct values of one parameter in order. Long rows cost nothing: a value is computed from its place.
+/// The distinct values of one parameter in order. Long rows cost nothing: a value is computed from
+/// its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Axis {
     /// Listed values, distinct by [`Value::identity`].
@@ -16,8 +17,8 @@ pub(crate) enum Axis {
 }
 
 impl Axis {
-    /// Returns what a grid tries of a parameter, or `None` where it has no finite list: W&B's way, a `q_uniform` leaves out its maximum, a value
-    /// listed twice counts once.
+    /// Returns what a grid tries of a parameter, or `None` where it has no finite list: W&B's way,
+    /// a `q_uniform` leaves out its maximum, a value listed twice counts once.
     pub(crate) fn of_grid(distribution: &Distribution) -> Option<Self> {
         match distribution {
             Distribution::Constant { value } => Some(Self::List(vec![value.clone()])),
@@ -143,7 +144,8 @@ fn whole_range(first: i64, last: i64, step: i64) -> Axis {
 
 fn arange(min: f64, max: f64, q: Step) -> Axis {
     let step = q.as_f64();
-    // Rust's float to integer conversion saturates, so that hostile bounds end up as an empty or a very long row.
+    // Rust's float to integer conversion saturates, so that hostile bounds end up as an empty or a
+    // very long row.
     let len = ((max - min) / step).ceil() as u64;
     match q {
         Step::Int(step) if min.fract() == 0.0 && min.abs() < 9.0e15 => Axis::Whole {
@@ -164,7 +166,7 @@ fn multiples(low: f64, high: f64, q: Step) -> Option<Axis> {
         (low / q.as_f64()).round_ties_even(),
         (high / q.as_f64()).round_ties_even(),
     );
-    // Beyond this a float cannot tell neighbours apart, and nobody will ever come to the end.
+    // Beyond this a float cannot tell neighbours apart, and no sweep would reach the end.
     if !(first.abs() < 9.0e15 && last.abs() < 9.0e15) {
         return None;
     }

@@ -7,11 +7,13 @@ use sha2::{Digest, Sha256};
 
 use super::{Path, Value};
 
-/// The value of every active parameter, by path. Inactive parameters (a `when:` that does not hold) are absent.
+/// The value of every active parameter, by path. Inactive parameters (a `when:` that does not hold)
+/// are absent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config(pub BTreeMap<Path, Value>);
 
-/// What makes two configurations the same point: see [`Config::key`]. The beginning of a SHA-256: a sweep may have a million points.
+/// The identity of a configuration as a point: see [`Config::key`]. The beginning of a SHA-256,
+/// since a sweep may have a million points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct PointKey([u8; 16]);
 
@@ -19,8 +21,8 @@ pub struct PointKey([u8; 16]);
 pub type Taken = imbl::OrdSet<PointKey>;
 
 impl Config {
-    /// Returns the identity of the point. Two configurations that differ only in inactive parameters have the same key, since
-    /// those are absent; values compare by [`Value::identity`].
+    /// Returns the identity of the point. Two configurations that differ only in inactive
+    /// parameters have the same key, since those are absent; values compare by [`Value::identity`].
     pub fn key(&self) -> PointKey {
         let entries: Vec<_> = self
             .0
@@ -33,7 +35,8 @@ impl Config {
         PointKey(key)
     }
 
-    /// Returns the identity of the point where it is tried again with other code, although it was tried before.
+    /// Returns the identity of the point where it is tried again with other code, although it was
+    /// tried before.
     pub fn key_again(&self, code_version: &str) -> PointKey {
         let PointKey(first) = self.key();
         let digest = Sha256::new()
@@ -45,7 +48,8 @@ impl Config {
         PointKey(key)
     }
 
-    /// Returns the configuration as the training program sees it: nested parameters as nested maps, keys sorted at each level.
+    /// Returns the configuration as the training program sees it: nested parameters as nested maps,
+    /// keys sorted at each level.
     pub fn to_nested(&self) -> Value {
         let mut root = Vec::new();
         for (path, value) in &self.0 {

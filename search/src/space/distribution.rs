@@ -11,7 +11,8 @@ use super::Value;
 pub enum Distribution {
     /// Always the same value.
     Constant { value: Value },
-    /// One of the values, all equally likely. Whether their order matters: it does or does not, or it is learnt (numbers) and does not (all others).
+    /// One of the values, all equally likely. Whether their order matters: it does or does not, or
+    /// it is learnt (numbers) and does not (all others).
     Categorical {
         values: Vec<Value>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,8 +8,9 @@ use super::{Config, Path, Space};
 /// Beyond this many combinations of conditions [`Enumeration::size`] gives an upper bound.
 const COMBINATIONS_MAX: u128 = 1 << 20;
 
-/// The points of a finite space in W&B's order: names sorted at each level, the last name varying fastest. A parameter with a condition
-/// comes after the parameters that it depends on, so that an inactive one has a single place and each point turns up once.
+/// The points of a finite space in W&B's order: names sorted at each level, the last name varying
+/// fastest. A parameter with a condition comes after the parameters that it depends on, so that an
+/// inactive one has a single place and each point turns up once.
 #[derive(Clone, Debug)]
 pub(crate) struct Enumeration {
     entries: Vec<EnumerationEntry>,
@@ -28,8 +29,10 @@ struct EnumerationEntry {
 pub(crate) struct Digits(Vec<u64>);
 
 impl Space {
-    /// Returns the number of distinct points of the grid over this space, or `None` where a parameter cannot be enumerated. Points that differ only in inactive parameters are one. Exact, but where conditions make more than a
-    /// million combinations it counts every parameter as active. Saturates.
+    /// Returns the number of distinct points of the grid over this space, or `None` where a
+    /// parameter cannot be enumerated. Points that differ only in inactive parameters are one.
+    /// Exact, but where conditions make more than a million combinations it counts every parameter
+    /// as active. Saturates.
     pub fn size(&self) -> Option<u128> {
         Enumeration::of_grid(self).map(|points| points.size())
     }
@@ -97,7 +100,8 @@ impl Enumeration {
         (!empty).then(|| Digits(vec![0; self.entries.len()]))
     }
 
-    /// Returns the point whose places a source of numbers picks: `pick(n)` gives a number below `n`.
+    /// Returns the point whose places a source of numbers picks: `pick(n)` gives a number below
+    /// `n`.
     pub(crate) fn pick(&self, mut pick: impl FnMut(u64) -> u64) -> Option<Digits> {
         let mut digits = self.first()?;
         let mut active = Vec::with_capacity(self.entries.len());
@@ -147,8 +151,9 @@ impl Enumeration {
         )
     }
 
-    /// Returns the number of points: exact unless more than a million combinations of conditions would have to be looked at; then
-    /// as if every parameter were active, which is too many. Saturates.
+    /// Returns the number of points: exact unless more than a million combinations of conditions
+    /// would have to be looked at; then as if every parameter were active, which is too many.
+    /// Saturates.
     pub(crate) fn size(&self) -> u128 {
         let classes: Vec<_> = (0..self.entries.len())
             .map(|index| self.classes(index))
@@ -197,7 +202,8 @@ impl Enumeration {
         total
     }
 
-    /// Groups the places of a parameter by what the conditions on it make of them: (a representative, how many).
+    /// Groups the values of a parameter by the conditions that they meet: (a representative, the
+    /// number of values).
     fn classes(&self, index: usize) -> Vec<(u64, u64)> {
         let conditions = self
             .entries

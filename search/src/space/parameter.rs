@@ -36,7 +36,7 @@ pub enum SpaceError {
     UnknownCondition {
         /// The parameter with the condition.
         parameter: Path,
-        /// What the condition names.
+        /// The missing parameter.
         on: Path,
     },
     /// Conditions depend on each other in a circle.
@@ -117,8 +117,8 @@ impl Space {
         config
     }
 
-    /// Returns the places of the parameters such that each comes after those that its conditions look at, else by name. Parameters
-    /// in a circle of conditions are left out.
+    /// Returns the places of the parameters such that each comes after those that its conditions
+    /// look at, else by name. Parameters in a circle of conditions are left out.
     pub(crate) fn parents_first(&self) -> Vec<usize> {
         let place = |path: &Path| {
             self.parameters

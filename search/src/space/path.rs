@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a parameter stands: one segment for a flat parameter (dots and all), more for a nested one. Sorted as W&B sorts:
-/// by name at each level.
+/// Where a parameter stands: one segment for a flat parameter (dots and all), more for a nested
+/// one. Sorted as W&B sorts: by name at each level.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Path(pub Vec<String>);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::{Config, Distribution, Path, Space, Value};
 
-/// How far beyond a bound a number may lie, relative to the bound: what is written in decimals and read again may lose a digit.
+/// The tolerance at a bound, relative to the bound: a number written in decimals and read again may
+/// lose a digit.
 const SLACK: f64 = 1e-9;
 
 impl Space {
-    /// Reads a configuration as the training program sees it (a JSON object, nested parameters as nested objects) or flat, by paths
-    /// joined with dots. Parameters that are not active may be there or not; those of one value may be left out.
+    /// Reads a configuration as the training program sees it (a JSON object, nested parameters as
+    /// nested objects) or flat, by paths joined with dots. Parameters that are not active may be
+    /// there or not; those of one value may be left out.
     ///
     /// # Errors
     /// All that is wrong: a value is missing, unknown, of another type or out of its range.
@@ -92,7 +94,8 @@ impl Space {
 }
 
 impl Distribution {
-    /// Returns why the parameter cannot have a value, in words that go on from "`lr` ..."; `None` where it can.
+    /// Returns the reason why the parameter cannot have a value, as the rest of a sentence that
+    /// begins with "`lr` ..."; `None` where it can.
     pub(super) fn refuses(&self, value: &Value) -> Option<String> {
         let listed = |values: &[Value]| {
             let known = values.iter().any(|own| own.identity() == value.identity());

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Distribution, Path, Space, Value};
 
-/// The user's statements of where the parameters of a new space come from. The others keep their names.
+/// The user's statements of where the parameters of a new space come from. The others keep their
+/// names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Origins {
-    /// `renamed_from`: the earlier path by the new one. Written as a list, since a path is no key of JSON.
+    /// `renamed_from`: the earlier path by the new one. Written as a list, since a path is no key
+    /// of JSON.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
     pub renamed: BTreeMap<Path, Path>,
-    /// `was`: what the code used before there was the parameter.
+    /// `was`: the value that the code used before the parameter existed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "pairs")]
     pub was: BTreeMap<Path, Value>,
 }
@@ -22,14 +24,15 @@ pub struct Origins {
 pub enum ConfigLocation {
     /// It is one of the space's.
     Inside(Config),
-    /// It has a value that the parameter cannot have (any more), but stands somewhere beside what can.
+    /// It has a value that the parameter cannot have (any more), but stands somewhere beside what
+    /// can.
     Outside(Config),
     /// Unknown.
     Nowhere,
 }
 
 impl Origins {
-    /// Returns whether they say nothing.
+    /// Returns whether there are no such statements.
     pub fn is_empty(&self) -> bool {
         self.renamed.is_empty() && self.was.is_empty()
     }
@@ -46,7 +49,8 @@ impl Origins {
 }
 
 impl Space {
-    /// Returns whether a configuration is one of this space's: a value that can occur for each active parameter, and nothing else.
+    /// Returns whether a configuration is one of this space's: a value that can occur for each
+    /// active parameter, and nothing else.
     pub fn holds(&self, config: &Config) -> bool {
         let known = config.0.keys().all(|path| self.get(path).is_some());
         known
@@ -74,7 +78,8 @@ impl Space {
                 .all(|condition| condition.holds(&config));
             active && !config.0.contains_key(&parameter.path)
         };
-        // What does not vary is no coordinate: the models cannot tell such a configuration from one that has the right value.
+        // What does not vary is no coordinate: the models cannot tell such a configuration from one
+        // that has the right value.
         let is_elsewhere = |parameter: &super::Parameter| match &parameter.distribution {
             Distribution::Constant { value } => config
                 .0
@@ -104,7 +109,8 @@ impl Space {
     }
 }
 
-/// Carries a configuration of the space `from` over into the space `to` that came after it; `None` where a parameter's value is not known.
+/// Carries a configuration of the space `from` over into the space `to` that came after it; `None`
+/// where a parameter's value is not known.
 pub fn carry(config: &Config, from: &Space, to: &Space, origins: &Origins) -> Option<Config> {
     let value = |path: &Path, distribution: &Distribution| match origins.before(path, from) {
         Some(earlier) => config.0.get(earlier).cloned(),
@@ -117,7 +123,8 @@ pub fn carry(config: &Config, from: &Space, to: &Space, origins: &Origins) -> Op
     filled(to, value)
 }
 
-/// Carries a configuration of the space `to` back into the space `from` that came before it; `None` where it has no place there.
+/// Carries a configuration of the space `to` back into the space `from` that came before it; `None`
+/// where it has no place there.
 pub fn carry_back(config: &Config, from: &Space, to: &Space, origins: &Origins) -> Option<Config> {
     let mut later = BTreeMap::new();
     for parameter in to.parameters() {
@@ -283,7 +290,7 @@ mod tests {
         assert_eq!(
             carry(&new, &to, &to, &origins),
             Some(new),
-            "what was renamed before has its name by now"
+            "an earlier rename is done already"
         );
     }
 

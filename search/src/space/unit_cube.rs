@@ -1,80 +1,24 @@
 //! The only map between what users write and the unit cube.
 //!
-//! [`Distribution::quantile`] and [`Distribution::cdf`] are W&B's, but for its slips at the very edge. [`UnitCube`] is the place where
-//! the model-based search works: one coordinate for each parameter that varies, and of all the coordinates that give one value only one.
+//! [`Distribution::quantile`] and [`Distribution::cdf`] are W&B's, but for its slips at the very
+//! edge. [`UnitCube`] is the place where the model-based search works: one coordinate for each
+//! parameter that varies, and of all the coordinates that give one value only one.
 
 mod functions;
+mod quantile;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 pub(crate) use functions::normal_cdf;
-use functions::{beta_cdf, beta_quantile, normal_cdf_scaled, normal_quantile};
+use quantile::{cell, int_count, middle, number};
 
-use super::{Config, Distribution, Path, Space, Step, Value};
+use super::{Config, Distribution, Path, Space, Value};
 
 impl Distribution {
-    /// Returns the value below which a draw falls with probability `u`, which is clamped to `[0, 1]`. Rises with `u` where the values
-    /// have an order. Never infinite, never NaN for a valid distribution: the ends of unbounded distributions are cut at a
-    /// probability of 1e-16.
-    pub fn quantile(&self, u: f64) -> Value {
-        let u = if u.is_nan() { 0.5 } else { u.clamp(0.0, 1.0) };
-        match self {
-            Self::Constant { value } => value.clone(),
-            Self::Categorical { values, .. } => values
-                .get(cell(u, values.len() as u64) as usize)
-                .cloned()
-                .unwrap_or(Value::Null),
-            Self::CategoricalWithProbabilities {
-                values,
-                probabilities,
-            } => weighted_index(u, probabilities)
-                .and_then(|index| values.get(index))
-                .cloned()
-                .unwrap_or(Value::Null),
-            Self::IntUniform { min, max } => {
-                let place = cell(u, int_count(*min, *max));
-                let value = i128::from(*min) + i128::from(place);
-                Value::Int(i64::try_from(value).unwrap_or(*max).min(*max))
-            }
-            _ => match self.step() {
-                Some(q) => quantised(self.continuous_quantile(u), q),
-                None => Value::Float(self.continuous_quantile(u)),
-            },
-        }
-    }
-
-    /// Returns the probability that a draw is at most `value` (of a quantised distribution: before rounding), or `None` where `value`
-    /// is none that the parameter can take at all: text for a number, an unknown category. Numbers out of range give 0 or 1.
-    pub fn cdf(&self, value: &Value) -> Option<f64> {
-        let index_in = |values: &[Value]| {
-            values
-                .iter()
-                .position(|own| own.identity() == value.identity())
-        };
-        match self {
-            Self::Constant { value: own } => (own.identity() == value.identity()).then_some(1.0),
-            Self::Categorical { values, .. } => {
-                index_in(values).map(|index| (index + 1) as f64 / values.len() as f64)
-            }
-            Self::CategoricalWithProbabilities {
-                values,
-                probabilities,
-            } => index_in(values)
-                .map(|index| probabilities.iter().take(index + 1).sum::<f64>().min(1.0)),
-            Self::IntUniform { min, max } => {
-                let value = number(value)?;
-                Some(
-                    ((value.floor() - *min as f64 + 1.0) / int_count(*min, *max) as f64)
-                        .clamp(0.0, 1.0),
-                )
-            }
-            _ => Some(self.continuous_cdf(number(value)?)),
-        }
-    }
-
-    /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the parameter cannot have.
+    /// Returns whether [`UnitCube::point_of`] knows where a value stands, be it one that the
+    /// parameter cannot have.
     pub(super) fn has_place_for(&self, value: &Value) -> bool {
         match self {
             Self::Categorical { values, ordered } if order(values, *ordered).is_some() => {
@@ -87,117 +31,11 @@ impl Distribution {
             _ => number(value).is_some_and(f64::is_finite),
         }
     }
-
-    /// Returns how far a number lies beyond the range, in widths of the range on the distribution's own scale: negative below it, 0 within.
-    fn excess(&self, value: &Value) -> f64 {
-        let Some(x) = number(value) else { return 0.0 };
-        let beyond = |min: f64, max: f64, x: f64| {
-            let excess = if x < min {
-                (x - min) / (max - min)
-            } else {
-                (x - max).max(0.0) / (max - min)
-            };
-            if excess.is_nan() { 0.0 } else { excess }
-        };
-        match *self {
-            Self::Uniform { min, max } | Self::QUniform { min, max, .. } => beyond(min, max, x),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
-                beyond(min, max, log(x))
-            }
-            Self::InvLogUniform { min, max } => -beyond(min, max, -log(x)),
-            Self::LogUniformValues { min, max }
-            | Self::InvLogUniformValues { min, max }
-            | Self::QLogUniformValues { min, max, .. } => beyond(min.ln(), max.ln(), log(x)),
-            Self::Beta { .. } | Self::QBeta { .. } => beyond(0.0, 1.0, x),
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
-                beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, x)
-            }
-            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
-                beyond(mu - TAIL_START * sigma, mu + TAIL_START * sigma, log(x))
-            }
-            // No range.
-            _ => 0.0,
-        }
-    }
-
-    /// Returns the probability of each of the two tails that lie outside of the cube.
-    fn tail(&self) -> f64 {
-        match self {
-            Self::Normal { .. }
-            | Self::QNormal { .. }
-            | Self::LogNormal { .. }
-            | Self::QLogNormal { .. } => TAIL,
-            _ => 0.0,
-        }
-    }
-
-    /// Returns the step of a quantised distribution.
-    fn step(&self) -> Option<Step> {
-        match self {
-            Self::QUniform { q, .. }
-            | Self::QLogUniform { q, .. }
-            | Self::QLogUniformValues { q, .. }
-            | Self::QNormal { q, .. }
-            | Self::QLogNormal { q, .. }
-            | Self::QBeta { q, .. } => Some(*q),
-            _ => None,
-        }
-    }
-
-    /// The quantile before rounding, of the distributions that have one.
-    fn continuous_quantile(&self, u: f64) -> f64 {
-        match *self {
-            Self::Uniform { min, max } | Self::QUniform { min, max, .. } => between(min, max, u),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
-                finite(between(min, max, u).exp())
-            }
-            Self::InvLogUniform { min, max } => finite((-between(min, max, 1.0 - u)).exp()),
-            Self::LogUniformValues { min, max }
-            | Self::InvLogUniformValues { min, max }
-            | Self::QLogUniformValues { min, max, .. } => between(min.ln(), max.ln(), u)
-                .exp()
-                .clamp(min, max.max(min)),
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
-                finite(mu + sigma * normal_quantile(u))
-            }
-            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
-                finite((mu + sigma * normal_quantile(u)).exp())
-            }
-            Self::Beta { a, b } | Self::QBeta { a, b, .. } => beta_quantile(u, a, b),
-            Self::Constant { .. }
-            | Self::Categorical { .. }
-            | Self::CategoricalWithProbabilities { .. }
-            | Self::IntUniform { .. } => u,
-        }
-    }
-
-    fn continuous_cdf(&self, x: f64) -> f64 {
-        match *self {
-            Self::Uniform { min, max } | Self::QUniform { min, max, .. } => fraction(min, max, x),
-            Self::LogUniform { min, max } | Self::QLogUniform { min, max, .. } => {
-                fraction(min, max, log(x))
-            }
-            Self::InvLogUniform { min, max } => 1.0 - fraction(min, max, -log(x)),
-            Self::LogUniformValues { min, max }
-            | Self::InvLogUniformValues { min, max }
-            | Self::QLogUniformValues { min, max, .. } => fraction(min.ln(), max.ln(), log(x)),
-            Self::Normal { mu, sigma } | Self::QNormal { mu, sigma, .. } => {
-                normal_cdf_scaled(x, mu, sigma)
-            }
-            Self::LogNormal { mu, sigma } | Self::QLogNormal { mu, sigma, .. } => {
-                normal_cdf_scaled(log(x), mu, sigma)
-            }
-            Self::Beta { a, b } | Self::QBeta { a, b, .. } => beta_cdf(x, a, b),
-            Self::Constant { .. }
-            | Self::Categorical { .. }
-            | Self::CategoricalWithProbabilities { .. }
-            | Self::IntUniform { .. } => 0.5,
-        }
-    }
 }
 
-/// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0, 1]`. Of all coordinates that
-/// give one value, the *canonical* one represents it; that of an inactive parameter is [`INACTIVE`].
+/// A space as the model-based search sees it: the parameters that vary, each a coordinate in `[0,
+/// 1]`. Of all coordinates that give one value, the *canonical* one represents it; that of an
+/// inactive parameter is [`INACTIVE`].
 #[derive(Clone, Debug)]
 pub struct UnitCube<'a> {
     space: &'a Space,
@@ -218,20 +56,15 @@ struct Dimension<'a> {
 /// The coordinate of a parameter that is not active.
 pub const INACTIVE: f64 = -1.0;
 
-/// How far beyond the edges of the cube a value of an earlier space may lie: what is farther away says as little. Not as far as [`INACTIVE`].
+/// The distance beyond the edges of the cube at which values of an earlier space are cut off:
+/// farther ones add no information. Less than the distance of [`INACTIVE`].
 pub const BEYOND: f64 = 0.9;
 /// The same for a parameter with a condition, whose coordinate is bent into a half circle.
 const BEYOND_BENT: f64 = 0.1;
 /// The coordinate of a value that is not in its list. All such are one value.
 const UNLISTED: f64 = 1.5;
 
-/// The probability of each tail of an unbounded distribution that lies outside of the cube, which holds the quantiles from 0.1 % to 99.9 %: at its
-/// edges would else be values that nobody means. Random draws have no such bounds.
-const TAIL: f64 = 1e-3;
-/// Where these tails begin, in standard deviations from the mean.
-const TAIL_START: f64 = 3.090_232_306_167_813_5;
-
-/// What nearness means along a coordinate.
+/// The metric along a coordinate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
     /// Any coordinate is canonical.
@@ -293,8 +126,8 @@ impl<'a> UnitCube<'a> {
         })
     }
 
-    /// Returns whether it has to be learnt if the order of the values along each coordinate matters: that of numbers in a list, of which the user
-    /// does not say so.
+    /// Returns whether it has to be learnt if the order of the values along each coordinate
+    /// matters: that of numbers in a list, of which the user does not say so.
     pub fn learns_order(&self) -> impl Iterator<Item = bool> {
         let learns = |distribution: &Distribution| {
             matches!(
@@ -346,8 +179,9 @@ impl<'a> UnitCube<'a> {
         self.space.activate_in(&self.parents_first, values)
     }
 
-    /// Returns the canonical point of a configuration. It may come from an earlier space: what is missing counts as inactive, numbers out of
-    /// range lie beyond the edge, as far as [`BEYOND`], and a value that is not in the list is its own value.
+    /// Returns the canonical point of a configuration. It may come from an earlier space: what is
+    /// missing counts as inactive, numbers out of range lie beyond the edge, as far as [`BEYOND`],
+    /// and a value that is not in the list is its own value.
     pub fn point_of(&self, config: &Config) -> Vec<f64> {
         let coordinate = |dimension: &Dimension<'_>| {
             let value = config.0.get(dimension.path)?;
@@ -425,7 +259,8 @@ impl Dimension<'_> {
         }
     }
 
-    /// Returns the coordinate of a value that is none of the list's: of a number among numbers where it would stand.
+    /// Returns the coordinate of a value that is none of the list's: of a number among numbers
+    /// where it would stand.
     fn unlisted(&self, value: &Value) -> Option<f64> {
         match (&self.scale, self.distribution) {
             (Scale::Ranked(order), Distribution::Categorical { values, .. }) => {
@@ -480,7 +315,8 @@ fn scale(distribution: &Distribution) -> Option<Scale> {
     }
 }
 
-/// Returns the places of the values in their order, if they have one: of numbers the rising one, of other values that of the list if the user says so.
+/// Returns the places of the values in their order, if they have one: of numbers the rising one, of
+/// other values that of the list if the user says so.
 fn order(values: &[Value], ordered: Option<bool>) -> Option<Vec<usize>> {
     match ordered {
         Some(false) => None,
@@ -489,8 +325,8 @@ fn order(values: &[Value], ordered: Option<bool>) -> Option<Vec<usize>> {
     }
 }
 
-/// Returns the places of the values in rising order if all are finite numbers and no two are the same. Two values have no order worth
-/// the name.
+/// Returns the places of the values in rising order if all are finite numbers and no two are the
+/// same. Two values have no order worth the name.
 fn ranks(values: &[Value]) -> Option<Vec<usize>> {
     let numbers: Option<Vec<f64>> = values.iter().map(number).collect();
     let numbers = numbers.filter(|numbers| numbers.len() > 2)?;
@@ -500,89 +336,4 @@ fn ranks(values: &[Value]) -> Option<Vec<usize>> {
         .windows(2)
         .all(|pair| numbers[pair[0]] < numbers[pair[1]])
         .then_some(order)
-}
-
-fn middle(place: u64, count: u64) -> f64 {
-    (place as f64 + 0.5) / count as f64
-}
-
-fn number(value: &Value) -> Option<f64> {
-    value.as_f64().filter(|number| number.is_finite())
-}
-
-fn int_count(min: i64, max: i64) -> u64 {
-    u64::try_from(i128::from(max) - i128::from(min) + 1).unwrap_or(if max < min {
-        1
-    } else {
-        u64::MAX
-    })
-}
-
-/// Returns which of `count` equal cells contains `u`. A border belongs to the cell below it.
-fn cell(u: f64, count: u64) -> u64 {
-    let last = count.saturating_sub(1);
-    let place = ((u * count as f64).ceil() - 1.0).max(0.0) as u64;
-    // The product may have been rounded up past a border that `u` does not reach.
-    let below = place.saturating_sub(1);
-    let place = if (below + 1) as f64 / count as f64 >= u {
-        below
-    } else {
-        place
-    };
-    place.min(last)
-}
-
-/// Returns the first value whose cumulated probability exceeds `u`.
-fn weighted_index(u: f64, probabilities: &[f64]) -> Option<usize> {
-    let mut sum = 0.0;
-    let within = probabilities.iter().position(|probability| {
-        sum += probability;
-        u < sum
-    });
-    // The probabilities may sum to a little less than one.
-    within.or_else(|| {
-        probabilities
-            .iter()
-            .rposition(|probability| *probability > 0.0)
-    })
-}
-
-fn quantised(x: f64, q: Step) -> Value {
-    let steps = (x / q.as_f64()).round_ties_even();
-    match q {
-        Step::Int(q) => Value::Int((steps as i64).saturating_mul(q)),
-        Step::Float(q) => Value::Float(finite(steps * q)),
-    }
-}
-
-fn between(min: f64, max: f64, u: f64) -> f64 {
-    let width = max - min;
-    let value = if width.is_finite() {
-        min + u * width
-    } else {
-        min * (1.0 - u) + max * u
-    };
-    value.clamp(min, max.max(min))
-}
-
-fn fraction(min: f64, max: f64, x: f64) -> f64 {
-    let width = max - min;
-    let fraction = if width.is_finite() {
-        (x - min) / width
-    } else {
-        (x / 2.0 - min / 2.0) / (max / 2.0 - min / 2.0)
-    };
-    if fraction.is_nan() {
-        0.5
-    } else {
-        fraction.clamp(0.0, 1.0)
-    }
-}
-
-fn finite(x: f64) -> f64 {
-    x.clamp(-f64::MAX, f64::MAX)
-}
-
-fn log(x: f64) -> f64 {
-    if x > 0.0 { x.ln() } else { f64::NEG_INFINITY }
 }

@@ -7,9 +7,11 @@ use serde_json::{Map, Number};
 /// The key that marks a float which JSON cannot write: `{"$float": "inf"}`.
 const FLOAT_TAG: &str = "$float";
 
-/// A value a parameter can take. Integers and floats are kept apart, since a program may treat `1` and `1.0` differently.
+/// A value a parameter can take. Integers and floats are kept apart, since a program may treat `1`
+/// and `1.0` differently.
 ///
-/// `==` compares floats by bits through `f64`'s rules; for "is this the same point" use [`Value::identity`].
+/// `==` compares floats by bits through `f64`'s rules; for "is this the same point" use
+/// [`Value::identity`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// `null`.
@@ -38,9 +40,10 @@ impl Value {
         }
     }
 
-    /// Returns a text that two values share exactly when they are the same point of a grid: at the top level a whole float
-    /// equals its integer (`3e6` and `3000000`), inside lists and maps it does not, `true` is not `1`, NaN equals NaN, and
-    /// the order of a map's keys does not matter. These are W&B's rules.
+    /// Returns a text that two values share exactly when they are the same point of a grid: at the
+    /// top level a whole float equals its integer (`3e6` and `3000000`), inside lists and maps it
+    /// does not, `true` is not `1`, NaN equals NaN, and the order of a map's keys does not matter.
+    /// These are W&B's rules.
     pub fn identity(&self) -> String {
         match self {
             Self::Float(float) if float.fract() == 0.0 && float.abs() < 9.0e15 => {
@@ -72,7 +75,8 @@ impl Value {
         }
     }
 
-    /// Writes the value as JSON. Lossless: a float that JSON cannot write becomes `{"$float": "inf" | "-inf" | "nan"}`.
+    /// Writes the value as JSON. Lossless: a float that JSON cannot write becomes `{"$float": "inf"
+    /// | "-inf" | "nan"}`.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,

@@ -1,4 +1,5 @@
-//! How the values of older code compare with those of newer code: often the whole objective has only moved, or is measured in another unit.
+//! Alignment of the values of older code with those of newer code: often the whole objective has
+//! only moved, or is measured in another unit.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
 use crate::tuning::TRANSFER;
 
-/// The model of the older values is that of the warp in the middle, learnt from no more than this many.
+/// The floor of the warp in the model of the older values: the middle one of `PRIOR.warp_floors`.
 const FLOOR: f64 = 1.0;
 
 /// A value of older code corresponds to `level + scale · value` of newer code.
@@ -22,7 +23,7 @@ pub(crate) struct Alignment {
 }
 
 impl Alignment {
-    /// The change changed nothing.
+    /// No change.
     pub(crate) const SAME: Self = Self {
         level: 0.0,
         scale: 1.0,
@@ -43,7 +44,7 @@ pub(crate) struct Values {
     pub(crate) deviations: Vec<f64>,
 }
 
-/// Returns what the change may have done to all values alike, the most probable first.
+/// Returns the possible common changes of all values, the most probable first.
 pub(crate) fn alignments(
     geometry: &Arc<Geometry>,
     older: &Values,
@@ -60,9 +61,26 @@ pub(crate) fn alignments(
     ranked(&predicted, newer, deviation(&older.y))
 }
 
-/// Returns the ways to come from what was predicted, with its deviation, to the newer values: nothing to do, moved, multiplied, or both.
+/// Returns the alignments of predicted values, each with its deviation, to newer values, the most
+/// probable first.
 fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignment> {
     let blur = TRANSFER.value_blur * spread;
+    let mut found: Vec<_> = candidates(predicted, values, blur)
+        .into_iter()
+        .map(|alignment| {
+            (
+                log_probability(&alignment, predicted, values, blur),
+                alignment,
+            )
+        })
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().map(|(_, alignment)| alignment).collect()
+}
+
+/// Returns four alignments, each fitted by least squares: none, a shift, a factor, and both. One
+/// that cannot be fitted, or whose factor is no change of unit, is left out.
+fn candidates(predicted: &[(f64, f64)], values: &Values, blur: f64) -> Vec<Alignment> {
     let newer = &values.y;
     let weight = |((_, deviation), own): (&(f64, f64), &f64)| {
         1.0 / (deviation * deviation + own * own + blur * blur)
@@ -115,30 +133,32 @@ fn ranked(predicted: &[(f64, f64)], values: &Values, spread: f64) -> Vec<Alignme
         alignment.level.is_finite()
             && (TRANSFER.scales.0..=TRANSFER.scales.1).contains(&alignment.scale)
     });
-    // What is left over is as large as it has to be: the most probable of several sizes.
-    let score = |alignment: &Alignment| {
-        let likelihood = |rest: f64| {
-            let each = predicted.iter().zip(newer).zip(&values.deviations).map(
-                |(((mean, deviation), new), own)| {
-                    let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
-                    -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
-                },
-            );
-            each.sum::<f64>()
-        };
-        let best = TRANSFER
-            .residuals
-            .map(|rest| likelihood(rest * blur))
-            .into_iter()
-            .fold(f64::NEG_INFINITY, f64::max);
-        alignment.log_prior + best
+    found
+}
+
+/// Returns the log posterior probability of an alignment, but for a constant. The residuals are as
+/// large as they have to be: of several sizes, the most probable.
+fn log_probability(
+    alignment: &Alignment,
+    predicted: &[(f64, f64)],
+    values: &Values,
+    blur: f64,
+) -> f64 {
+    let likelihood = |rest: f64| {
+        let each = predicted.iter().zip(&values.y).zip(&values.deviations).map(
+            |(((mean, deviation), new), own)| {
+                let variance = (alignment.scale * deviation).powi(2) + own * own + rest * rest;
+                -0.5 * (variance.ln() + (new - alignment.apply(*mean)).powi(2) / variance)
+            },
+        );
+        each.sum::<f64>()
     };
-    let mut found: Vec<_> = found
+    let best = TRANSFER
+        .residuals
+        .map(|rest| likelihood(rest * blur))
         .into_iter()
-        .map(|alignment| (score(&alignment), alignment))
-        .collect();
-    found.sort_by(|a, b| b.0.total_cmp(&a.0));
-    found.into_iter().map(|(_, alignment)| alignment).collect()
+        .fold(f64::NEG_INFINITY, f64::max);
+    alignment.log_prior + best
 }
 
 /// Returns a model of the older values. `None` where there are too few.

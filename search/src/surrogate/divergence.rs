@@ -1,20 +1,15 @@
 //! Tells values of diverged runs from ordinary ones.
 //!
-//! A diverged value says where not to go, and nothing of the scale of the objective: the models of the values never see it, and the model of failures
-//! takes it for a failure. A cap on all values besides costs more where nothing diverges than it gains (docs/explanation/experiments.md).
+//! A diverged value says where not to go, and nothing of the scale of the objective: the models of
+//! the values never see it, and the model of failures takes it for a failure. A cap on all values
+//! besides costs more where nothing diverges than it gains (docs/explanation/experiments.md).
 
-/// The scale of the objective is that of this many of the first values: later ones are from where the search went, and may all be alike.
-const FIRST: usize = 20;
-/// A value has diverged if it is this many times farther from the best one than all ordinary values are, and than they are large.
-const JUMP: f64 = 1e4;
-/// The same where only one value is ordinary.
-const LONE_JUMP: f64 = 1e6;
-/// The inverse of the least share of ordinary values among the first. A search that comes close to zero soon has a few values that are far smaller than all others.
-const ORDINARY_SHARE: usize = 4;
+use crate::tuning::DIVERGENCE;
 
-/// Returns the value above which runs have diverged, of values in the order of their runs of which small is good. Infinite where none has.
+/// Returns the value above which runs have diverged, of values in the order of their runs of which
+/// small is good. Infinite where none has.
 pub(super) fn divergence_limit(values: &[f64]) -> f64 {
-    let mut sorted = values[..values.len().min(FIRST)].to_vec();
+    let mut sorted = values[..values.len().min(DIVERGENCE.reference)].to_vec();
     sorted.sort_by(f64::total_cmp);
     let Some(best) = sorted.first().copied().filter(|_| sorted.len() > 1) else {
         return f64::INFINITY;
@@ -23,11 +18,17 @@ pub(super) fn divergence_limit(values: &[f64]) -> f64 {
     let limit = |place: usize| {
         let value = sorted[place];
         let unit = (value - best).max(value.abs()).max(best.abs());
-        let limit = best + unit * if place == 0 { LONE_JUMP } else { JUMP };
+        let limit = best
+            + unit
+                * if place == 0 {
+                    DIVERGENCE.lone_jump
+                } else {
+                    DIVERGENCE.jump
+                };
         let is_gap = sorted.get(place + 1).is_none_or(|next| *next > limit);
         (unit > 0.0 && is_gap).then_some(limit)
     };
-    (sorted.len().div_ceil(ORDINARY_SHARE) - 1..sorted.len())
+    (sorted.len().div_ceil(DIVERGENCE.ordinary_share) - 1..sorted.len())
         .find_map(limit)
         .unwrap_or(f64::INFINITY)
 }

@@ -7,12 +7,13 @@ use crate::tuning::TRANSFER;
 #[derive(Clone, Debug)]
 pub(crate) struct Groups<'a> {
     line: CodeLine<'a>,
-    /// The places in the line at which each begins. What has no values is no group, but for the newest.
+    /// The places in the line at which each begins. A version without values is no group, except
+    /// the newest.
     starts: Vec<usize>,
 }
 
 impl<'a> Groups<'a> {
-    /// `valued` are the versions of what has a value.
+    /// `valued` are the versions of the runs with a value.
     pub(crate) fn new<'b>(line: CodeLine<'a>, valued: impl Iterator<Item = &'b str>) -> Self {
         let mut starts: Vec<usize> = valued.map(|version| line.place(version)).collect();
         starts.push(line.newest());

@@ -1,9 +1,11 @@
-//! From what has ended to an ensemble of models.
+//! The surrogate model: an ensemble of Gaussian processes, learnt from the runs that have ended.
 
 mod alignment;
 mod divergence;
 mod ended;
+mod hazards;
 mod line;
+mod predictions;
 mod straight;
 mod views;
 
@@ -15,111 +17,36 @@ use rand_distr::StandardNormal;
 
 use crate::acquisition::effort::Effort;
 use crate::acquisition::ensemble::{Ensemble, Member};
-use crate::acquisition::feasibility::Feasibility;
 use crate::gp::kernel::Geometry;
 use crate::gp::posterior::{ObservedPoints, Posterior};
 use crate::gp::warp::Warp;
-use crate::observation::{CodeLine, Goal, Observation, Outcome};
+use crate::observation::{CodeLine, Goal, Observation};
 use crate::space::unit_cube::UnitCube;
-use crate::tuning::{ACQUISITION, EFFORT};
+use crate::tuning::{ACQUISITION, EFFORT, EXPLORATION};
 
-use divergence::divergence_limit;
-use ended::{EndedRuns, thinned};
-use line::Groups;
+use ended::{EndedRuns, ended, groups};
+use hazards::hazards;
 use straight::Straight;
 use views::{draws, views};
+
+pub use ended::OBSERVATIONS_MAX;
+pub(crate) use hazards::{feasibility, has_contrast};
 
 /// Keeps the draws of hyperparameters apart from all others.
 pub(crate) const SEED: u64 = 0x0de1_5eed_77ab_c0de;
 /// With fewer finite values there is nothing to model.
 pub(crate) const VALUES_MIN: usize = 2;
-/// The models see no more observations than this, since their cost grows with the cube of the number: the best half and an even choice of
-/// the rest.
-pub const OBSERVATIONS_MAX: usize = 400;
-
-/// The greatest number of members for the skill, and of values: with more, the skill is certain, and its cost grows with the cube of their number.
-const SKILL_MEMBERS: usize = 4;
-const SKILL_VALUES_MAX: usize = 100;
-/// The skill counts from this many values on, or where the models find this share of noise in the variance of the values.
-const SKILL_VALUES_MIN: usize = 20;
-const NOISE_SHARE_MIN: f64 = 0.05;
-
-/// The number of deviations to each side that hold a value with a probability of 95 %.
-const SURE: f64 = 1.96;
-
 /// An observation that the members have seen.
 #[derive(Clone, Copy, Debug)]
 struct SeenRun {
     index: u64,
     /// See [`EndedRuns::counts`].
     counts: bool,
-    /// Its expected value may be the one to beat.
+    /// Whether its expected value may be the incumbent.
     can_lead: bool,
 }
 
-/// Returns whether at least two results differ. Until then the effect of the parameters is unknown.
-pub(crate) fn has_contrast(
-    cube: &UnitCube<'_>,
-    goal: Goal,
-    observations: &[Observation],
-    line: CodeLine<'_>,
-) -> bool {
-    let ended = ended(cube, goal, observations, &groups(line, observations));
-    let mut values = ended.iter().filter_map(|ended| ended.value);
-    values
-        .next()
-        .is_some_and(|first| values.any(|value| value != first))
-}
-
-/// Learns where runs fail or violate constraints, and nothing else. `None` where none did, or all: then there is no boundary to learn.
-pub(crate) fn feasibility(
-    cube: &UnitCube<'_>,
-    goal: Goal,
-    observations: &[Observation],
-    line: CodeLine<'_>,
-) -> Option<Feasibility> {
-    let groups = groups(line, observations);
-    let ended = ended(cube, goal, observations, &groups);
-    if ended.iter().all(|ended| ended.value.is_none()) {
-        return None;
-    }
-    hazards(&Arc::new(Geometry::of(cube)), &ended, &groups)
-}
-
-fn hazards(
-    geometry: &Arc<Geometry>,
-    ended: &[EndedRuns<'_>],
-    groups: &Groups<'_>,
-) -> Option<Feasibility> {
-    let everywhere = ObservedPoints {
-        versions: ended.iter().map(|ended| ended.group).collect(),
-        changes: groups.changes(),
-        ..ObservedPoints::once(
-            ended.iter().map(|ended| ended.point.clone()).collect(),
-            Vec::new(),
-        )
-    };
-    // A violation without measure is no distance to learn from, only something that went wrong.
-    let beyond = |ended: &EndedRuns<'_>| {
-        ended
-            .observation
-            .violations
-            .iter()
-            .flatten()
-            .any(|violation| !violation.is_finite())
-    };
-    let failed: Vec<bool> = ended
-        .iter()
-        .map(|ended| ended.value.is_none() || beyond(ended))
-        .collect();
-    let violations: Vec<_> = ended
-        .iter()
-        .map(|ended| ended.observation.violations.clone())
-        .collect();
-    Feasibility::new(geometry, &everywhere, &failed, &violations)
-}
-
-/// The models and what they were made of.
+/// The models, and the observations that they were learnt from.
 #[derive(Debug)]
 pub(crate) struct Surrogate {
     pub(crate) ensemble: Ensemble,
@@ -128,23 +55,24 @@ pub(crate) struct Surrogate {
     /// The warp of each member.
     warps: Vec<Warp>,
     pub(crate) goal: Goal,
-    /// The best value that was seen and counts, turned so that small is good.
+    /// The best observed value that counts, turned so that small is good.
     pub(crate) best: Option<f64>,
-    /// The best points that were seen, the best first.
+    /// The best observed points, the best first.
     pub(crate) around: Vec<Vec<f64>>,
     /// The observations that the members have seen, in their order.
     seen: Vec<SeenRun>,
     /// Their points.
     points: Vec<Vec<f64>>,
     straight: Straight,
-    /// Which share of the variance of the values the members predict on the average, each value from all others. `None`: it does not count.
+    /// The share of the variance of the values that the members predict on average, each value from
+    /// all others. `None` where it does not count.
     pub(crate) skill: Option<f64>,
     /// The way from the best value to the median.
     pub(crate) spread: f64,
 }
 
 impl Surrogate {
-    /// Learns from what has ended. `None` where there is too little to learn from.
+    /// Learns from the runs that have ended. `None` where there are too few.
     pub(crate) fn new(
         cube: &UnitCube<'_>,
         goal: Goal,
@@ -174,30 +102,12 @@ impl Surrogate {
             can_lead: ended.counts && (ended.is_result() || !has_result),
         };
         let seen = valued.iter().map(seen_run).collect();
-        let newer = valued
-            .iter()
-            .filter(|ended| ended.counts || best.is_none())
-            .take(AROUND);
-        // What was good with older code may still be.
-        let older = valued
-            .iter()
-            .filter(|ended| {
-                !ended.counts && ended.group < groups.changes() && keeps(ended.observation)
-            })
-            .take(AROUND);
-        let inside = |ended: &&EndedRuns<'_>| {
-            let mut point = ended.point.clone();
-            if ended.observation.outside {
-                cube.snap(&mut point);
-            }
-            point
-        };
-        let around = newer.chain(older).map(inside).collect();
+        let around = around(cube, &valued, best.is_some(), groups.changes());
         let points = valued.iter().map(|ended| ended.point.clone()).collect();
         let ensemble = Ensemble {
             members: Vec::new(),
             feasibility,
-            curiosity: ACQUISITION.exploration_weight,
+            exploration_weight: ACQUISITION.exploration_weight,
         };
         let effort = Effort::of(values.len());
         let straight = Straight::new(
@@ -276,8 +186,8 @@ impl Surrogate {
             .collect()
     }
 
-    /// Returns the skill where it counts. With few values and no noise a model that predicts badly needs more of them, and its expected improvement is the
-    /// better guide to where.
+    /// Returns the skill where it counts. With few values and no noise, a model that predicts badly
+    /// needs more values, and its expected improvement is the better guide to them.
     fn skill_that_counts(&self, values: usize) -> Option<f64> {
         let members = &self.ensemble.members;
         let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
@@ -289,39 +199,47 @@ impl Surrogate {
             all.iter().sum::<f64>() / all.len() as f64
         };
         let counts = !members.is_empty()
-            && (values >= SKILL_VALUES_MIN || mean(&Posterior::noise_share, 1) >= NOISE_SHARE_MIN);
-        (counts && values <= SKILL_VALUES_MAX)
-            .then(|| mean(&Posterior::skill, members.len().div_ceil(SKILL_MEMBERS)))
+            && (values >= EXPLORATION.skill_values_min
+                || mean(&Posterior::noise_share, 1) >= EXPLORATION.noise_share_min);
+        (counts && values <= EXPLORATION.skill_values_max).then(|| {
+            mean(
+                &Posterior::skill,
+                members.len().div_ceil(EXPLORATION.skill_members),
+            )
+        })
     }
 
-    /// Makes the lowest expected value where something was seen the one to beat: with noise, the lowest seen one may only have been lucky.
+    /// Sets the incumbent of each member to its lowest expected value at an observation. With
+    /// noise, the lowest observed value may only have been lucky.
     fn rank(&mut self) {
         for member in &mut self.ensemble.members {
             let known = member.posterior.means_at_seen().enumerate();
-            // What is only believed counts too: it stands behind what was seen.
+            // Assumed outcomes count as well. They follow the observed ones.
             let counting =
                 known.filter(|(place, _)| self.seen.get(*place).is_none_or(|seen| seen.can_lead));
             member.incumbent = counting.map(|(_, mean)| mean).fold(f64::INFINITY, f64::min);
         }
     }
 
-    /// Conditions each member on its own outcome at a point that is being tried, so that all of them look elsewhere. Drawn from the
-    /// posterior, if somewhat narrower, rather than its mean: the outcome there is not known.
+    /// Conditions each member on its own draw of the outcome at a point that is being tried, so
+    /// that all of them look elsewhere. The draw is from the posterior, somewhat narrowed, and not
+    /// its mean: the outcome is not known.
     ///
-    /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning algorithms, section 3.1.
+    /// Snoek, Larochelle, Adams (2012), Practical Bayesian optimization of machine learning
+    /// algorithms, section 3.1.
     pub(crate) fn believe(&mut self, point: &[f64], rng: &mut ChaCha8Rng) {
         for member in &mut self.ensemble.members {
             let (mean, deviation) = member.posterior.predict(&[point.to_vec()])[0];
             let fantasy = mean
                 + ACQUISITION.fantasy_deviation * deviation * rng.sample::<f64, _>(StandardNormal);
-            // A point where everything is known already has nothing to believe.
+            // A point whose value is known already adds nothing.
             member.posterior.believe(point, fantasy);
         }
         self.rank();
     }
 
-    /// Does the same for all points that are being tried. Of many it conditions on the last ones, with fewer members: others are kept apart from new
-    /// points by their distance alone.
+    /// Conditions on all points that are being tried. Of many, it uses the last ones, with fewer
+    /// members; the others keep new points away by their distance alone.
     pub(crate) fn believe_all(&mut self, points: &[Vec<f64>], rng: &mut ChaCha8Rng) {
         if points.len() > EFFORT.in_flight_few {
             let step = self
@@ -351,7 +269,8 @@ impl Surrogate {
                 .map(|_| ACQUISITION.fantasy_deviation * rng.sample::<f64, _>(StandardNormal))
                 .collect();
             if !points.is_empty() && !member.posterior.believe_all(points, &draws) {
-                // Two of them are nearly the same: those that are known already have nothing to believe.
+                // Two of them are nearly the same. Condition on one after the other; a known point
+                // adds nothing.
                 for (point, draw) in points.iter().zip(draws) {
                     let (mean, deviation) =
                         member.posterior.predict(std::slice::from_ref(point))[0];
@@ -361,113 +280,10 @@ impl Surrogate {
         }
         self.rank();
     }
-
-    /// Returns what each member says of the correlation of the newest code with the one before it; nothing where there is one version.
-    pub(crate) fn correlations(&self) -> Vec<f64> {
-        self.ensemble
-            .members
-            .iter()
-            .filter_map(|member| member.posterior.last_correlation())
-            .collect()
-    }
-
-    /// Returns mean and standard deviation of the objective at points, turned so that small is good: of the mixture of all members.
-    pub(crate) fn predict(&self, points: &[Vec<f64>]) -> Vec<(f64, f64)> {
-        self.mixed(points.len(), |member| member.posterior.predict(points))
-    }
-
-    /// Returns mean and standard deviation at what was seen and counts, by the index of the observation.
-    pub(crate) fn at_seen(&self) -> Vec<(u64, f64, f64)> {
-        let all = self.predict(&self.points);
-        let counting = self.seen.iter().zip(all).filter(|(seen, _)| seen.counts);
-        counting
-            .map(|(seen, (mean, deviation))| (seen.index, mean, deviation))
-            .collect()
-    }
-
-    /// Returns what each member expects at points on a scale that they share: small is good, terrible values drawn near.
-    pub(crate) fn straight_means(&self, points: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let members = self.ensemble.members.iter().zip(&self.warps);
-        members
-            .map(|(member, warp)| {
-                member
-                    .posterior
-                    .means(points)
-                    .into_iter()
-                    .map(|mean| self.on_scale(warp, mean))
-                    .collect()
-            })
-            .collect()
-    }
-
-    /// Returns for each member how much the objective may differ at most between pairs of points, on the scale of [`Self::straight_means`], with a
-    /// probability of 95 % each.
-    pub(crate) fn largest_differences(
-        &self,
-        here: &[Vec<f64>],
-        there: &[Vec<f64>],
-    ) -> Vec<Vec<f64>> {
-        let members = self.ensemble.members.iter().zip(&self.warps);
-        let own = |(member, warp): (&Member, &Warp)| -> Vec<f64> {
-            let [a, b] = [here, there].map(|points| member.posterior.means(points));
-            let deviations = member.posterior.difference_deviations(here, there);
-            let pairs = a.iter().zip(&b).zip(deviations);
-            pairs
-                .map(|((a, b), deviation)| {
-                    let (middle, half) = (0.5 * (a + b), SURE * deviation);
-                    let unknown = 0.5
-                        * (self.on_scale(warp, middle + half) - self.on_scale(warp, middle - half));
-                    (self.on_scale(warp, *a) - self.on_scale(warp, *b)).abs() + unknown
-                })
-                .collect()
-        };
-        members.map(own).collect()
-    }
-
-    fn on_scale(&self, warp: &Warp, mean: f64) -> f64 {
-        self.straight.of(warp.unwarped(mean, 0.0).0)
-    }
-
-    /// Returns the objective, turned so that small is good, at the average of what each member sees at several points.
-    pub(crate) fn typical(&self, points: &[Vec<f64>]) -> Vec<f64> {
-        let members = self.ensemble.members.iter().zip(&self.warps);
-        let each = members.map(|(member, warp)| {
-            let means = member.posterior.means(points);
-            warp.unwarped(means.iter().sum::<f64>() / means.len().max(1) as f64, 0.0)
-                .0
-        });
-        each.collect()
-    }
-
-    fn mixed(&self, count: usize, of: impl Fn(&Member) -> Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-        let unwarped = |(member, warp): (&Member, &Warp)| -> Vec<(f64, f64)> {
-            of(member)
-                .into_iter()
-                .map(|(mean, deviation)| warp.unwarped(mean, deviation))
-                .collect()
-        };
-        let all: Vec<Vec<(f64, f64)>> = self
-            .ensemble
-            .members
-            .iter()
-            .zip(&self.warps)
-            .map(unwarped)
-            .collect();
-        let members = all.len() as f64;
-        let mixture = |point: usize| {
-            let mean = all.iter().map(|own| own[point].0 / members).sum::<f64>();
-            // Squares of large values would overflow.
-            let deviation = all.iter().fold(0.0f64, |sum, own| {
-                sum.hypot(own[point].1 / members.sqrt())
-                    .hypot((own[point].0 - mean) / members.sqrt())
-            });
-            (mean, deviation.min(f64::MAX))
-        };
-        (0..count).map(mixture).collect()
-    }
 }
 
-/// Returns the way from the best of several values to the median; where these are the same, to the next larger quantile that differs.
+/// Returns the way from the best of several values to the median; where these are the same, to the
+/// next larger quantile that differs.
 fn spread(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -479,98 +295,32 @@ fn spread(values: &[f64]) -> f64 {
     ways.into_iter().find(|way| *way > 0.0).unwrap_or(0.0)
 }
 
-/// The local search starts around this many of the best observations.
-const AROUND: usize = 5;
-
-/// Returns whether it violates no constraint as far as is known: were what is not known a violation, a metric that no run reports would leave
-/// the search nothing to go by.
-fn keeps(seen: &Observation) -> bool {
-    seen.violations
-        .iter()
-        .flatten()
-        .all(|violation| *violation <= 0.0)
-}
-
-/// Returns what the models tell apart of the versions of the code.
-fn groups<'a>(line: CodeLine<'a>, observations: &[Observation]) -> Groups<'a> {
-    let valued = observations
-        .iter()
-        .filter(|seen| !matches!(seen.outcome, Outcome::Failed));
-    Groups::new(line, valued.map(|seen| seen.code_version.as_str()))
-}
-
-/// Returns what has ended, the best of the newest code first, then what violates a constraint, failures, and the same of older code. Of too
-/// many, the better half and an even choice of the rest.
-fn ended<'a>(
+/// Returns the points that the local search starts around: the best of the newest code, and the
+/// best of older code, which may still be good.
+fn around(
     cube: &UnitCube<'_>,
-    goal: Goal,
-    observations: &'a [Observation],
-    groups: &Groups<'_>,
-) -> Vec<EndedRuns<'a>> {
-    let value = |outcome: &Outcome| {
-        outcome
-            .value()
-            .map(|value| goal.minimized(value))
-            .filter(|value| value.is_finite())
-    };
-    let of = |seen: &'a Observation| EndedRuns {
-        observation: seen,
-        point: Vec::new(),
-        value: value(&seen.outcome),
-        deviation: seen.outcome.deviation().min(f64::MAX),
-        counts: keeps(seen) && !seen.outside,
-        group: groups.of(&seen.code_version),
-    };
-    let mut order: Vec<EndedRuns<'_>> = observations.iter().map(of).collect();
-    for group in 0..=groups.changes() {
-        let values: Vec<f64> = order
-            .iter()
-            .filter(|ended| ended.group == group)
-            .filter_map(|ended| ended.value)
-            .collect();
-        let limit = divergence_limit(&values);
-        order
-            .iter_mut()
-            .filter(|ended| ended.group == group)
-            .for_each(|ended| ended.value = ended.value.filter(|value| *value <= limit));
-    }
-    // In a space that was moved to where nothing has been tried yet, what lies beside it is all there is to go by.
-    if !order
+    valued: &[&EndedRuns<'_>],
+    has_best: bool,
+    changes: usize,
+) -> Vec<Vec<f64>> {
+    let newer = valued
         .iter()
-        .any(|ended| ended.value.is_some() && ended.counts)
-    {
-        order
-            .iter_mut()
-            .for_each(|ended| ended.counts = keeps(ended.observation));
-    }
-    let newest = order
+        .filter(|ended| ended.counts || !has_best)
+        .take(EFFORT.around);
+    let older = valued
         .iter()
-        .filter(|ended| ended.value.is_some())
-        .map(|ended| ended.group)
-        .max()
-        .unwrap_or(0);
-    order.sort_by(|a, b| {
-        // A prediction is as good as it is likely not to be worse.
-        let value = |ended: &EndedRuns<'_>| {
-            ended
-                .value
-                .map_or(f64::INFINITY, |value| value + ended.deviation)
-        };
-        (a.group < newest)
-            .cmp(&(b.group < newest))
-            .then((!a.counts).cmp(&!b.counts))
-            .then(value(a).total_cmp(&value(b)))
-    });
-    let chosen = thinned(order.len(), OBSERVATIONS_MAX)
-        .into_iter()
-        .map(|place| order[place].clone());
-    chosen
-        .map(|ended| EndedRuns {
-            point: cube.point_of(&ended.observation.config),
-            counts: ended.counts && ended.group >= newest,
-            ..ended
+        .filter(|ended| {
+            !ended.counts && ended.group < changes && ended.observation.keeps_known_constraints()
         })
-        .collect()
+        .take(EFFORT.around);
+    let inside = |ended: &&EndedRuns<'_>| {
+        let mut point = ended.point.clone();
+        if ended.observation.outside {
+            cube.snap(&mut point);
+        }
+        point
+    };
+    newer.chain(older).map(inside).collect()
 }
 
 #[cfg(test)]
@@ -578,6 +328,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::observation::Outcome;
     use crate::space::{Config, Distribution, Parameter, Path, Space, Value};
 
     #[test]
@@ -620,12 +371,5 @@ mod tests {
             beyond.best.is_none() && beyond.ensemble.feasibility.is_some(),
             "it looks for where nothing goes wrong"
         );
-    }
-
-    #[test]
-    fn of_too_many_the_best_half_and_some_of_the_rest_are_chosen() {
-        assert_eq!(thinned(3, 5), [0, 1, 2]);
-        assert_eq!(thinned(10, 4), [0, 1, 2, 6]);
-        assert_eq!(thinned(1000, 10).len(), 10);
     }
 }

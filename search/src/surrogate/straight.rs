@@ -1,10 +1,11 @@
-//! A scale for what parameters do to the objective: straight where most values are.
+//! A scale for the effects of parameters: linear where most values are.
 
-/// The scale is straight within this many times the way from the best value to the median, and logarithmic beyond.
+/// The scale is linear within this many times the way from the best value to the median, and
+/// logarithmic beyond.
 const STRAIGHT: f64 = 10.0;
 
-/// A scale of the objective that all models share, straight near the good values and logarithmic far from them, so that diverged runs do not drown
-/// the others. Small is good.
+/// A scale of the objective that all models share, linear near the good values and logarithmic far
+/// from them, so that diverged runs do not hide the others. Small is good.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Straight {
     median: f64,
@@ -12,7 +13,7 @@ pub(crate) struct Straight {
 }
 
 impl Straight {
-    /// Learns the scale from the finite values that were seen.
+    /// Learns the scale from the finite observed values.
     pub(super) fn new(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);

@@ -1,4 +1,5 @@
-//! The ways of looking at the values, of which one is right: each warp of each alignment of older code.
+//! The candidate transformations of the values, of which one is right: each warp of each alignment
+//! of older code.
 
 use std::sync::Arc;
 
@@ -14,14 +15,14 @@ use crate::gp::sample::{Views, sample};
 use crate::gp::warp::Warp;
 use crate::tuning::{EFFORT, PRIOR};
 
-/// A way of looking at the values.
+/// A candidate transformation of the values.
 pub(super) struct ValueView {
     /// As they would be with the newest code.
     pub(super) values: Vec<f64>,
     /// The standard deviations of predicted values; empty where all were measured.
     pub(super) deviations: Vec<f64>,
     pub(super) warp: Warp,
-    /// What was done to the values of older code.
+    /// The alignment of the values of older code.
     pub(super) alignment: Alignment,
 }
 
@@ -96,7 +97,7 @@ pub(super) fn views(
         };
         PRIOR.warp_floors.map(|floor| {
             let warp = Warp::new(&aligned, floor);
-            // What all versions have in common would be taken for likeness.
+            // A level that all versions have in common would be taken for correlation.
             let warp = if changes == 0 {
                 warp.doubting(aligned.len())
             } else {

@@ -41,6 +41,11 @@ pub(super) async fn foreground(args: &ServeArgs) -> Result<ExitCode> {
         controller.address(),
         data_dir.display()
     );
+    // A link that logs in would let every reader of a service's log in.
+    say!(
+        "Page: http://{}/ (`sweep controller status` prints a link that logs you in)",
+        controller.address()
+    );
     announce_token(&controller, &data_dir);
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -210,6 +215,8 @@ pub(super) async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
                 child.id(),
                 data_dir.display()
             );
+            let page = target.connect().await?.page_link(&target, "/").await;
+            say!("Page: {page}");
             return Ok(());
         }
         if let Some(status) = child.try_wait()? {

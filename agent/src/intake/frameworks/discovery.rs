@@ -1,8 +1,12 @@
-//! Finds the files of an attempt that hold metrics: below its own folders, below the working folder, and among those that its processes have open.
+//! Finds the files of an attempt that hold metrics: below its own folders, below the working
+//! folder, and among those that its processes have open.
 //!
-//! A file in the working folder belongs to the attempt if it was created or changed since the attempt began, and no other attempt can have written it:
-//! no other one ran there when it was created, or the attempt's processes were seen to write it, or its path names the attempt. Otherwise it is not
-//! read, and the user is told.
+//! A file in the working folder belongs to the attempt if it was created or changed since the
+//! attempt began, and no other attempt can have written it: no other one ran there when it was
+//! created, or the attempt's processes were seen to write it, or its path names the attempt.
+//! Otherwise it is not read, and the user is told.
+
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -11,7 +15,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use globset::GlobSet;
 use nix::unistd::geteuid;
 
 use super::found_file::FoundFile;
@@ -21,43 +24,25 @@ use super::neighbours::Registration;
 use super::rank;
 use super::source::Stamp;
 use super::walk;
+use super::workplace::{NamedFiles, Workplace};
 use crate::process::open_files::OpenFiles;
 use crate::process::tree::Tree;
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The same while the attempt is young: what a short program writes elsewhere is only found while it is open.
+/// The same while the attempt is young: what a short program writes elsewhere is only found while
+/// it is open.
 const EARLY_PAUSE: Duration = Duration::from_millis(200);
 const EARLY: Duration = Duration::from_secs(5);
 /// The pause after a slow look, as a multiple of its duration.
 const PAUSE_FACTOR: u32 = 150;
 /// How long a file may wait until it is clear which attempt wrote it.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long others may write in a folder before it counts as this attempt's alone.
-const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
-/// How much earlier than the attempt a file of W&B's library may have been changed: clocks of network file systems differ.
+/// How much earlier than the attempt a file of W&B's library may have been changed: clocks of
+/// network file systems differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
-/// How much a file system's clock lags behind the system's: it moves with the ticks of the kernel.
-const FILE_CLOCK: Duration = Duration::from_millis(20);
 /// Processes that are remembered.
 const PROCESSES_MAX: usize = 10_000;
-
-/// Where an attempt runs.
-#[derive(Clone, Debug)]
-pub(crate) struct Workplace {
-    /// The attempt's folder.
-    pub(crate) folder: PathBuf,
-    /// The folder for checkpoints.
-    pub(crate) checkpoints: PathBuf,
-    pub(crate) workdir: PathBuf,
-    pub(crate) runs_dir: PathBuf,
-    pub(crate) sweep: String,
-    pub(crate) run: u64,
-    /// `metric_files` of the sweep file.
-    pub(crate) metric_files: Vec<String>,
-    /// The folder of the user's own MLflow file store.
-    pub(crate) mlflow_store: Option<PathBuf>,
-}
 
 /// Looks for files again and again.
 #[derive(Debug)]
@@ -87,14 +72,6 @@ pub(crate) struct Discovery {
     /// When this agent began to look.
     began: Instant,
     next: Instant,
-}
-
-/// Files that the sweep file names.
-#[derive(Debug, Default)]
-struct NamedFiles {
-    globs: GlobSet,
-    /// Folders in which they are, besides the working folder.
-    roots: BTreeSet<PathBuf>,
 }
 
 /// Evidence about the writer of a file.
@@ -159,7 +136,8 @@ impl Discovery {
         self.known.insert(path);
     }
 
-    /// Notes that the program has printed where a run of W&B's library is kept: one that is short is never seen open. Returns whether that is new.
+    /// Notes that the program has printed where a run of W&B's library is kept: one that is short
+    /// is never seen open. Returns whether that is new.
     pub(crate) fn note_printed(&mut self, folder: &Path) -> bool {
         let folder = self.place.workdir.join(folder);
         let is_new = self.printed.len() < PROCESSES_MAX
@@ -180,26 +158,7 @@ impl Discovery {
         // Later: the writer of a file that was found and is open is known.
         let open = self.look_at_processes(tree);
         self.registration.look(&self.place.runs_dir);
-        for path in open.written.keys().cloned() {
-            // A table that a program keeps open may have any name.
-            let kind = FrameworkFileKind::of_known(&path).or_else(|| {
-                path.extension()
-                    .is_some_and(|end| end == "csv")
-                    .then_some(FrameworkFileKind::Table)
-            });
-            if let Some(kind) = kind {
-                seen.entry(path).or_insert((kind, false));
-            }
-        }
-        for folder in &self.printed {
-            walk::files(folder, &[], self.since, |path| {
-                if FrameworkFileKind::of_known(&path) == Some(FrameworkFileKind::Wandb) {
-                    self.written.insert(path.clone());
-                    seen.entry(path)
-                        .or_insert((FrameworkFileKind::Wandb, false));
-                }
-            });
-        }
+        self.see_open(&open, &mut seen);
         let mut found = Vec::new();
         for (path, (kind, is_named)) in seen {
             if self.known.contains(&path) {
@@ -220,28 +179,13 @@ impl Discovery {
             }
             match self.writer(&path, &about) {
                 FileWriter::ThisAttempt => {
-                    self.unclear.remove(&path);
-                    self.known.insert(path.clone());
                     let name = path
                         .parent()
                         .filter(|_| kind == FrameworkFileKind::Wandb)
                         .and_then(Path::file_name)
                         .map(OsStr::to_owned);
-                    let rank = if kind == FrameworkFileKind::Wandb {
-                        self.rank(&path, &open)
-                    } else {
-                        None
-                    };
-                    found.push((
-                        name,
-                        Stamp::of(&about).modified_ns,
-                        FoundFile {
-                            path,
-                            kind,
-                            is_named,
-                            rank,
-                        },
-                    ));
+                    let modified = Stamp::of(&about).modified_ns;
+                    found.push((name, modified, self.take(path, kind, is_named, &open)));
                 }
                 FileWriter::OtherAttempt => drop(self.unclear.remove(&path)),
                 FileWriter::Unclear => drop(self.unclear.entry(path).or_insert(began)),
@@ -258,7 +202,58 @@ impl Discovery {
         found.into_iter().map(|(_, _, file)| file).collect()
     }
 
-    /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more will be known.
+    /// Adds the files that the attempt's processes have open, and those that its output names.
+    fn see_open(
+        &mut self,
+        open: &OpenFiles,
+        seen: &mut BTreeMap<PathBuf, (FrameworkFileKind, bool)>,
+    ) {
+        for path in open.written.keys().cloned() {
+            // A table that a program keeps open may have any name.
+            let kind = FrameworkFileKind::of_known(&path).or_else(|| {
+                path.extension()
+                    .is_some_and(|end| end == "csv")
+                    .then_some(FrameworkFileKind::Table)
+            });
+            if let Some(kind) = kind {
+                seen.entry(path).or_insert((kind, false));
+            }
+        }
+        for folder in &self.printed {
+            walk::files(folder, &[], self.since, |path| {
+                if FrameworkFileKind::of_known(&path) == Some(FrameworkFileKind::Wandb) {
+                    self.written.insert(path.clone());
+                    seen.entry(path)
+                        .or_insert((FrameworkFileKind::Wandb, false));
+                }
+            });
+        }
+    }
+
+    /// Takes a file as one of the attempt.
+    fn take(
+        &mut self,
+        path: PathBuf,
+        kind: FrameworkFileKind,
+        is_named: bool,
+        open: &OpenFiles,
+    ) -> FoundFile {
+        self.unclear.remove(&path);
+        self.known.insert(path.clone());
+        let rank = match kind {
+            FrameworkFileKind::Wandb => self.rank(&path, open),
+            _ => None,
+        };
+        FoundFile {
+            path,
+            kind,
+            is_named,
+            rank,
+        }
+    }
+
+    /// Returns a file of which it stays unclear which attempt wrote it. With `last`, nothing more
+    /// will be known.
     pub(crate) fn unclear(&self, last: bool) -> Option<&Path> {
         self.unclear
             .iter()
@@ -310,7 +305,8 @@ impl Discovery {
         open
     }
 
-    /// Returns the rank of the process that writes a file of W&B's library, or of the process that has begun the run, as a file beside it says.
+    /// Returns the rank of the process that writes a file of W&B's library, or of the process that
+    /// has begun the run, as a file beside it says.
     fn rank(&self, path: &Path, open: &OpenFiles) -> Option<u32> {
         let of_writer = open.written.get(path).and_then(|writer| rank::of(*writer));
         of_writer.or_else(|| self.ranks.get(&rank::process_of_log(path)?).copied())
@@ -368,177 +364,18 @@ impl Discovery {
         })
     }
 
-    /// Returns whether a file belongs to the agent's user, or to the user that the file system makes the owner of every file.
+    /// Returns whether a file belongs to the agent's user, or to the user that the file system
+    /// makes the owner of every file.
     fn is_of_user(&self, path: &Path, about: &Metadata) -> bool {
         let owner_of = |path: &Path| path.symlink_metadata().map(|found| found.uid()).ok();
         about.uid() == geteuid().as_raw()
             || self.written.contains(path)
             || owner_of(&self.place.folder) == Some(about.uid())
     }
-
-    /// Returns whether a process is another attempt's, or at least runs and is not one of this attempt.
-    fn is_of_others(&self, pid: i32) -> bool {
-        let folder = process_folder(pid);
-        self.registration.is_claimed_by_others(&folder) || folder.exists()
-    }
-
-    fn writer(&self, path: &Path, about: &Metadata) -> FileWriter {
-        let place = &self.place;
-        if path.starts_with(&place.folder) || path.starts_with(&place.checkpoints) {
-            return FileWriter::ThisAttempt;
-        }
-        match named_run(
-            path.strip_prefix(&place.workdir).unwrap_or(path),
-            &place.sweep,
-        ) {
-            Some(run) if run == place.run => return FileWriter::ThisAttempt,
-            Some(_) => return FileWriter::OtherAttempt,
-            None => {}
-        }
-        let others = self.registration.others();
-        if others.is_empty() {
-            return FileWriter::ThisAttempt;
-        }
-        // What changes once all others have ended is this attempt's, also a file that one of them had: names that hold the second come again.
-        if let Ok(modified) = about.modified()
-            && others
-                .iter()
-                .all(|(_, ended)| ended.is_some_and(|ended| ended < modified))
-        {
-            return FileWriter::ThisAttempt;
-        }
-        let is_rivalled = path
-            .ancestors()
-            .any(|part| self.registration.is_claimed_by_others(part));
-        if self.written.contains(path) {
-            return if self.registration.is_claimed_by_others(path) {
-                FileWriter::Unclear
-            } else {
-                FileWriter::ThisAttempt
-            };
-        }
-        match writing_process(path) {
-            Some(pid) if self.pids.contains(&pid) => return FileWriter::ThisAttempt,
-            Some(pid) if self.is_of_others(pid) => return FileWriter::OtherAttempt,
-            Some(_) => {}
-            // Others have been looked at meanwhile, and would have been seen in the folder.
-            None if self
-                .unclear
-                .get(path)
-                .is_some_and(|since| since.elapsed() >= FOLDER_PATIENCE)
-                && !self.registration.has_foreign() =>
-            {
-                let is_in_folder = path
-                    .parent()
-                    .is_some_and(|folder| self.written.contains(folder));
-                if (is_in_folder || path.ancestors().any(|part| self.folders.contains(part)))
-                    && !is_rivalled
-                {
-                    return FileWriter::ThisAttempt;
-                }
-            }
-            None => {}
-        }
-        if is_rivalled {
-            return if path.ancestors().any(|part| self.written.contains(part)) {
-                FileWriter::Unclear
-            } else {
-                FileWriter::OtherAttempt
-            };
-        }
-        // Its creator writes it.
-        match about.created() {
-            Ok(created) if !self.baseline.contains_key(path) => {
-                let was_there = |(began, ended): &(SystemTime, Option<SystemTime>)| {
-                    *began <= created + FILE_CLOCK && ended.is_none_or(|ended| created <= ended)
-                };
-                if others.iter().any(was_there) {
-                    FileWriter::Unclear
-                } else {
-                    FileWriter::ThisAttempt
-                }
-            }
-            _ => FileWriter::Unclear,
-        }
-    }
-}
-
-impl NamedFiles {
-    /// Globs count from the working folder and from the attempt's folder.
-    fn new(place: &Workplace) -> Self {
-        let mut globs = GlobSet::builder();
-        let mut roots = BTreeSet::new();
-        for glob in &place.metric_files {
-            for folder in [&place.workdir, &place.folder] {
-                let escaped = globset::escape(&folder.to_string_lossy());
-                let whole = if Path::new(glob).is_absolute() {
-                    glob.clone()
-                } else {
-                    format!("{escaped}/{glob}")
-                };
-                // What the controller has checked is a glob.
-                globs.add(
-                    match globset::GlobBuilder::new(&whole)
-                        .literal_separator(true)
-                        .build()
-                    {
-                        Ok(glob) => glob,
-                        Err(_) => continue,
-                    },
-                );
-                let literal = Path::new(glob).components().take_while(|part| {
-                    !part
-                        .as_os_str()
-                        .to_string_lossy()
-                        .contains(['*', '?', '[', '{'])
-                });
-                let root = folder.join(literal.collect::<PathBuf>());
-                roots.insert(if root.is_dir() || whole != glob.as_str() {
-                    root
-                } else {
-                    root.parent().unwrap_or(&root).to_owned()
-                });
-            }
-        }
-        roots.retain(|root| *root != place.workdir && root.is_absolute());
-        Self {
-            globs: globs.build().unwrap_or_default(),
-            roots,
-        }
-    }
 }
 
 fn process_folder(pid: i32) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}"))
-}
-
-/// Returns the process that an event file's name says has made it: `events.out.tfevents.<time>.<host>.<process>.<count>`.
-fn writing_process(path: &Path) -> Option<i32> {
-    let (_, rest) = path.file_name()?.to_str()?.split_once("tfevents.")?;
-    let rest = rest.strip_suffix(".v2").unwrap_or(rest);
-    let parts: Vec<&str> = rest.split('.').collect();
-    // A time, a host that may have dots, and two numbers.
-    let [.., pid, count] = &parts[..] else {
-        return None;
-    };
-    (parts.len() >= 4 && count.chars().next()?.is_ascii_digit()).then(|| pid.parse().ok())?
-}
-
-/// Returns the run that a path names, as `${sweep_id}` and `${run}` do: `abcd1234-7`, `abcd1234/7`, `abcd1234_7`.
-fn named_run(path: &Path, sweep: &str) -> Option<u64> {
-    let text = path.to_string_lossy();
-    text.match_indices(sweep).find_map(|(start, _)| {
-        let rest = text[start + sweep.len()..].strip_prefix(['-', '/', '_'])?;
-        let (number, rest) = rest.split_at(
-            rest.find(|next: char| !next.is_ascii_digit())
-                .unwrap_or(rest.len()),
-        );
-        if rest.starts_with(|next: char| next.is_ascii_alphabetic()) {
-            None
-        } else {
-            number.parse().ok()
-        }
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A file that is to be read.
+//! A metrics file that was found and will be read.
 
 use std::path::PathBuf;
 

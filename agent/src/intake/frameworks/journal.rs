@@ -1,7 +1,9 @@
-//! What was read from the files of frameworks, in the order in which it was read, in the attempt's folder. Files are read while others grow and may be
-//! written again or deleted: only this order can be repeated, so that each point counts once however often the agent is killed.
+//! The metrics read from the files of frameworks, in the order of reading, in the attempt's folder.
+//! Files are read while others grow, and may be rewritten or deleted. Only this order can be
+//! repeated, so that each point counts once however often the agent is killed.
 //!
-//! A record is its length and its checksum (4 bytes each), and an [`JournalEntry`]. What a crash has torn is cut off.
+//! A record is its length and its checksum (4 bytes each), and an [`JournalEntry`]. What a crash
+//! has torn is cut off.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,7 +33,7 @@ pub(crate) struct JournalEntry {
     /// A file that is read from now on.
     #[prost(message, optional, tag = "2")]
     pub(crate) opened: Option<OpenedFile>,
-    /// What was read from a file.
+    /// Points read from a file.
     #[prost(message, optional, tag = "3")]
     pub(crate) progress: Option<Progress>,
     /// The baseline is complete.
@@ -75,7 +77,7 @@ pub(crate) struct OpenedFile {
     pub(crate) is_left_out: bool,
 }
 
-/// What was read from a file, and how far it was read then.
+/// Points read from a file, and the position up to which it was read.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Progress {
     #[prost(uint32, tag = "1")]
@@ -130,8 +132,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal in an attempt's folder. What agents before this one have written is to be read with [`Journal::next`] first. Returns also what
-    /// was in its place, and was moved aside.
+    /// Opens the journal in an attempt's folder. Entries of earlier agents must first be read with
+    /// [`Journal::next`]. Returns also anything else that was in its place, and was moved aside.
     pub(crate) fn open(folder: &Path) -> (Self, io::Result<Option<Obstruction>>) {
         let (file, replaced) = match private::open_or_create(&folder.join(FILE)) {
             Ok((file, replaced)) => (Some(file), Ok(replaced)),
@@ -148,7 +150,8 @@ impl Journal {
         )
     }
 
-    /// Returns the next record that was written before; `None`: there is no further one, and new ones can be added.
+    /// Returns the next record that was written before; `None`: there is no further one, and new
+    /// ones can be added.
     pub(crate) fn next(&mut self) -> Option<JournalEntry> {
         let entry = self.file.as_ref().and_then(|file| read(file, self.end));
         let Some((entry, end)) = entry else {

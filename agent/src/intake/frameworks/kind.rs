@@ -15,7 +15,7 @@ pub(crate) enum FrameworkFileKind {
     TrainerState,
     /// A metric in MLflow's file store: lines of time, value and step.
     MlflowMetric,
-    /// What programs have sent to the attempt's own MLflow endpoint.
+    /// The log of the attempt's own MLflow endpoint.
     MlflowLog,
     /// JSON lines.
     Lines,
@@ -81,7 +81,8 @@ impl FrameworkFileKind {
         mlflow_run(path).map(|_| Self::MlflowMetric)
     }
 
-    /// Returns the kind of a file that a program writes, or that the sweep file names: by its ending.
+    /// Returns the kind of a file that a program writes, or that the sweep file names: by its
+    /// ending.
     pub(crate) fn of_named(path: &Path) -> Self {
         match Self::of_known(path) {
             Some(kind) => kind,
@@ -96,7 +97,8 @@ impl FrameworkFileKind {
     }
 }
 
-/// Returns the folder that identifies the series of a file: of checkpoints the folder that holds them, of MLflow's metrics the run.
+/// Returns the folder that identifies the series of a file: of checkpoints the folder that holds
+/// them, of MLflow's metrics the run.
 pub(crate) fn series_folder(kind: FrameworkFileKind, path: &Path) -> PathBuf {
     let parent = path.parent().unwrap_or(path);
     match kind {
@@ -117,7 +119,8 @@ pub(crate) fn series_folder(kind: FrameworkFileKind, path: &Path) -> PathBuf {
     }
 }
 
-/// Returns the folder of the run and the name of the metric that a file of MLflow's file store holds: `<experiment>/<run>/metrics/<name>`.
+/// Returns the folder of the run and the name of the metric that a file of MLflow's file store
+/// holds: `<experiment>/<run>/metrics/<name>`.
 pub(crate) fn mlflow_run(path: &Path) -> Option<(PathBuf, String)> {
     let metrics = path.ancestors().skip(1).find(|folder| {
         let is_run =

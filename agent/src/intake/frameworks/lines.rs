@@ -1,4 +1,5 @@
-//! Files of lines: JSON, MLflow's file store (time, value, step), and what the attempt's own MLflow endpoint has received.
+//! Files of lines: JSON, MLflow's file store (time, value, step), and what the attempt's own MLflow
+//! endpoint has received.
 
 use std::path::Path;
 
@@ -21,8 +22,9 @@ struct Logged {
     value: serde_json::Value,
 }
 
-/// Returns the samples of a text, each with the folder below that of the file, and how many bytes need not be looked at again. Lines have to be complete,
-/// unless the text is the last one; JSON objects may have several lines, or no end of line behind them.
+/// Returns the samples of a text, each with the folder below that of the file, and how many bytes
+/// need not be looked at again. Lines have to be complete, unless the text is the last one; JSON
+/// objects may have several lines, or no end of line behind them.
 pub(crate) fn read(
     kind: FrameworkFileKind,
     path: &Path,

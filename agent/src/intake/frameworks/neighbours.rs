@@ -1,4 +1,5 @@
-//! Attempts that run in the same working folder at the same time: which of them wrote a file cannot be told by its place.
+//! Attempts that run in the same working folder at the same time: which of them wrote a file cannot
+//! be told by its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +13,8 @@ use crate::held::HeldAttempt;
 use crate::private;
 use crate::process::fence;
 
-/// The attempts that agents of this process execute. One for all of them, since they share the machine.
+/// The attempts that agents of this process execute. One for all of them, since they share the
+/// machine.
 static ATTEMPTS: Mutex<BTreeMap<PathBuf, NeighbourAttempt>> = Mutex::new(BTreeMap::new());
 
 /// Lists of attempts of other agents that are read.

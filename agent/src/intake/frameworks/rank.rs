@@ -1,4 +1,5 @@
-//! Programs that train in several processes, and in which each of them begins a run of W&B's library: the run of the lowest rank is read.
+//! Programs that train in several processes, and in which each of them begins a run of W&B's
+//! library: the run of the lowest rank is read.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,18 +10,20 @@ use crate::private;
 
 /// Variables by which launchers (torchrun, Lightning, Slurm, Open MPI) tell their processes apart.
 const VARIABLES: [&str; 4] = ["RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"];
-/// How long a file of a higher rank waits for one of a lower rank. The ranks begin their runs together, and some programs log from the last rank alone.
+/// How long a file of a higher rank waits for one of a lower rank. The ranks begin their runs
+/// together, and some programs log from the last rank alone.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The environment of a process is read up to this length.
 const ENVIRONMENT_BYTES_MAX: u64 = 4 << 20;
 /// Each line of the log names the process.
 const LOG_BYTES_MAX: u64 = 8 << 10;
 
-/// What the user should know where ranks write one file.
+/// The warning where several ranks write one file.
 pub(crate) const CONTESTED: &str = "several processes of the program call wandb.init in the same second, and W&B's library has them overwrite each other's \
     file: its values may be of any of them; call wandb.init in rank 0 alone, or start the ranks with a launcher (torchrun, accelerate, srun)";
 
-/// Returns the rank of a process; `None` also where all processes of the agent have the same one, as its own launcher has given it.
+/// Returns the rank of a process; `None` also where all processes of the agent have the same one,
+/// as its own launcher has given it.
 pub(crate) fn of(pid: i32) -> Option<u32> {
     if cfg!(not(target_os = "linux")) {
         return None;
@@ -58,7 +61,8 @@ pub(crate) fn process_of_log(path: &Path) -> Option<i32> {
     process_in(&String::from_utf8_lossy(&text))
 }
 
-/// `2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init triggers`
+/// `2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init
+/// triggers`
 fn process_in(log: &str) -> Option<i32> {
     let threads = log
         .lines()
@@ -130,7 +134,8 @@ impl Ranks {
         });
     }
 
-    /// Returns the files of the lowest rank, where that is not 0 and the others have had time to begin runs. With `last`, none will.
+    /// Returns the files of the lowest rank, where that is not 0 and the others have had time to
+    /// begin runs. With `last`, none will.
     pub(crate) fn late(&mut self, last: bool) -> Vec<(PathBuf, u32)> {
         let is_settled = last
             || self

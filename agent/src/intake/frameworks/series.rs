@@ -1,4 +1,5 @@
-//! Names of metrics that frameworks write: the tag, and before it the subfolder where two subfolders have the same tag.
+//! Names of metrics that frameworks write: the tag, and before it the subfolder where two
+//! subfolders have the same tag.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::time::Duration;
 
 use super::kind::FrameworkFileKind;
 
-/// How long a tag of one subfolder waits for the same tag in another one. Writers of both flush together, and are read one after the other.
+/// How long a tag of one subfolder waits for the same tag in another one. Writers of both flush
+/// together, and are read one after the other.
 const HOLD: Duration = Duration::from_secs(2);
 /// Names of subfolders that come in pairs.
 const SPLITS: [&str; 9] = [
@@ -120,7 +122,8 @@ impl Series {
         });
     }
 
-    /// Returns the name of a tag that was seen. With `last`, no other folder can come. A file that describes hyperparameters often `repeats` results.
+    /// Returns the name of a tag that was seen. With `last`, no other folder can come. A file that
+    /// describes hyperparameters often `repeats` results.
     pub(crate) fn name(
         &mut self,
         kind: FrameworkFileKind,
@@ -173,7 +176,8 @@ impl Series {
         })
     }
 
-    /// Returns whether a tag counts as the metric `asked`, by its folder; `None`: not decided yet, since `asked` itself may still come. With `last`, it cannot.
+    /// Returns whether a tag counts as the metric `asked`, by its folder; `None`: not decided yet,
+    /// since `asked` itself may still come. With `last`, it cannot.
     pub(crate) fn is_alias(
         &self,
         asked: &str,
@@ -194,7 +198,8 @@ impl Series {
         }
     }
 
-    /// Returns the folders that have a tag under several names, for a message; empty where there is one.
+    /// Returns the folders that have a tag under several names, for a message; empty where there is
+    /// one.
     pub(crate) fn rivals(&self, tag: &str) -> &[PathBuf] {
         self.tags
             .get(tag)
@@ -204,7 +209,8 @@ impl Series {
     }
 }
 
-/// Other names by which a sweep file may ask for a tag of a folder: with the folder's name, and the names that Keras itself has.
+/// Other names by which a sweep file may ask for a tag of a folder: with the folder's name, and the
+/// names that Keras itself has.
 fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
     let folder = folder
         .file_name()
@@ -223,7 +229,8 @@ fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
     with_folder || keras || (asked.contains('.') && asked.replace('.', "/") == tag)
 }
 
-/// Returns whether a tag is one of TensorBoard's plugin for hyperparameters, which repeats results: as `add_hparams` and Lightning write them.
+/// Returns whether a tag is one of TensorBoard's plugin for hyperparameters, which repeats results:
+/// as `add_hparams` and Lightning write them.
 pub(crate) fn is_of_hparams(tag: &str) -> bool {
     tag == "hp_metric" || tag.starts_with("hparam/")
 }

@@ -1,7 +1,7 @@
 //! One file that a framework writes, read as it grows.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,22 +9,18 @@ use std::time::{Duration, Instant};
 use super::events::EventFile;
 use super::journal::Position;
 use super::kind::{self, FrameworkFileKind};
-use super::lines;
+use super::line_file::LineFile;
+use super::pieces::{PIECE_BYTES, end, piece};
 use super::series::Sample;
 use super::table::{Header, RowPosition};
 use super::trainer_state;
-use crate::intake::repeats::Repeats;
 use crate::private;
 
-/// How much is read in one go.
-const PIECE_BYTES: u64 = 256 << 10;
 /// Of an event file, which may hold images, and of any other one, no more is read than this.
 const EVENTS_BYTES_MAX: u64 = 8 << 30;
 const LINES_BYTES_MAX: u64 = 1 << 30;
 /// Longer files are not read as a whole.
 const WHOLE_BYTES_MAX: u64 = 32 << 20;
-/// The end of what was read, by which a file that was written again is noticed.
-const END_BYTES: u64 = 64;
 /// How long a file has to stay as it is until it counts as written again.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -54,7 +50,7 @@ pub(crate) struct SeriesFile {
     pub(crate) kind: FrameworkFileKind,
     /// The folder that identifies its series.
     pub(crate) folder: PathBuf,
-    /// What was read and has no names yet; nothing further is read meanwhile.
+    /// Points that were read and have no names yet. Until they have, nothing further is read.
     pub(crate) chunk: Option<Chunk>,
     /// A table counts only if its header has a column of steps.
     needs_step: bool,
@@ -74,15 +70,6 @@ enum FormatReader {
 }
 
 #[derive(Debug, Default)]
-struct LineFile {
-    offset: u64,
-    waiting: Vec<u8>,
-    /// The bytes before the offset, as far as they were read.
-    end: Vec<u8>,
-    repeats: Repeats,
-}
-
-#[derive(Debug, Default)]
 struct Table {
     header: Option<(Vec<u8>, Header)>,
     position: RowPosition,
@@ -93,7 +80,7 @@ struct Table {
     changed: Option<(Stamp, Instant)>,
 }
 
-/// What a look at a file brought.
+/// The result of reading a file once.
 #[derive(Debug, Default)]
 pub(crate) struct SourceUpdate {
     /// Something that the user should know, once a file.
@@ -142,7 +129,7 @@ impl SeriesFile {
         source
     }
 
-    /// Goes on behind a position.
+    /// Continues behind a position.
     pub(crate) fn go_to(&mut self, position: Position) {
         self.reader = match self.kind {
             FrameworkFileKind::Events => {
@@ -160,10 +147,7 @@ impl SeriesFile {
             | FrameworkFileKind::Wandb => FormatReader::Whole,
             FrameworkFileKind::MlflowMetric
             | FrameworkFileKind::MlflowLog
-            | FrameworkFileKind::Lines => FormatReader::Lines(LineFile {
-                offset: position.offset,
-                ..LineFile::default()
-            }),
+            | FrameworkFileKind::Lines => FormatReader::Lines(LineFile::at(position.offset)),
         };
     }
 
@@ -172,7 +156,7 @@ impl SeriesFile {
         matches!(&self.reader, FormatReader::Events(file, _) if file.has_hparams)
     }
 
-    /// Reads what is new into the chunk. With `last`, nobody can write any more.
+    /// Reads new points into the chunk. With `last`, no process can write any more.
     pub(crate) fn look(&mut self, last: bool) -> SourceUpdate {
         let mut look = SourceUpdate::default();
         let is_short = |chunk: &Chunk| chunk.samples.len() < SAMPLES_MAX;
@@ -182,7 +166,7 @@ impl SeriesFile {
             && self.chunk.as_ref().is_some_and(is_short);
         let waiting = if reads_on { self.chunk.take() } else { None };
         if self.chunk.is_some() {
-            // What was written behind it is still to be read, and nobody looks again.
+            // Points that were written behind it have yet to be read, and there is no later round.
             look.more = last;
             return look;
         }
@@ -236,18 +220,7 @@ impl SeriesFile {
         }
         match &mut self.reader {
             FormatReader::Events(events, offset) => {
-                if bytes < *offset {
-                    (*events, *offset) = (EventFile::default(), 0);
-                }
-                let piece = piece(&mut file, *offset, PIECE_BYTES)?;
-                *offset += piece.len() as u64;
-                self.has_more = piece.len() as u64 == PIECE_BYTES;
-                let samples = events.push(&piece);
-                let position = Position {
-                    offset: events.position(),
-                    ..Position::default()
-                };
-                keep(&mut self.chunk, samples, position);
+                self.has_more = read_events(events, offset, &mut file, bytes, &mut self.chunk)?;
                 let is_torn = last && !self.has_more && events.is_incomplete();
                 if events.is_damaged() || is_torn {
                     let what = if events.is_damaged() {
@@ -302,6 +275,28 @@ impl SeriesFile {
     }
 }
 
+/// Reads the next piece of a file of events. Returns whether there may be more.
+fn read_events(
+    events: &mut EventFile,
+    offset: &mut u64,
+    file: &mut File,
+    bytes: u64,
+    chunk: &mut Option<Chunk>,
+) -> io::Result<bool> {
+    if bytes < *offset {
+        (*events, *offset) = (EventFile::default(), 0);
+    }
+    let piece = piece(file, *offset, PIECE_BYTES)?;
+    *offset += piece.len() as u64;
+    let samples = events.push(&piece);
+    let position = Position {
+        offset: events.position(),
+        ..Position::default()
+    };
+    keep(chunk, samples, position);
+    Ok(piece.len() as u64 == PIECE_BYTES)
+}
+
 fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
     if !samples.is_empty() {
         *chunk = Some(Chunk {
@@ -311,51 +306,6 @@ fn keep(chunk: &mut Option<Chunk>, samples: Vec<Sample>, position: Position) {
                 .collect(),
             position,
         });
-    }
-}
-
-impl LineFile {
-    /// Returns samples of what is new, each with the folder below that of the file, and whether there may be more.
-    fn read(
-        &mut self,
-        kind: FrameworkFileKind,
-        path: &Path,
-        file: &mut File,
-        bytes: u64,
-        last: bool,
-    ) -> io::Result<(Vec<(String, Sample)>, bool)> {
-        if !self.continues(file, bytes)? {
-            (self.offset, self.waiting, self.end) = (0, Vec::new(), Vec::new());
-            self.repeats.restart();
-        }
-        let piece = piece(file, self.offset + self.waiting.len() as u64, PIECE_BYTES)?;
-        let more = piece.len() as u64 == PIECE_BYTES;
-        self.waiting.extend(piece);
-        let (mut samples, mut taken) = lines::read(kind, path, &self.waiting, last && !more);
-        if self.waiting.len() - taken > lines::LINE_BYTES_MAX {
-            taken = self.waiting.len();
-        }
-        let complete: Vec<u8> = self.waiting.drain(..taken).collect();
-        self.offset += taken as u64;
-        self.end = end(&self.end, &complete);
-        samples.retain(|(_, sample)| {
-            !self
-                .repeats
-                .is_repeated(&(&sample.tag, sample.step, sample.value.to_bits()))
-        });
-        Ok((samples, more))
-    }
-
-    /// Returns whether the file still holds what was read of it.
-    fn continues(&self, file: &File, bytes: u64) -> io::Result<bool> {
-        let known = [self.end.as_slice(), &self.waiting].concat();
-        let read = self.offset + self.waiting.len() as u64;
-        if bytes < read {
-            return Ok(false);
-        }
-        let mut found = vec![0; known.len()];
-        file.read_exact_at(&mut found, read - known.len() as u64)?;
-        Ok(found == known)
     }
 }
 
@@ -440,22 +390,6 @@ fn complete(bytes: &[u8], is_last: bool) -> &[u8] {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |end| end + 1);
     if is_last { bytes } else { &bytes[..end] }
-}
-
-fn end(before: &[u8], bytes: &[u8]) -> Vec<u8> {
-    let all = [
-        before,
-        &bytes[bytes.len().saturating_sub(END_BYTES as usize)..],
-    ]
-    .concat();
-    all[all.len().saturating_sub(END_BYTES as usize)..].to_vec()
-}
-
-fn piece(file: &mut File, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(offset))?;
-    file.take(bytes_max).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Returns the position behind what a file held before the attempt began.

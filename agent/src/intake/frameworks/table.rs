@@ -1,5 +1,6 @@
-//! CSV files with a header: Lightning's and Keras' `CSVLogger`, ultralytics' `results.csv`. Rows are appended, or the whole file is written again with
-//! more columns: a row counts once either way.
+//! CSV files with a header: Lightning's and Keras' `CSVLogger`, ultralytics' `results.csv`. Rows
+//! are appended, or the whole file is written again with more columns: a row counts once either
+//! way.
 
 use super::series::Sample;
 use crate::intake::record;
@@ -59,7 +60,8 @@ impl Header {
         }
     }
 
-    /// Returns whether the file looks as frameworks write it: other tables of numbers have no column that counts steps.
+    /// Returns whether the file looks as frameworks write it: other tables of numbers have no
+    /// column that counts steps.
     pub(crate) fn has_step(&self) -> bool {
         self.step.is_some() && self.columns.len() > 1
     }
@@ -112,8 +114,9 @@ impl RowPosition {
         samples
     }
 
-    /// Takes all lines of a file that was written again: returns the samples of the rows behind this position, or of all rows where the rows before
-    /// it are others. `None`: the file has fewer rows, and may not be complete yet.
+    /// Takes all lines of a file that was written again: returns the samples of the rows behind
+    /// this position, or of all rows where the rows before it are others. `None`: the file has
+    /// fewer rows, and may not be complete yet.
     pub(crate) fn take_again(
         &mut self,
         header: &Header,

@@ -48,7 +48,7 @@ type Point = (String, Option<i64>, f64);
 /// Returns all that can be read now, and what the user is told.
 fn read(files: &mut Files, last: bool) -> (Vec<Point>, Vec<String>) {
     let tree = Tree {
-        marker: "nobody's".to_owned(),
+        marker: "no attempt".to_owned(),
         ..Tree::default()
     };
     let (mut readings, mut complaints) = (Vec::new(), Vec::new());

@@ -1,4 +1,5 @@
-//! `trainer_state.json`, which Hugging Face's `Trainer` writes into each checkpoint: its `log_history` holds all that was logged so far.
+//! `trainer_state.json`, which Hugging Face's `Trainer` writes into each checkpoint: its
+//! `log_history` holds all that was logged so far.
 
 use serde_json::{Map, Value};
 
@@ -54,7 +55,8 @@ const NAN: &str = "\u{1}NaN";
 const INFINITY: &str = "\u{1}Infinity";
 const MINUS_INFINITY: &str = "\u{1}-Infinity";
 
-/// Returns the text with words outside of texts that JSON does not know as texts that no program writes.
+/// Returns the text with words outside of texts that JSON does not know as texts that no program
+/// writes.
 fn without_nan(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let (mut json, mut rest, mut is_text) = (String::with_capacity(text.len()), &text[..], false);

@@ -16,8 +16,8 @@ const WANDB: &str = "wandb";
 /// Files by which folders of packages and caches are known.
 const MARKS: [&str; 2] = ["pyvenv.cfg", "CACHEDIR.TAG"];
 
-/// Calls `visit` with each file below a folder, but not below those that are `left_out`. Of W&B's runs, only those that began or ended after `since`
-/// are visited. Returns whether all were.
+/// Calls `visit` with each file below a folder, but not below those that are `left_out`. Of W&B's
+/// runs, only those that began or ended after `since` are visited. Returns whether all were.
 pub(crate) fn files(
     root: &Path,
     left_out: &[PathBuf],

@@ -1,11 +1,12 @@
-//! Bytes of a `.wandb` file → records. The file is a log as LevelDB writes it: blocks, in them fragments with a checksum each, and records that
-//! are one fragment or several.
+//! Bytes of a `.wandb` file → records. The file is a log as LevelDB writes it: blocks, in them
+//! fragments with a checksum each, and records that are one fragment or several.
 
-/// What the file begins with: a name, a magic number, and version 0.
+/// The beginning of the file: a name, a magic number, and version 0.
 const HEADER: [u8; 7] = [b':', b'W', b'&', b'B', 0xe1, 0xbe, 0];
 /// No fragment reaches beyond a block. The first block holds the header, too.
 const BLOCK: usize = 1 << 15;
-/// Before each fragment: its checksum (4 bytes, CRC-32 of kind and content), its length (2 bytes), its kind (1 byte).
+/// Before each fragment: its checksum (4 bytes, CRC-32 of kind and content), its length (2 bytes),
+/// its kind (1 byte).
 const HEAD: usize = 7;
 /// A longer record is left out: no history is as long.
 const RECORD_BYTES_MAX: usize = 16 << 20;
@@ -34,7 +35,8 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Takes bytes in and returns the records that they complete. What is damaged is left out, and the rest of its block with it.
+    /// Takes bytes in and returns the records that they complete. What is damaged is left out, and
+    /// the rest of its block with it.
     ///
     /// # Errors
     /// The file is no such file.
@@ -50,7 +52,8 @@ impl Frames {
         Ok(records)
     }
 
-    /// Takes the next piece after a number of bytes and returns its length; `None` where it is not there yet.
+    /// Takes the next piece after a number of bytes and returns its length; `None` where it is not
+    /// there yet.
     fn next(&mut self, taken: usize, records: &mut Vec<Vec<u8>>) -> Result<Option<usize>, Foreign> {
         let (at, rest) = (self.at + taken, &self.waiting[taken..]);
         if self.skip > 0 {
@@ -94,7 +97,7 @@ impl Frames {
             }
             FIRST => self.record = Some(content.to_vec()),
             _ => {
-                // Without its beginning a record says nothing.
+                // Without its beginning a record cannot be read.
                 if let Some(mut record) = self
                     .record
                     .take()

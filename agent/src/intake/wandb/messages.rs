@@ -1,10 +1,11 @@
-//! The messages of a `.wandb` file (`wandb_internal.proto` of W&B's library), as far as they matter.
+//! The messages of a `.wandb` file (`wandb_internal.proto` of W&B's library), as far as they
+//! matter.
 
 use prost::Message;
 
 use super::super::record;
 
-/// What the library adds to the history and the summary.
+/// The keys that the library adds to the history and the summary.
 const OWN: [&str; 4] = ["_step", "_runtime", "_timestamp", "_wandb"];
 
 /// `wandb_internal.Record`.

@@ -1,5 +1,6 @@
-//! The history that W&B's library writes into a file, offline and online (seen with version 0.31): a program that calls `wandb.log` is understood as it
-//! is. The library writes in bursts, some seconds apart.
+//! The history that W&B's library writes into a file, offline and online (seen with version 0.31):
+//! a program that calls `wandb.log` is understood as it is. The library writes in bursts, some
+//! seconds apart.
 
 pub(crate) mod frames;
 mod messages;
@@ -15,26 +16,28 @@ pub(crate) use self::run::WandbUpdate;
 use self::run::{WandbRun, WandbSample};
 use super::Reading;
 
-/// What stands behind the name of a metric whose last value the program has replaced in the summary.
+/// The suffix of a metric whose last value the program has replaced in the summary.
 const OVERRIDE: &str = ".summary";
-/// What stands before the number of a run in names of metrics.
+/// The prefix of the number of a run in names of metrics.
 const INIT: &str = "init-";
 
-/// Reads what the runs of one attempt log: nearly always one run, several one after the other where the program begins several.
+/// Reads what the runs of one attempt log: nearly always one run, several one after the other where
+/// the program begins several.
 #[derive(Debug, Default)]
 pub(crate) struct WandbRuns {
     objective: String,
     /// In the order in which they were found, which is the same for each agent.
     files: Vec<PathBuf>,
-    /// The one that is being read, by its place. A later one is read when this one has ended, or nobody can write any more: so the order of the
-    /// readings is the same however often they are read.
+    /// The one that is being read, by its place. A later one is read when this one has ended, or
+    /// when no process can write any more, so that the order of the readings never changes.
     current: usize,
     run: Option<WandbRun>,
     inits: Inits,
     has_remarked: bool,
 }
 
-/// Returns the folder of a run that a line of the library names: `wandb: Run data is saved locally in /x/wandb/offline-run-20261130_133416-98knwfaa`.
+/// Returns the folder of a run that a line of the library names: `wandb: Run data is saved locally
+/// in /x/wandb/offline-run-20261130_133416-98knwfaa`.
 pub(crate) fn folder_in(line: &str) -> Option<String> {
     if !line.contains("Run data is saved locally in ") {
         return None;
@@ -64,8 +67,8 @@ impl WandbRuns {
         self.files.push(path);
     }
 
-    /// Returns what is new. With `last` nobody can write any more. A file that cannot be read is the program's affair: it is complained of, and looked at
-    /// again.
+    /// Returns the new points. With `last`, no process can write any more. A file that cannot be
+    /// read is the program's responsibility: the user is warned, and it is tried again.
     pub(crate) async fn read(&mut self, last: bool) -> WandbUpdate {
         let mut seen = WandbUpdate::default();
         if let Err(error) = self.follow(last, &mut seen).await {
@@ -108,7 +111,8 @@ impl WandbRuns {
     }
 }
 
-/// Tells the runs that a program begins one after the other apart. Files that resume a run belong to it.
+/// Tells the runs that a program begins one after the other apart. Files that resume a run belong
+/// to it.
 #[derive(Debug, Default)]
 struct Inits {
     /// The run of the file that is read; none before its first metric.
@@ -127,7 +131,7 @@ struct Init {
     /// From 1.
     number: u32,
     last_step: Option<i64>,
-    /// What is added to its steps; not known before the first one of a file.
+    /// The offset that is added to its steps; unknown before the first one of a file.
     offset: Option<i64>,
 }
 
@@ -138,7 +142,7 @@ struct Owner {
 }
 
 impl Inits {
-    /// Goes on with another file, behind that of a run.
+    /// Continues with another file, behind that of a run.
     fn begin_file(&mut self, head: Option<RunHead>) {
         if let (Some(init), Some(head)) = (self.current.take(), head) {
             self.earlier.insert(
@@ -206,7 +210,8 @@ impl Inits {
 }
 
 impl Init {
-    /// Returns the step of the run. Offline, the library counts from 0 again where a run is resumed.
+    /// Returns the step of the run. Offline, the library counts from 0 again where a run is
+    /// resumed.
     fn place(&mut self, step: i64) -> i64 {
         let begins_again = self.last_step.filter(|_| step == 0);
         let offset = *self
@@ -218,7 +223,8 @@ impl Init {
     }
 }
 
-/// Returns the name that a metric has in its run: without the number of the run, and without what says that it is of the summary.
+/// Returns the name that a metric has in its run: without the number of the run, and without what
+/// says that it is of the summary.
 pub(crate) fn name_in_run(name: &str) -> &str {
     let name = name.strip_suffix(OVERRIDE).unwrap_or(name);
     match name

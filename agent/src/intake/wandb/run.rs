@@ -29,12 +29,12 @@ pub(super) struct WandbRun {
     complained: bool,
 }
 
-/// What a look at the files brought.
+/// The result of reading the files once.
 #[derive(Debug, Default)]
 pub(crate) struct WandbUpdate {
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,
-    /// What a person should know.
+    /// A warning for the user.
     pub(crate) complaint: Option<String>,
     /// A remark on the program, once for all its runs.
     pub(crate) remark: Option<String>,
@@ -46,7 +46,8 @@ pub(crate) struct WandbUpdate {
 #[derive(Debug)]
 pub(super) struct WandbSample {
     pub(super) reading: Reading,
-    /// Set for a value that the program has put into the summary in place of the last one that it had logged.
+    /// Set for a value that the program has put into the summary in place of the last one that it
+    /// had logged.
     pub(super) is_override: bool,
 }
 
@@ -148,7 +149,8 @@ impl WandbRun {
         }
     }
 
-    /// Returns what the summary has beside the history: values that were never logged, and those that the program has put in place of logged ones.
+    /// Returns what the summary has beside the history: values that were never logged, and those
+    /// that the program has put in place of logged ones.
     pub(super) fn end(&mut self) -> Vec<WandbSample> {
         if std::mem::replace(&mut self.ended, true) {
             return Vec::new();

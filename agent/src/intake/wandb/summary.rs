@@ -1,4 +1,5 @@
-//! A run's summary, as W&B's library keeps it: one value for each name, nested, changed by what is logged and by the program.
+//! A run's summary, as W&B's library keeps it: one value for each name, nested, changed by what is
+//! logged and by the program.
 
 use std::collections::{BTreeMap, BTreeSet};
 

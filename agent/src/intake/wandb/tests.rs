@@ -124,7 +124,7 @@ async fn what_is_logged_is_read_as_it_comes_and_what_is_only_summed_at_the_end()
     let third = vec![reading("best", None, 0.95)];
     assert_eq!(all(&mut runs, true).await.0, third);
     assert_eq!(all(&mut runs, true).await.0, vec![]);
-    // Who comes later reads the same.
+    // A later reader gets the same.
     assert_eq!(
         all(&mut of(folder.path()), true).await.0,
         [first, second, third].concat()

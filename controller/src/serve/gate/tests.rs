@@ -58,7 +58,7 @@ fn without_a_token_only_names_of_this_machine_are_let_in() {
 fn without_a_token_nothing_that_a_proxy_passed_on_is_let_in() {
     for header in FORWARDED {
         let request = request(
-            "/json/SetSweepState",
+            "/api/v1/SetSweepState",
             &[("host", "localhost"), (header, "10.0.0.1")],
         );
         assert_eq!(
@@ -101,15 +101,18 @@ fn a_session_counts_for_the_page_and_never_for_the_services() {
     assert_eq!(judged("/", "GET", &[]), Ok(()));
     assert_eq!(
         judged(
-            "/json/SetSweepState",
+            "/api/v1/SetSweepState",
             "POST",
             &[("origin", "http://box:7433")]
         ),
         Ok(())
     );
     for (path, headers) in [
-        ("/json/SetSweepState", &[][..]),
-        ("/json/SetSweepState", &[("origin", "http://evil.example")]),
+        ("/api/v1/SetSweepState", &[][..]),
+        (
+            "/api/v1/SetSweepState",
+            &[("origin", "http://evil.example")],
+        ),
         (
             "/sweep.v1.SweepService/StopController",
             &[("origin", "http://box:7433")],
@@ -205,7 +208,7 @@ fn a_token_is_shown_in_one_header() {
 #[test]
 fn what_changes_something_comes_from_our_own_page() {
     let judged = |headers: &[(&str, &str)]| {
-        let mut request = request("/json/SetSweepState", headers);
+        let mut request = request("/api/v1/SetSweepState", headers);
         *request.method_mut() = axum::http::Method::POST;
         AccessGate::Open.judge(&request)
     };
@@ -252,14 +255,17 @@ fn a_login_acts_only_from_our_own_page() {
         shown_token(&request)
     };
     assert_eq!(
-        shown("/json/SetSweepState", &[("origin", "http://box:7433")]),
+        shown("/api/v1/SetSweepState", &[("origin", "http://box:7433")]),
         Some("swp_1".to_owned())
     );
     assert_eq!(
-        shown("/json/SetSweepState", &[("origin", "http://evil.example")]),
+        shown(
+            "/api/v1/SetSweepState",
+            &[("origin", "http://evil.example")]
+        ),
         None
     );
-    assert_eq!(shown("/json/SetSweepState", &[]), None);
+    assert_eq!(shown("/api/v1/SetSweepState", &[]), None);
     assert_eq!(
         shown(
             "/sweep.v1.SweepService/GetStatus",

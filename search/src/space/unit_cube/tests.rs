@@ -1,5 +1,5 @@
 use super::*;
-use crate::space::Parameter;
+use crate::space::{Parameter, Step};
 
 const U: [f64; 7] = [0.001, 0.1, 0.25, 0.5, 0.75, 0.9, 0.999];
 
@@ -15,7 +15,8 @@ fn letter(places: [usize; 7]) -> [Value; 7] {
     places.map(|place| letters()[place].clone())
 }
 
-/// What the W&B sweeps engine (github.com/wandb/sweeps) gives: its quantiles at [`U`], and its distribution function at those quantiles.
+/// Reference values of the W&B sweeps engine (github.com/wandb/sweeps): its quantiles at [`U`], and
+/// its distribution function at those quantiles.
 #[rustfmt::skip]
 fn golden() -> Vec<Golden> {
     vec![

@@ -33,7 +33,7 @@ fn start_up_lasts_until_results_differ() {
         (why.kind, why.reason.as_str()),
         (
             Kind::StartUp,
-            "start-up goes on since no two results differ yet, spread over the space"
+            "start-up continues since no two results differ yet, spread over the space"
         )
     );
 }
@@ -65,7 +65,7 @@ fn values_without_meaning_are_not_followed() {
     assert!(
         why(&sweep)
             .reason
-            .starts_with("start-up goes on since the model predicts "),
+            .starts_with("start-up continues since the model predicts "),
         "{}",
         why(&sweep).reason
     );
@@ -110,7 +110,7 @@ fn every_branch_is_tried_and_goes_on_to_be() {
     sweep.run(25, 1, objective);
     let counts = words.map(|word| count(&sweep, word));
     assert!(counts.iter().all(|count| *count >= 3), "{counts:?}");
-    // Whatever the models say, the least-tried branch has its turn.
+    // Independently of the models, the least-tried branch has its turn.
     sweep.run(64, 1, objective);
     let suggestion = sweep.ask(1).suggestions.remove(0);
     assert!(

@@ -1,4 +1,4 @@
-//! What the search never does, whatever the space and the history.
+//! Properties of suggestions that hold for every space and history.
 
 use proptest::prelude::*;
 
@@ -134,9 +134,7 @@ proptest! {
     }
 }
 
-/// What lies beside the space says where in it to look, and is never suggested or built upon.
-#[test]
-fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_suggested() {
+fn narrowed_space() -> Space {
     let list = |values: &[&str]| Distribution::Categorical {
         values: values
             .iter()
@@ -149,7 +147,7 @@ fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_sugge
         distribution,
         when: vec![],
     };
-    let space = Space::new(vec![
+    Space::new(vec![
         parameter(
             "x",
             Distribution::LogUniformValues {
@@ -160,7 +158,12 @@ fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_sugge
         parameter("kind", list(&["a", "b"])),
         parameter("n", Distribution::IntUniform { min: 4, max: 8 }),
     ])
-    .unwrap();
+    .unwrap()
+}
+
+#[test]
+fn runs_beside_a_narrowed_space_inform_the_search_and_nothing_beside_it_is_suggested() {
+    let space = narrowed_space();
     let config = |x: f64, kind: &str, n: i64| {
         Config(
             [

@@ -1,5 +1,6 @@
 use std::fs;
 
+use super::writer::{FOLDER_PATIENCE, writing_process};
 use super::*;
 
 fn place(root: &Path, run: u64) -> Workplace {
@@ -24,7 +25,7 @@ fn place(root: &Path, run: u64) -> Workplace {
 fn found(discovery: &mut Discovery) -> Vec<String> {
     let names = discovery
         .look(&Tree {
-            marker: "nobody's".to_owned(),
+            marker: "no attempt".to_owned(),
             ..Tree::default()
         })
         .into_iter();

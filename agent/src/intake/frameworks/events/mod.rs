@@ -1,4 +1,5 @@
-//! TensorBoard event files (`events.out.tfevents.*`): scalars as values (version 1) and as tensors (version 2).
+//! TensorBoard event files (`events.out.tfevents.*`): scalars as values (version 1) and as tensors
+//! (version 2).
 
 pub(crate) mod records;
 
@@ -136,7 +137,8 @@ impl TensorValue {
         plugin.map_or("", |plugin| &plugin.plugin_name)
     }
 
-    /// Returns the number that the value is. Only the first value of a tag has to name its plugin: a single number without one is a scalar.
+    /// Returns the number that the value is. Only the first value of a tag has to name its plugin:
+    /// a single number without one is a scalar.
     fn scalar(&self) -> Option<f64> {
         if !matches!(self.plugin(), "" | SCALARS) {
             return None;
@@ -209,7 +211,8 @@ fn one<T: Copy>(values: &[T]) -> Option<T> {
     }
 }
 
-/// Returns the shortest decimal that is the same number in single precision: 0.1 instead of 0.10000000149.
+/// Returns the shortest decimal that is the same number in single precision: 0.1 instead of
+/// 0.10000000149.
 fn decimal(value: f32) -> f64 {
     if value.is_finite() {
         value

@@ -1,4 +1,5 @@
-//! Bytes of a TFRecord file → records: length, checksum of the length, content, checksum of the content. Checksums are CRC-32C, masked.
+//! Bytes of a TFRecord file → records: length, checksum of the length, content, checksum of the
+//! content. Checksums are CRC-32C, masked.
 
 /// The length of the content.
 const LENGTH: usize = 8;
@@ -9,7 +10,8 @@ const TAIL: usize = 4;
 /// A longer record holds no scalar (but an image or a graph) and is skipped.
 const RECORD_BYTES_MAX: u64 = 1 << 20;
 
-/// No file is longer than this, so a record that claims to be is damaged, whatever its checksum says.
+/// No file is longer than this, so a record that claims to be is damaged, even with a valid
+/// checksum.
 const FILE_BYTES_MAX: u64 = i64::MAX as u64;
 
 /// Bytes to wait for behind zeros; after as many, the zeros are a hole in the file.
@@ -30,7 +32,7 @@ pub(crate) struct Records {
     pub(crate) is_damaged: bool,
 }
 
-/// What the bytes at one place hold.
+/// The content at one place of the file.
 enum Piece {
     Record(Vec<u8>),
     Nothing,
@@ -45,8 +47,8 @@ impl Records {
         }
     }
 
-    /// Takes bytes and returns the records that they complete. A damaged record is left out. Zeros are bytes that have not arrived yet, as network file
-    /// systems show them.
+    /// Takes bytes and returns the records that they complete. A damaged record is left out. Zeros
+    /// are bytes that have not arrived yet, as network file systems show them.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         self.waiting.extend_from_slice(bytes);
         let mut records = Vec::new();
@@ -109,7 +111,8 @@ impl Records {
     }
 }
 
-/// Returns the checksum as TFRecord files store it: rotated and shifted, since a checksum of data that contains checksums is weak.
+/// Returns the checksum as TFRecord files store it: rotated and shifted, since a checksum of data
+/// that contains checksums is weak.
 pub(crate) fn masked_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)

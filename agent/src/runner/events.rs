@@ -1,0 +1,57 @@
+//! The beginning, the events and the end of an attempt, as the session sees them.
+
+use std::time::Duration;
+
+use crate::attempt::AttemptOutcome;
+use crate::intake::Reading;
+use crate::spool::Counts;
+
+/// Whether to start the program or to reattach to one that an earlier agent process started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Start it.
+    Anew,
+    /// Reattach to it; the number of its readings that need not be sent again.
+    Again(Counts),
+}
+
+/// Something seen while an attempt runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AttemptEvent {
+    /// Its program was started.
+    Started {
+        /// Its argv, with secrets hidden.
+        command: Vec<String>,
+        /// When, by the clock that stamps files, since 1970; `None` where that is long ago or was
+        /// nowhere.
+        moment: Option<Duration>,
+    },
+    /// Metrics, in order.
+    Points(Vec<Point>),
+    /// Something a person should know.
+    Note(String),
+    /// A warning about the program for the user, once for all its runs.
+    Remark(String),
+    /// The objective is in the output, in a form that nothing reads: how, and what would read it.
+    Unread(String),
+}
+
+/// A metric with the time it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Point {
+    /// The reading of the program.
+    pub(crate) reading: Reading,
+    /// Milliseconds since 1970.
+    pub(crate) wall_ms: i64,
+    /// How many readings there have been, this one included.
+    pub(crate) counts: Counts,
+}
+
+/// The outcome of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AttemptEnd {
+    /// How it ended.
+    pub(crate) outcome: AttemptOutcome,
+    /// The last value of the objective.
+    pub(crate) objective: Option<f64>,
+}
