@@ -5,7 +5,10 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::path::PathBuf;
 
-use tonic_prost_build::FileDescriptorSet;
+use prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    ServiceDescriptorProto,
+};
 
 const SERVICES: [&str; 2] = [
     "sweep/v1/sweep_service.proto",
@@ -19,22 +22,7 @@ fn summary(descriptors: &FileDescriptorSet) -> Result<String, fmt::Error> {
         let package = file.package();
         for service in &file.service {
             for method in &service.method {
-                let stream = |is_stream| if is_stream { "stream " } else { "" };
-                let request = format!(
-                    "{}{}",
-                    stream(method.client_streaming()),
-                    method.input_type()
-                );
-                let response = format!(
-                    "{}{}",
-                    stream(method.server_streaming()),
-                    method.output_type()
-                );
-                lines.insert(format!(
-                    "rpc {package}.{}/{} = {request} -> {response}",
-                    service.name(),
-                    method.name()
-                ));
+                lines.insert(method_line(package, service, method));
             }
         }
         let mut enums: Vec<_> = file
@@ -51,28 +39,7 @@ fn summary(descriptors: &FileDescriptorSet) -> Result<String, fmt::Error> {
             let name = format!("{outer}.{}", message.name());
             lines.insert(format!("message {name} = message"));
             for field in &message.field {
-                let kind = if field.type_name().is_empty() {
-                    field.r#type().as_str_name()
-                } else {
-                    field.type_name()
-                };
-                let label = if field.proto3_optional() {
-                    "LABEL_PRESENCE"
-                } else {
-                    field.label().as_str_name()
-                };
-                let oneof = field
-                    .oneof_index
-                    .filter(|_| !field.proto3_optional())
-                    .and_then(|index| message.oneof_decl.get(usize::try_from(index).ok()?));
-                let oneof = oneof
-                    .map(|oneof| format!(" in {}", oneof.name()))
-                    .unwrap_or_default();
-                let number = field.number();
-                lines.insert(format!(
-                    "field {name} {number:03} = {} {kind} {label}{oneof}",
-                    field.name()
-                ));
+                lines.insert(field_line(&name, message, field));
             }
             enums.extend(message.enum_type.iter().map(|inner| (name.clone(), inner)));
             messages.extend(
@@ -98,6 +65,48 @@ fn summary(descriptors: &FileDescriptorSet) -> Result<String, fmt::Error> {
         writeln!(text, "{line}")?;
     }
     Ok(text)
+}
+
+fn method_line(
+    package: &str,
+    service: &ServiceDescriptorProto,
+    method: &MethodDescriptorProto,
+) -> String {
+    let stream = |is_stream| if is_stream { "stream " } else { "" };
+    format!(
+        "rpc {package}.{}/{} = {}{} -> {}{}",
+        service.name(),
+        method.name(),
+        stream(method.client_streaming()),
+        method.input_type(),
+        stream(method.server_streaming()),
+        method.output_type()
+    )
+}
+
+fn field_line(name: &str, message: &DescriptorProto, field: &FieldDescriptorProto) -> String {
+    let kind = if field.type_name().is_empty() {
+        field.r#type().as_str_name()
+    } else {
+        field.type_name()
+    };
+    let label = if field.proto3_optional() {
+        "LABEL_PRESENCE"
+    } else {
+        field.label().as_str_name()
+    };
+    let oneof = field
+        .oneof_index
+        .filter(|_| !field.proto3_optional())
+        .and_then(|index| message.oneof_decl.get(usize::try_from(index).ok()?));
+    let oneof = oneof
+        .map(|oneof| format!(" in {}", oneof.name()))
+        .unwrap_or_default();
+    format!(
+        "field {name} {:03} = {} {kind} {label}{oneof}",
+        field.number(),
+        field.name()
+    )
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

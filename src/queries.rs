@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use sweep_proto::v1::{
-    AnalyzeSweepRequest, AnalyzeSweepResponse, GetMetricsRequest, GetRunRequest, ListRunsRequest,
-    Run, Sweep,
+    Agent, AnalyzeSweepRequest, AnalyzeSweepResponse, GetMetricsRequest, GetRunRequest,
+    ListAgentsRequest, ListRunsRequest, Run, Sweep, WatchSweepRequest, WatchSweepResponse,
 };
+use tonic::Streaming;
 
 use crate::client::Client;
+use crate::failure::CommandError;
 
 /// Returns all runs of a sweep in the order of their numbers.
 pub(crate) async fn runs(
@@ -45,6 +47,52 @@ pub(crate) async fn run(client: &Client, sweep: &Sweep, run: u64) -> Result<Opti
         })
         .await?
         .run)
+}
+
+/// Returns a run.
+///
+/// # Errors
+/// The sweep does not have it.
+pub(crate) async fn existing_run(client: &Client, sweep: &Sweep, run: u64) -> Result<Run> {
+    let found = self::run(client, sweep, run).await?;
+    found.ok_or_else(|| CommandError::input(format!("sweep {} has no run {run}", sweep.id)).into())
+}
+
+/// Returns the agents of a sweep.
+pub(crate) async fn agents(client: &Client, sweep: &str) -> Result<Vec<Agent>> {
+    let request = ListAgentsRequest {
+        sweep_id: sweep.to_owned(),
+    };
+    let answer = client.call(request, async |mut service, request| {
+        service.list_agents(request).await
+    });
+    Ok(answer.await?.agents)
+}
+
+/// The live views of a sweep: one after each change, until it ends.
+pub(crate) struct SweepViews {
+    client: Client,
+    stream: Streaming<WatchSweepResponse>,
+}
+
+impl SweepViews {
+    /// Begins to watch.
+    pub(crate) async fn of(mut client: Client, sweep: &str) -> Result<Self> {
+        let request = WatchSweepRequest {
+            sweep_id: sweep.to_owned(),
+        };
+        let stream = client.service.watch_sweep(request).await;
+        let stream = stream
+            .map_err(|status| client.explain(&status))?
+            .into_inner();
+        Ok(Self { client, stream })
+    }
+
+    /// Waits for the next view; `None`: the sweep has ended.
+    pub(crate) async fn next(&mut self) -> Result<Option<WatchSweepResponse>> {
+        let view = self.stream.message().await;
+        view.map_err(|status| self.client.explain(&status))
+    }
 }
 
 /// Returns the run with the best value.

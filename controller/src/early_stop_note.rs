@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sweep_lifecycle::spec;
-use sweep_lifecycle::state::{AttemptRef, SweepId};
+use sweep_lifecycle::state::{AttemptRef, RunState, SweepId};
 use sweep_lifecycle::versions::{canonical, is_unusable};
 
 use crate::store::{CodeCounts, Query, StoreError, SweepRow};
@@ -94,7 +94,7 @@ fn too_short(
     let mut lengths: BTreeMap<u64, usize> = BTreeMap::new();
     for run in ended
         .iter()
-        .filter(|run| run.state == "finished" && !run.pruned)
+        .filter(|run| run.state == RunState::Finished && !run.pruned)
     {
         let Some(attempt) = run.attempts.last() else {
             continue;
@@ -135,7 +135,9 @@ fn too_short(
 
 #[cfg(test)]
 mod tests {
-    use sweep_lifecycle::state::{CodeAbout, CodeMark, CodeVersion, Timestamp};
+    use sweep_lifecycle::state::{CodeAbout, CodeMark, CodeVersion, SweepState, Timestamp};
+    use sweep_search::observation::Goal;
+    use sweep_search::suggest::Method;
 
     use super::*;
 
@@ -143,11 +145,11 @@ mod tests {
         SweepRow {
             id: "ab12cd34".to_owned(),
             name: String::new(),
-            state: "running".to_owned(),
+            state: SweepState::Running,
             reason: String::new(),
-            method: "random".to_owned(),
+            method: Method::Random,
             metric: "loss".to_owned(),
-            goal: "minimize".to_owned(),
+            goal: Goal::Minimize,
             planned: 0,
             created_ms: 0,
             updated_ms: 0,

@@ -167,6 +167,7 @@ mod tests {
     use std::sync::Arc;
 
     use sweep_lifecycle::spec::SweepSpec;
+    use sweep_lifecycle::state::SweepState;
     use sweep_search::space::{Config, Path, Value};
     use sweep_search::suggest::{Method, Suggestion};
     use sweep_search::why::{Kind, Why};
@@ -213,7 +214,7 @@ mod tests {
         assert_eq!(seen.len(), 2);
         let ended = bench.acquire("a", LONG).await;
         assert!(
-            matches!(&ended, Ok(Acquired::Ended(state, _)) if state == "finished"),
+            matches!(&ended, Ok(Acquired::Ended(SweepState::Finished, _))),
             "{ended:?}"
         );
     }

@@ -1,5 +1,7 @@
 //! The wire of `sweep`: the messages and services of package `sweep.v1`, generated from the `.proto` files beside this crate.
 
+pub mod format;
+
 /// Package `sweep.v1`.
 #[expect(
     clippy::large_enum_variant,

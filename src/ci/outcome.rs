@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sweep_proto::format;
 use sweep_proto::v1::{Attempt, Run, Sweep};
 
 /// The outcome of a sweep.
@@ -199,26 +200,7 @@ pub(super) fn param_text(value: &serde_json::Value) -> String {
 
 /// Writes a number with up to six significant digits.
 pub(super) fn number_text(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.abs().to_string();
-    }
-    let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
-    if (1e-4..1e9).contains(&rounded.abs()) {
-        rounded.to_string()
-    } else {
-        format!("{rounded:e}")
-    }
-}
-
-/// Writes a duration as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`.
-pub(super) fn duration_text(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..10 => format!("{:.1} s", duration.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
+    format::significant(value, 6)
 }
 
 #[cfg(test)]
@@ -344,29 +326,5 @@ pub(crate) mod tests {
         assert_eq!(numbers(&outcome), [2, 1, 3]);
         outcome.sweep.goal = "maximize".to_owned();
         assert_eq!(numbers(&outcome), [3, 1, 2]);
-    }
-
-    #[test]
-    fn numbers_and_durations_are_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (-0.0, "0"),
-            (0.012_345_678_9, "0.0123457"),
-            (1e-7, "1e-7"),
-            (-60.0, "-60"),
-            (1e12, "1e12"),
-            (0.1 + 0.2, "0.3"),
-        ] {
-            assert_eq!(number_text(value), text);
-        }
-        for (seconds, text) in [
-            (0.04, "0.0 s"),
-            (8.24, "8.2 s"),
-            (59.9, "59 s"),
-            (200.0, "3 min 20 s"),
-            (7500.0, "2 h 5 min"),
-        ] {
-            assert_eq!(duration_text(Duration::from_secs_f64(seconds)), text);
-        }
     }
 }

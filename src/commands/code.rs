@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sweep_proto::v1::{GetPatchRequest, ListAgentsRequest, ListCodeRequest, Sweep};
+use sweep_proto::v1::{GetPatchRequest, ListCodeRequest, Sweep};
 
 use crate::client::{Client, ControllerArgs};
 use crate::display::{self, out};
@@ -109,15 +109,7 @@ async fn list(args: &CodeArgs) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let request = ListAgentsRequest {
-        sweep_id: sweep.id.clone(),
-    };
-    let agents = client
-        .call(request, async |mut service, request| {
-            service.list_agents(request).await
-        })
-        .await?
-        .agents;
+    let agents = queries::agents(&client, &sweep.id).await?;
     write!(
         out,
         "{}",

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use sweep_proto::v1::{Environment, GetRunRequest, Run, Sweep};
+use sweep_proto::v1::{Environment, Run, Sweep};
 
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
@@ -141,20 +141,7 @@ async fn side(client: &mut Client, text: &str) -> Result<DiffSide> {
     let (target, number) = split_run(text)?;
     let sweep = client.sweep(&target).await?;
     let run = match number {
-        Some(number) => {
-            let request = GetRunRequest {
-                sweep_id: sweep.id.clone(),
-                run: number,
-            };
-            let answer = client
-                .call(request, async |mut service, request| {
-                    service.get_run(request).await
-                })
-                .await?;
-            answer.run.ok_or_else(|| {
-                CommandError::input(format!("sweep {} has no run {number}", sweep.id))
-            })?
-        }
+        Some(number) => queries::existing_run(client, &sweep, number).await?,
         None => queries::best_run(client, &sweep).await?.ok_or_else(|| {
             let failure = CommandError::new(format!("sweep {} has no best run yet", sweep.id));
             failure.hint(format!(

@@ -10,9 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use sweep_agent::{Notice, Nvidia, Reproduced, Reproduction};
-use sweep_proto::v1::{
-    Attempt, DataSet, DataSource, Environment, GetExecutionRequest, GetRunRequest, Run, Sweep,
-};
+use sweep_proto::v1::{Attempt, DataSet, DataSource, Environment, GetExecutionRequest, Run, Sweep};
 use tokio::sync::mpsc;
 
 use super::agent::duration;
@@ -20,6 +18,7 @@ use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
 use crate::environments;
 use crate::failure::CommandError;
+use crate::queries;
 use crate::signals::{self, PreemptSignal};
 use crate::snapshots::{self, SnapshotStore};
 use crate::{places, shell};
@@ -75,18 +74,7 @@ pub(crate) async fn run(args: &ReproduceArgs) -> Result<ExitCode> {
     };
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&target).await?;
-    let request = GetRunRequest {
-        sweep_id: sweep.id.clone(),
-        run: number,
-    };
-    let answer = client
-        .call(request, async |mut service, request| {
-            service.get_run(request).await
-        })
-        .await?;
-    let run = answer
-        .run
-        .ok_or_else(|| CommandError::input(format!("sweep {} has no run {number}", sweep.id)))?;
+    let run = queries::existing_run(&client, &sweep, number).await?;
     let attempt = chosen(&sweep, &run, args.attempt)?;
     let dir = args
         .dir

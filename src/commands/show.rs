@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 use serde_json::json;
-use sweep_proto::v1::{GetRunRequest, ListAgentsRequest, Sweep};
+use sweep_proto::v1::Sweep;
 
 use crate::client::{Client, ControllerArgs, split_run};
 use crate::display::{self, out};
@@ -52,18 +52,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&target).await?;
     if let Some(number) = run {
-        let request = GetRunRequest {
-            sweep_id: sweep.id.clone(),
-            run: number,
-        };
-        let answer = client
-            .call(request, async |mut service, request| {
-                service.get_run(request).await
-            })
-            .await?;
-        let run = answer.run.ok_or_else(|| {
-            CommandError::input(format!("sweep {} has no run {number}", sweep.id))
-        })?;
+        let run = queries::existing_run(&client, &sweep, number).await?;
         if args.why && !args.json {
             write!(out(), "{}", display::why(&sweep, &run))?;
             return Ok(ExitCode::SUCCESS);
@@ -113,15 +102,7 @@ pub(crate) async fn run(args: &ShowArgs) -> Result<ExitCode> {
     }
     let best = queries::best_run(&client, &sweep).await?;
     let failed = queries::runs(&mut client, &sweep.id, vec!["failed".to_owned()]).await?;
-    let request = ListAgentsRequest {
-        sweep_id: sweep.id.clone(),
-    };
-    let agents = client
-        .call(request, async |mut service, request| {
-            service.list_agents(request).await
-        })
-        .await?
-        .agents;
+    let agents = queries::agents(&client, &sweep.id).await?;
     let analysis = queries::analysis(&client, &sweep).await?;
     if args.json {
         let mut object = display::json::sweep(&sweep);

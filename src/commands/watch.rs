@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use sweep_proto::v1::{Sweep, WatchSweepRequest};
+use sweep_proto::v1::Sweep;
 
 use crate::client::{Client, ControllerArgs};
 use crate::display::live::Live;
 use crate::display::{json, out};
+use crate::queries::SweepViews;
 use crate::watch;
 
 /// Shows the progress of a sweep live
@@ -47,21 +48,9 @@ pub(crate) async fn run(args: &WatchArgs) -> Result<ExitCode> {
 }
 
 /// Shows a sweep until it ends.
-pub(crate) async fn follow(mut client: Client, sweep: &str, live: &mut Live) -> Result<()> {
-    let stream = client
-        .service
-        .watch_sweep(WatchSweepRequest {
-            sweep_id: sweep.to_owned(),
-        })
-        .await;
-    let mut stream = stream
-        .map_err(|status| client.explain(&status))?
-        .into_inner();
-    while let Some(view) = stream
-        .message()
-        .await
-        .map_err(|status| client.explain(&status))?
-    {
+pub(crate) async fn follow(client: Client, sweep: &str, live: &mut Live) -> Result<()> {
+    let mut views = SweepViews::of(client, sweep).await?;
+    while let Some(view) = views.next().await? {
         live.show(&view);
     }
     Ok(())
@@ -69,24 +58,12 @@ pub(crate) async fn follow(mut client: Client, sweep: &str, live: &mut Live) -> 
 
 /// Waits until something is true of a sweep.
 pub(crate) async fn until(
-    mut client: Client,
+    client: Client,
     sweep: &str,
     is_so: impl Fn(&Sweep) -> bool,
 ) -> Result<()> {
-    let stream = client
-        .service
-        .watch_sweep(WatchSweepRequest {
-            sweep_id: sweep.to_owned(),
-        })
-        .await;
-    let mut stream = stream
-        .map_err(|status| client.explain(&status))?
-        .into_inner();
-    while let Some(view) = stream
-        .message()
-        .await
-        .map_err(|status| client.explain(&status))?
-    {
+    let mut views = SweepViews::of(client, sweep).await?;
+    while let Some(view) = views.next().await? {
         if view.sweep.as_ref().is_some_and(&is_so) {
             return Ok(());
         }
@@ -94,21 +71,9 @@ pub(crate) async fn until(
     Err(anyhow!("the sweep ended first"))
 }
 
-async fn watch_json(mut client: Client, sweep: &str) -> Result<ExitCode> {
-    let stream = client
-        .service
-        .watch_sweep(WatchSweepRequest {
-            sweep_id: sweep.to_owned(),
-        })
-        .await;
-    let mut stream = stream
-        .map_err(|status| client.explain(&status))?
-        .into_inner();
-    while let Some(view) = stream
-        .message()
-        .await
-        .map_err(|status| client.explain(&status))?
-    {
+async fn watch_json(client: Client, sweep: &str) -> Result<ExitCode> {
+    let mut views = SweepViews::of(client, sweep).await?;
+    while let Some(view) = views.next().await? {
         let Some(sweep) = &view.sweep else { continue };
         let mut object = json::sweep(sweep);
         object["running_runs"] = view.running.iter().map(json::run).collect();

@@ -162,14 +162,10 @@ pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
 
 /// How far an older version of the code agrees with the newest.
 pub(crate) fn agreement(agreement: &Agreement) -> Value {
-    let Agreement {
-        newest,
-        older,
-        correlation,
-        deviation,
-        shift,
-    } = agreement;
-    json!({"newest": newest, "older": older, "correlation": correlation, "deviation": deviation, "shift": shift})
+    json!({
+        "newest": agreement.newest, "older": agreement.older, "correlation": agreement.correlation,
+        "deviation": agreement.deviation, "shift": agreement.shift,
+    })
 }
 
 /// Why a run was suggested, in numbers.

@@ -6,13 +6,14 @@ use anyhow::{Result, anyhow};
 use sweep_agent::channel::is_outcome_unknown;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use sweep_proto::v1::{
-    CancelRunRequest, GetLogsRequest, GetMetricsRequest, ListAgentsRequest, ListRunsRequest,
-    RetryRunsRequest, SetSweepStateRequest, WatchSweepRequest,
+    CancelRunRequest, GetLogsRequest, GetMetricsRequest, ListRunsRequest, RetryRunsRequest,
+    SetSweepStateRequest,
 };
 use tokio::sync::mpsc::Sender;
 
 use super::model::{Deed, WatchEvent};
 use crate::client::{Client, ControllerArgs, request_id};
+use crate::queries::{self, SweepViews};
 
 const AGAIN: Duration = Duration::from_secs(1);
 const AGENTS_EVERY: Duration = Duration::from_secs(3);
@@ -42,21 +43,9 @@ impl WatchSource {
     }
 
     async fn watch(&self) -> Result<()> {
-        let mut client = self.controller.connect().await?;
-        let stream = client
-            .service
-            .watch_sweep(WatchSweepRequest {
-                sweep_id: self.sweep.clone(),
-            })
-            .await;
-        let mut stream = stream
-            .map_err(|status| client.explain(&status))?
-            .into_inner();
-        while let Some(view) = stream
-            .message()
-            .await
-            .map_err(|status| client.explain(&status))?
-        {
+        let client = self.controller.connect().await?;
+        let mut views = SweepViews::of(client, &self.sweep).await?;
+        while let Some(view) = views.next().await? {
             self.events
                 .send(WatchEvent::Changed(Box::new(view)))
                 .await?;
@@ -67,18 +56,10 @@ impl WatchSource {
     /// Asks for the agents time and again.
     pub(super) async fn agents(self) {
         while !self.events.is_closed() {
-            if let Ok(client) = self.controller.connect().await {
-                let request = ListAgentsRequest {
-                    sweep_id: self.sweep.clone(),
-                };
-                if let Ok(answer) = client
-                    .call(request, async |mut service, request| {
-                        service.list_agents(request).await
-                    })
-                    .await
-                {
-                    let _ = self.events.send(WatchEvent::Agents(answer.agents)).await;
-                }
+            if let Ok(client) = self.controller.connect().await
+                && let Ok(agents) = queries::agents(&client, &self.sweep).await
+            {
+                let _ = self.events.send(WatchEvent::Agents(agents)).await;
             }
             tokio::time::sleep(AGENTS_EVERY).await;
         }

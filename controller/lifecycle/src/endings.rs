@@ -29,11 +29,11 @@ impl StoppedEndings {
         let ended: Vec<_> = sweep
             .runs
             .iter()
-            .filter(|(_, run)| run.value.is_some() && counts(&sweep.codes, run))
+            .filter(|(_, run)| run.value.is_some() && counts(&sweep.code.versions, run))
             .collect();
         let curves = ended.iter().filter_map(|(_, run)| {
             Some((
-                canonical(&sweep.codes, &run.code_version),
+                canonical(&sweep.code.versions, &run.code_version),
                 curve(run),
                 run.value?,
             ))
@@ -70,7 +70,7 @@ impl StoppedEndings {
             .filter(|_| run.series().is_empty())
             .unwrap_or(reached);
         endings.ending(
-            canonical(&sweep.codes, &run.code_version),
+            canonical(&sweep.code.versions, &run.code_version),
             run.series(),
             reached,
         )

@@ -55,7 +55,12 @@ fn points(sweep: &Sweep) -> impl Iterator<Item = (RunNumber, Vec<Cow<'_, Run>>)>
         .runs
         .numbers()
         .filter(|number| sweep.runs.first_of(*number) == Some(*number));
-    firsts.map(|first| (first, versions::counting(sweep, &sweep.codes, first)))
+    firsts.map(|first| {
+        (
+            first,
+            versions::counting(sweep, &sweep.code.versions, first),
+        )
+    })
 }
 
 fn observation(
@@ -78,7 +83,7 @@ fn observation(
     let violations = repeats::violations(ended.iter().copied(), &sweep.spec.constraints);
     let placed = sweep.placed(known)?;
     let (code_version, config) = (
-        versions::canonical(&sweep.codes, &known.code_version).to_owned(),
+        versions::canonical(&sweep.code.versions, &known.code_version).to_owned(),
         placed.config.into_owned(),
     );
     Some(Observation {
@@ -148,17 +153,18 @@ fn outcome(sweep: &Sweep, run: &Run, endings: &mut StoppedEndings) -> Option<Out
 /// Returns the points whose results are pending, by the number of their first run.
 pub fn pending(sweep: &Sweep) -> Vec<Pending> {
     let open = sweep
+        .index
         .queued
-        .union(&sweep.live)
+        .union(&sweep.index.live)
         .filter_map(|number| sweep.runs.first_of(*number));
     let firsts: std::collections::BTreeSet<_> = open.collect();
     let unknown = firsts.into_iter().filter_map(|first| {
-        let runs = versions::counting(sweep, &sweep.codes, first);
+        let runs = versions::counting(sweep, &sweep.code.versions, first);
         let run = runs.first()?;
         let placed = sweep
             .placed(run)
             .filter(|_| !runs.iter().any(|run| has_outcome(run)))?;
-        let code_version = versions::canonical(&sweep.codes, &run.code_version).to_owned();
+        let code_version = versions::canonical(&sweep.code.versions, &run.code_version).to_owned();
         Some(Pending {
             index: first,
             config: placed.config.into_owned(),
@@ -178,7 +184,7 @@ pub fn planned(sweep: &Sweep) -> Option<u64> {
         .into_iter()
         .flatten()
         .min()
-        .map(|planned| planned.saturating_add(sweep.reruns))
+        .map(|planned| planned.saturating_add(sweep.index.reruns))
 }
 
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
@@ -244,14 +250,16 @@ pub(crate) struct SweepProgress {
 impl SweepProgress {
     pub(crate) fn of(sweep: &Sweep) -> Self {
         Self {
-            created: (sweep.runs.len() as u64).saturating_sub(sweep.imported + sweep.reruns),
-            tried: (sweep.taken.len() as u64).saturating_sub(sweep.again),
-            queued: sweep.queued.len(),
-            live: sweep.live.len(),
+            created: (sweep.runs.len() as u64)
+                .saturating_sub(sweep.index.imported + sweep.index.reruns),
+            tried: (sweep.index.points.keys.len() as u64).saturating_sub(sweep.index.points.again),
+            queued: sweep.index.queued.len(),
+            live: sweep.index.live.len(),
             exhausted: sweep.exhausted,
             grid_size: sweep.grid_size,
-            best: sweep.best,
+            best: sweep.index.best,
             reached: sweep
+                .index
                 .reached
                 .iter()
                 .map(|(run, value)| (*run, *value))

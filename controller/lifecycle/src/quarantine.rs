@@ -89,7 +89,7 @@ impl OtherAgents {
             })
         };
         let ended: u64 = others().map(|(_, other)| other.succeeded).sum();
-        let well = ended + sweep.live.iter().filter(outlived).count() as u64;
+        let well = ended + sweep.index.live.iter().filter(outlived).count() as u64;
         let badly = |(_, other): (_, &Agent)| {
             if well > 0 {
                 other.blameless_failures()

@@ -45,7 +45,7 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         outlook.effect.running +=
             u64::from(matches!(run.state, RunState::Assigned | RunState::Running));
-        if run.withdrawn {
+        if run.point.withdrawn {
             continue;
         }
         let place = if holds {
@@ -56,18 +56,8 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         } else {
             placed(revisions, &run)
         };
-        match &place {
-            Some(placed) if placed.outside => outlook.effect.outside += 1,
-            Some(_) => outlook.effect.inside += 1,
-            None => outlook.effect.nowhere += 1,
-        }
-        let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
-        outlook.effect.unreported +=
-            u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
-        let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
-        outlook.effect.violating +=
-            u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
-        if run.again.is_empty() {
+        count(&mut outlook.effect, spec, &run, place.as_ref());
+        if !run.point.is_again() {
             tried.extend(
                 place
                     .as_ref()
@@ -76,14 +66,14 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
         }
         // A point has no value before all of its runs have ended.
         if !run.state.is_terminal() {
-            open.insert(run.first);
+            open.insert(run.point.first);
             continue;
         }
-        if run.first == number && place.is_some_and(|place| !place.outside) {
+        if run.point.first == number && place.is_some_and(|place| !place.outside) {
             inside.insert(number);
         }
-        if versions::counts(&sweep.codes, &run) {
-            points.entry(run.first).or_default().push(run);
+        if versions::counts(&sweep.code.versions, &run) {
+            points.entry(run.point.first).or_default().push(run);
         }
     }
     tried.sort_unstable();
@@ -91,24 +81,46 @@ pub(crate) fn outlook(sweep: &Sweep, revisions: &[Revision]) -> Outlook {
     outlook.tried = tried.len() as u64;
     outlook.withdrawn = withdrawn.into_iter().collect();
     outlook.effect.withdrawn = outlook.withdrawn.count();
+    let ended = points
+        .into_iter()
+        .filter(|(first, _)| inside.contains(first) && !open.contains(first));
+    outlook.best = best(spec, ended);
+    outlook
+}
+
+/// Counts what a revision does to a run that is not withdrawn.
+fn count(effect: &mut RevisionEffect, spec: &SweepSpec, run: &Run, place: Option<&PlacedRun<'_>>) {
+    match place {
+        Some(placed) if placed.outside => effect.outside += 1,
+        Some(_) => effect.inside += 1,
+        None => effect.nowhere += 1,
+    }
+    let ended_well = matches!(run.state, RunState::Finished | RunState::Stopped);
+    effect.unreported += u64::from(ended_well && spec.objective.is_some() && run.value.is_none());
+    let breaks = |violation: &Option<f64>| violation.is_none_or(|violation| violation > 0.0);
+    effect.violating +=
+        u64::from(ended_well && run.violations(&spec.constraints).iter().any(breaks));
+}
+
+/// Returns the best of some points, by their first runs, with its value.
+fn best<'a>(
+    spec: &SweepSpec,
+    points: impl Iterator<Item = (RunNumber, Vec<Cow<'a, Run>>)>,
+) -> Option<(RunNumber, f64)> {
     let goal = spec
         .objective
         .as_ref()
         .map(|objective| objective.goal)
         .unwrap_or_default();
-    let ended = points
-        .into_iter()
-        .filter(|(first, _)| inside.contains(first) && !open.contains(first));
     let values =
-        ended.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
-    outlook.best = values.reduce(|best, other| {
+        points.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
+    values.reduce(|best, other| {
         if goal.is_better(other.1, best.1) {
             other
         } else {
             best
         }
-    });
-    outlook
+    })
 }
 
 /// Returns whether another objective gives the runs other values.

@@ -37,8 +37,8 @@ fn mark<'a>(codes: &'a [CodeVersion], version: &str) -> Option<&'a CodeMark> {
 /// Returns the versions that are told apart, the one that is searched for last. That is the one that the sweep is pinned to, or else the newest;
 /// versions that are of no use are left out.
 pub fn line(sweep: &Sweep) -> Vec<String> {
-    let codes = &sweep.codes;
-    let pinned = sweep.pinned.as_deref();
+    let codes = &sweep.code.versions;
+    let pinned = sweep.code.pinned.as_deref();
     let order = codes.iter().map(|code| code.version.as_str()).chain(pinned);
     let mut line: Vec<&str> = Vec::new();
     for version in order
@@ -76,7 +76,7 @@ pub(crate) fn counts(codes: &[CodeVersion], run: &Run) -> bool {
 
 /// Returns what a point is ranked by.
 pub fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
-    repeats::ranked(sweep, &counting(sweep, &sweep.codes, first))
+    repeats::ranked(sweep, &counting(sweep, &sweep.code.versions, first))
 }
 
 /// Returns the best point, by what is said of versions in `codes`; the lower number wins a tie. All points are looked at.

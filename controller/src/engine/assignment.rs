@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sweep_lifecycle::command::Directive;
-use sweep_lifecycle::state::{AgentId, AttemptRecord, AttemptRef, SweepId};
+use sweep_lifecycle::state::{AgentId, AttemptRecord, AttemptRef, SweepId, SweepState};
 use sweep_search::space::Config;
 use sweep_search::why::Why;
 
@@ -53,7 +53,7 @@ pub enum Acquired {
     /// Nothing now, and why.
     Wait(String),
     /// The sweep has ended: its state and why.
-    Ended(String, String),
+    Ended(SweepState, String),
 }
 
 /// An agent's wish for a run.

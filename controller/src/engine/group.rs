@@ -96,6 +96,7 @@ impl Touched {
     }
 
     /// Notes what an event changes.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of event")]
     pub(super) fn note(&mut self, event: &Event) {
         match event {
             Event::EpochBegan { .. } | Event::EpochSettled { .. } => {}

@@ -9,6 +9,15 @@ pub const HOLD_BUCKETS_MS: [u64; 9] = [1, 2, 5, 10, 25, 50, 100, 250, 1000];
 /// No request should hold the writer for longer.
 const HOLD_MAX: Duration = Duration::from_millis(100);
 
+/// The counts of [`WriterHolds`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HoldCounts {
+    /// Holds by the bounds of [`HOLD_BUCKETS_MS`], each without those of the buckets below; the last one has no bound.
+    pub buckets: [u64; HOLD_BUCKETS_MS.len() + 1],
+    /// The sum of all holds, in seconds.
+    pub seconds: f64,
+}
+
 /// A histogram of how long the writer was held.
 #[derive(Debug, Default)]
 pub struct WriterHolds {
@@ -43,17 +52,15 @@ impl WriterHolds {
         }
     }
 
-    /// Returns the numbers of holds, those up to each bound of [`HOLD_BUCKETS_MS`] and then all, and their sum in seconds.
-    pub fn cumulative(&self) -> (Vec<u64>, f64) {
-        let mut sum = 0;
-        let counts = self.buckets.iter().map(|bucket| {
-            sum += bucket.load(Ordering::Relaxed);
-            sum
-        });
-        (
-            counts.collect(),
-            self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
-        )
+    /// Returns the counts so far.
+    pub fn counts(&self) -> HoldCounts {
+        HoldCounts {
+            buckets: self
+                .buckets
+                .each_ref()
+                .map(|bucket| bucket.load(Ordering::Relaxed)),
+            seconds: self.sum_us.load(Ordering::Relaxed) as f64 / 1e6,
+        }
     }
 }
 
@@ -62,13 +69,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holds_are_counted_up_to_each_bound() {
+    fn holds_are_counted_by_their_bounds() {
         let holds = WriterHolds::default();
         for ms in [0, 1, 3, 100, 101, 5000] {
             holds.record(Duration::from_millis(ms), "");
         }
-        let (counts, seconds) = holds.cumulative();
-        assert_eq!(counts, [2, 2, 3, 3, 3, 3, 4, 5, 5, 6]);
+        let HoldCounts { buckets, seconds } = holds.counts();
+        assert_eq!(buckets, [2, 0, 1, 0, 0, 0, 1, 1, 0, 1]);
         assert!((seconds - 5.205).abs() < 1e-9, "{seconds}");
     }
 }

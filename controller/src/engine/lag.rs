@@ -36,6 +36,7 @@ impl Lag {
     pub(super) fn of(state: &State, stale: Vec<StaleRows>, now: Mono) -> Self {
         let live = |(id, sweep): (&SweepId, &sweep_lifecycle::state::Sweep)| {
             sweep
+                .index
                 .live
                 .iter()
                 .map(|run| (id.clone(), *run))

@@ -12,6 +12,7 @@
 mod assignment;
 mod changes;
 mod clock;
+mod committing;
 mod epoch;
 mod error;
 mod group;
@@ -53,7 +54,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use clock::{PULSE, wall_time};
 pub use epoch::{draw_controller_id, record_restore};
 pub use error::EngineError;
-pub use holds::{HOLD_BUCKETS_MS, WriterHolds};
+pub use holds::{HOLD_BUCKETS_MS, HoldCounts, WriterHolds};
 pub(crate) use image::from_image;
 #[cfg(feature = "simulation")]
 pub use mutation::Mutation;

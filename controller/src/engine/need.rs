@@ -53,7 +53,7 @@ impl SweepContext {
         Self {
             spec: Arc::clone(sweep.spec_of(revision)),
             seed: sweep.seed,
-            pinned: sweep.pinned.is_some(),
+            pinned: sweep.code.pinned.is_some(),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Need {
             } else {
                 Vec::new()
             },
-            taken: sweep.taken.clone(),
+            taken: sweep.index.points.keys.clone(),
             code: if is_bayes {
                 observe::code_line(sweep)
             } else {
@@ -139,5 +139,5 @@ impl Need {
 
 /// Returns the number that the next point of a sweep will have; where nothing is repeated, it is that of the next run.
 pub(super) fn next_point(sweep: &Sweep) -> u64 {
-    sweep.taken.len() as u64 + 1
+    sweep.index.points.keys.len() as u64 + 1
 }

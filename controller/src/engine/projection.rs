@@ -12,7 +12,6 @@ use sweep_lifecycle::state::{
 };
 use sweep_lifecycle::versions;
 use sweep_search::observation::Goal;
-use sweep_search::suggest::Method;
 
 use super::group::Touched;
 use crate::store::{
@@ -131,33 +130,19 @@ pub fn metric_rows(event: &Event) -> impl Iterator<Item = MetricRow> {
 
 fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
     let spec = &sweep.spec;
-    let method = match spec.method {
-        Method::Grid => "grid",
-        Method::Random => "random",
-        Method::Bayes => "bayes",
-        Method::External => "external",
-    };
-    let goal = match spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default()
-    {
-        Goal::Minimize => "minimize",
-        Goal::Maximize => "maximize",
-    };
+    let objective = spec.objective.as_ref();
     SweepRow {
         id: id.0.clone(),
         name: spec.name.clone().unwrap_or_default(),
-        state: sweep.state.to_string(),
+        state: sweep.state,
         reason: sweep.reason.clone(),
-        method: method.to_owned(),
-        metric: spec
-            .objective
-            .as_ref()
+        method: spec.method,
+        metric: objective
             .map(|objective| objective.metric.clone())
             .unwrap_or_default(),
-        goal: goal.to_owned(),
+        goal: objective
+            .map(|objective| objective.goal)
+            .unwrap_or_default(),
         planned: observe::planned(sweep).unwrap_or(0),
         created_ms: sweep.created.0,
         updated_ms: sweep.updated.0,
@@ -168,9 +153,9 @@ fn sweep_row(id: &SweepId, sweep: &Sweep) -> SweepRow {
         } else {
             Vec::new()
         },
-        codes: sweep.codes.clone(),
-        code_steps: sweep.code_steps.clone(),
-        pinned: sweep.pinned.clone().unwrap_or_default(),
+        codes: sweep.code.versions.clone(),
+        code_steps: sweep.code.steps.clone(),
+        pinned: sweep.code.pinned.clone().unwrap_or_default(),
         archived: sweep.archived,
     }
 }
@@ -180,13 +165,13 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
     RunRow {
         sweep: id.0.clone(),
         run: number,
-        state: run.state.to_string(),
+        state: run.state,
         reason: run.reason.clone(),
         params_json: run.config.to_nested().to_json().to_string(),
         value: run.value,
         best,
         last,
-        ranked: if run.first == number {
+        ranked: if run.point.first == number {
             versions::ranked(sweep, number)
         } else {
             None
@@ -207,7 +192,7 @@ fn run_row(id: &SweepId, sweep: &Sweep, number: RunNumber, run: &Run, state: &St
             .map(|(number, attempt)| attempt_row(number, attempt, sweep, state))
             .collect(),
         code: run.code_version.clone(),
-        revision: run.revision,
+        revision: run.point.revision,
         aside: aside(sweep, run),
         annotation: run.annotation.clone(),
         pruned: run.pruned,
@@ -227,7 +212,7 @@ fn revision_row(revision: &Revision) -> RevisionRow {
 
 /// Says why a run does not count among those of the newest revision.
 fn aside(sweep: &Sweep, run: &Run) -> String {
-    if run.withdrawn || sweep.revisions.len() < 2 {
+    if run.point.withdrawn || sweep.revisions.len() < 2 {
         return String::new();
     }
     let version = sweep.space_version();
@@ -276,11 +261,13 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {
-    let point: Vec<_> = repeats::of(sweep, run.first).map(|(_, run)| run).collect();
-    let mean = repeats::mean(point.iter().map(AsRef::as_ref)).filter(|_| run.first == number);
+    let point: Vec<_> = repeats::of(sweep, run.point.first)
+        .map(|(_, run)| run)
+        .collect();
+    let mean = repeats::mean(point.iter().map(AsRef::as_ref)).filter(|_| run.point.first == number);
     RepeatsRow {
-        first: run.first,
-        number: u32::try_from(number - run.first + 1).unwrap_or(u32::MAX),
+        first: run.point.first,
+        number: u32::try_from(number - run.point.first + 1).unwrap_or(u32::MAX),
         of: u32::try_from(point.len()).unwrap_or(u32::MAX),
         values: mean.map_or(0, |mean| mean.count),
         mean: mean.map(|mean| mean.value),
@@ -312,7 +299,7 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
             .get(&attempt.agent)
             .map(|agent| agent.info.host.clone())
             .unwrap_or_default(),
-        state: attempt.state.to_string(),
+        state: attempt.state,
         failure: attempt.failure.clone(),
         assigned_ms: attempt.assigned.0,
         started_ms: attempt.started.map_or(0, |started| started.0),
@@ -325,7 +312,7 @@ fn attempt_row(number: u32, attempt: &Attempt, sweep: &Sweep, state: &State) -> 
             .collect(),
         command: attempt.command.clone(),
         orphan: attempt.orphan.clone(),
-        code: version(sweep, attempt.code),
+        code: sweep.code.version(attempt.code).to_owned(),
         revision: attempt.revision,
         environment: environment(sweep, attempt.environment),
     }
@@ -337,14 +324,6 @@ fn environment(sweep: &Sweep, number: u32) -> String {
         .ok()
         .and_then(|number| sweep.environments.get(number.checked_sub(1)?));
     found.map(|known| known.digest.clone()).unwrap_or_default()
-}
-
-/// Returns the version of the code that has a number; empty where it is 0.
-fn version(sweep: &Sweep, code: u32) -> String {
-    let found = usize::try_from(code)
-        .ok()
-        .and_then(|code| sweep.codes.get(code.checked_sub(1)?));
-    found.map(|code| code.version.clone()).unwrap_or_default()
 }
 
 fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
@@ -376,7 +355,7 @@ fn agent_row(id: &AgentId, agent: &Agent, state: &State) -> AgentRow {
         code: state
             .sweeps
             .get(&agent.sweep)
-            .map(|sweep| version(sweep, agent.code))
+            .map(|sweep| sweep.code.version(agent.code).to_owned())
             .unwrap_or_default(),
     }
 }

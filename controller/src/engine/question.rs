@@ -137,12 +137,12 @@ impl Writer {
             seed: found.seed,
             observations: observations(found),
             code: code_line(found),
-            best: found.best.map(|(run, value)| Best {
+            best: found.index.best.map(|(run, value)| Best {
                 run,
                 value,
                 is_stopped: is_stopped(run),
             }),
-            ended: (found.runs.len() - found.queued.len() - found.live.len()) as u64,
+            ended: (found.runs.len() - found.index.queued.len() - found.index.live.len()) as u64,
             learnt: learnt(found),
         })
     }

@@ -12,6 +12,7 @@ use super::writer::Writer;
 
 impl Writer {
     /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of event")]
     pub(super) fn follow(&mut self, group: &mut CommitGroup, event: &Event) {
         group.touched.note(event);
         match event {

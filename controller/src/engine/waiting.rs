@@ -219,7 +219,8 @@ impl Writer {
                     Some((sweep, run)) => {
                         let (config, why, history) =
                             (run.config.clone(), run.why.clone(), run.history);
-                        let repeat = u32::try_from(attempt.run - run.first + 1).unwrap_or(u32::MAX);
+                        let repeat =
+                            u32::try_from(attempt.run - run.point.first + 1).unwrap_or(u32::MAX);
                         let seed = repeats::seed(sweep.seed, attempt.run);
                         let code = pinned_code(sweep, &run, &attempt);
                         // Of when it was assigned: a repeated request gets the same answer.
@@ -237,7 +238,7 @@ impl Writer {
                             why: why.clone(),
                             history,
                             repeat,
-                            again: run.again.clone(),
+                            again: run.point.again.clone(),
                             // Of when it was assigned: what an agent has itself it says when it starts its program.
                             code_version: code.0.clone(),
                             pinned: assigned.is_some_and(|assigned| assigned.pinned),
@@ -262,7 +263,7 @@ impl Writer {
                     )),
                 }
             }
-            Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+            Reply::Ended { state, reason } => Acquired::Ended(state, reason),
             Reply::Wait { reason, .. } => Acquired::Wait(reason),
             // `decide` answers an acquire with one of the three above, and a stored reply is one of its answers.
             other => Acquired::Wait(format!(
@@ -279,7 +280,8 @@ fn pinned_code(sweep: &Sweep, run: &Run, attempt: &AttemptRef) -> (String, Strin
         .filter(|attempt| attempt.pinned);
     let code = pinned.and_then(|attempt| {
         sweep
-            .codes
+            .code
+            .versions
             .get(usize::try_from(attempt.code).ok()?.checked_sub(1)?)
     });
     code.map(|code| (code.version.clone(), code.about.prefix.clone()))

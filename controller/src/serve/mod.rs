@@ -110,20 +110,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
     data_dir.announce(address, started_ms);
 
     let stopping = watch::Sender::new(false);
-    let (gate, token, logins) = match tokens {
-        None => (AccessGate::Open, None, None),
-        Some(Tokens { hashes, local }) => {
-            let logins = Arc::new(Logins::new(&local));
-            (
-                AccessGate::Token(Arc::new(Keys {
-                    hashes,
-                    logins: Arc::clone(&logins),
-                })),
-                Some(local),
-                Some(logins),
-            )
-        }
-    };
+    let (gate, token, logins) = gate(tokens);
     let about = About {
         data_dir: data_dir.path().to_owned(),
         started_ms,
@@ -165,6 +152,24 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         stopping,
         task: Some(task),
     })
+}
+
+/// Makes the gate, with the token that is shown at the start and the logins of browsers.
+fn gate(tokens: Option<Tokens>) -> (AccessGate, Option<Token>, Option<Arc<Logins>>) {
+    match tokens {
+        None => (AccessGate::Open, None, None),
+        Some(Tokens { hashes, local }) => {
+            let logins = Arc::new(Logins::new(&local));
+            (
+                AccessGate::Token(Arc::new(Keys {
+                    hashes,
+                    logins: Arc::clone(&logins),
+                })),
+                Some(local),
+                Some(logins),
+            )
+        }
+    }
 }
 
 /// Joins services and page into the routes of the one port.

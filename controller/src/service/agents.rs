@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use sweep_lifecycle::command::{AttemptFence, Command, Directive, Refusal, Reply};
-use sweep_lifecycle::state::{AgentId, AgentInfo, AttemptRef, HeldAttempt, SweepId};
+use sweep_lifecycle::command::{AttemptFence, Command, Directive, Reply};
+use sweep_lifecycle::state::{AgentId, AgentInfo, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::agent_service_server::AgentService;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::held::incarnations;
 use super::patches::Patch;
 use super::refusal::{from_engine, orphaned, out_of_turn};
 use super::{Services, convert, limits};
-use crate::engine::{AcquireRequest, Acquired, EngineError};
+use crate::engine::{AcquireRequest, Acquired};
 use crate::store::LogChunk;
 
 /// Heartbeats that fit into a lease: two may be lost without consequences.
@@ -103,7 +104,7 @@ impl AgentService for Services {
                 code_version,
             };
             let acquired = match self.engine.preview(command).await.map_err(from_engine)? {
-                Reply::Ended { state, reason } => Acquired::Ended(state.to_string(), reason),
+                Reply::Ended { state, reason } => Acquired::Ended(state, reason),
                 _ => Acquired::Wait(format!(
                     "agent cannot take a run: {}",
                     limits::line(&obstacle)
@@ -413,66 +414,6 @@ impl AgentService for Services {
 }
 
 impl Services {
-    /// Records facts about an agent's attempts that the log lacks, and returns the controller's directive for each.
-    async fn take_up(
-        &self,
-        agent: &AgentId,
-        held: Vec<HeldAttempt>,
-        known: Vec<Option<AttemptRef>>,
-    ) -> Result<Vec<v1::HeldAttempt>, Status> {
-        let mut attempts = Vec::new();
-        let mut refused = Vec::new();
-        for (held, known) in held.into_iter().zip(known) {
-            let named = held.attempt.clone();
-            let adopted = match known {
-                Some(known) => Ok(known),
-                None => match self
-                    .engine
-                    .command(
-                        "",
-                        Command::AdoptAttempt {
-                            agent: agent.clone(),
-                            held: Box::new(held),
-                        },
-                    )
-                    .await
-                {
-                    Ok(Reply::Adopted(adopted)) => {
-                        tracing::info!(agent = %agent.0, run = adopted.run, attempt = adopted.attempt, "recorded an attempt that the log lacked");
-                        Ok(adopted)
-                    }
-                    Ok(_) => return Err(out_of_turn()),
-                    Err(EngineError::Refused(refusal @ Refusal::StaleAttempt { .. })) => {
-                        Err(refusal.to_string())
-                    }
-                    Err(error) => return Err(from_engine(error)),
-                },
-            };
-            refused.push(adopted.as_ref().err().cloned());
-            attempts.push(adopted.unwrap_or(named));
-        }
-        let standing = self
-            .engine
-            .standing(agent.clone(), attempts.clone())
-            .await
-            .map_err(from_engine)?;
-        let answers = attempts.into_iter().zip(standing).zip(refused).map(
-            |((attempt, standing), refused)| {
-                let directive =
-                    refused.map_or(standing.directive, |reason| Directive::Abandon { reason });
-                let directive = Some(convert::directive(directive));
-                v1::HeldAttempt {
-                    run: attempt.run,
-                    attempt: attempt.attempt,
-                    points: standing.points,
-                    directive,
-                    started: standing.started,
-                }
-            },
-        );
-        Ok(answers.collect())
-    }
-
     async fn directive(
         &self,
         request_id: &str,
@@ -494,12 +435,6 @@ impl Services {
             _ => Err(out_of_turn()),
         }
     }
-}
-
-fn incarnations(held: &[HeldAttempt]) -> Vec<(AttemptRef, String)> {
-    held.iter()
-        .map(|held| (held.attempt.clone(), held.incarnation.clone()))
-        .collect()
 }
 
 fn agent(id: String) -> Result<AgentId, Status> {

@@ -92,8 +92,7 @@ impl Services {
     async fn ended(&self, sweep: &SweepId) -> Result<Option<Acquired>, Status> {
         let id = sweep.clone();
         let found = self.read(move |query| query.sweep(&id)).await?;
-        let ended = found
-            .filter(|(row, _)| matches!(row.state.as_str(), "finished" | "stopped" | "cancelled"));
+        let ended = found.filter(|(row, _)| row.state.is_terminal());
         Ok(ended.map(|(row, _)| Acquired::Ended(row.state, row.reason)))
     }
 

@@ -7,8 +7,8 @@ use sweep_proto::v1;
 use sweep_search::space::{Path, Value};
 use tonic::Status;
 
+use super::creation::parse;
 use super::refusal::{from_engine, invalid, out_of_turn, unknown_sweep};
-use super::sweeps::parse;
 use super::{Services, convert, limits};
 
 impl Services {
@@ -118,6 +118,31 @@ impl Services {
         Ok(v1::ListRevisionsResponse {
             revisions,
             code_steps: row.code_steps.into_iter().map(code_step).collect(),
+        })
+    }
+
+    pub(super) async fn set_state(
+        &self,
+        request: v1::SetSweepStateRequest,
+    ) -> Result<v1::SetSweepStateResponse, Status> {
+        let v1::SetSweepStateRequest {
+            sweep_id,
+            action,
+            request_id,
+        } = request;
+        limits::optional_name("request_id", &request_id)?;
+        let action = convert::sweep_action(action)?;
+        let sweep = self.find_sweep(&sweep_id).await?;
+        let reply = self
+            .engine
+            .command(&request_id, Command::SetSweep { sweep, action })
+            .await
+            .map_err(from_engine)?;
+        let Reply::Sweep(state) = reply else {
+            return Err(out_of_turn());
+        };
+        Ok(v1::SetSweepStateResponse {
+            state: convert::word(state),
         })
     }
 }

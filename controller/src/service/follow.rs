@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use sweep_lifecycle::state::{AttemptRef, SweepId, SweepState};
+use sweep_lifecycle::state::{AttemptRef, RunState, SweepId};
 use sweep_proto::v1;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -176,11 +176,9 @@ fn look(
     let Some((row, counts)) = query.sweep(sweep)? else {
         return Ok(None);
     };
-    let state = convert::sweep_state(&row)
-        .map_err(|status| StoreError::Failed(status.message().to_owned()))?;
     let running = query.runs(
         sweep,
-        &["assigned".to_owned(), "running".to_owned()],
+        &[RunState::Assigned, RunState::Running],
         0,
         RUNNING_RUNS_MAX,
     )?;
@@ -189,7 +187,7 @@ fn look(
         Some((run, _)) => query.run(sweep, run)?,
         None => None,
     };
-    let over = !matches!(state, SweepState::Running | SweepState::Paused) && running.is_empty();
+    let over = row.state.is_terminal() && running.is_empty();
     let view = v1::WatchSweepResponse {
         sweep: Some(v1::Sweep {
             yaml: String::new(),

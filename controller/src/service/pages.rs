@@ -1,7 +1,7 @@
 //! Long lists, sent as a stream of pages that are read one after the other as the caller takes them.
 
 use prost::Message;
-use sweep_lifecycle::state::{AttemptRef, SweepId};
+use sweep_lifecycle::state::{AttemptRef, RunState, SweepId};
 use sweep_proto::v1;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,7 +21,7 @@ const PAGE_BYTES: usize = 1 << 20;
 pub(super) fn runs(
     services: Services,
     sweep: SweepId,
-    states: Vec<String>,
+    states: Vec<RunState>,
 ) -> Pages<v1::ListRunsResponse> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -36,7 +36,7 @@ pub(super) fn runs(
 async fn send_runs(
     services: &Services,
     sweep: &SweepId,
-    states: Vec<String>,
+    states: Vec<RunState>,
     sender: &mpsc::Sender<Result<v1::ListRunsResponse, Status>>,
 ) -> Result<(), Status> {
     let mut after = 0;

@@ -9,6 +9,7 @@ use tonic::Status;
 
 use super::refusal::{from_engine, out_of_turn};
 use super::{Services, limits};
+use crate::store::word;
 
 /// Runs that one command prunes: more would hold the writer for too long.
 const RUNS_PER_COMMAND: usize = 200;
@@ -133,7 +134,7 @@ impl Services {
                 runs: counts.total(),
                 sweep_id: row.id,
                 name: row.name,
-                state: row.state,
+                state: word(row.state),
                 archived: row.archived,
                 event_bytes: used.events,
                 curve_bytes: used.curves,

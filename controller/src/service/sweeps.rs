@@ -2,9 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sha2::{Digest, Sha256};
-use sweep_lifecycle::command::{AnnotationPatch, Command, Reply};
-use sweep_lifecycle::spec::{self, CodeMode, Diagnostic, Severity, SweepSpec};
+use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
 use sweep_proto::v1::sweep_service_server::SweepService;
@@ -12,15 +10,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::follow::{self, Follow};
 use super::pages::{self, Pages};
-use super::refusal::{from_engine, invalid, out_of_turn, unknown_run, unknown_sweep};
+use super::refusal::{from_engine, unknown_run, unknown_sweep};
 use super::{Services, convert, limits};
 use crate::early_stop_note::early_stop_note;
 use crate::login;
-
-const ID_CHARACTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-const ID_LENGTH: usize = 8;
-/// Bytes of a sweep file that is read faster than a thread is found for it.
-const QUICK_FILE_MAX: usize = 2048;
 
 #[tonic::async_trait]
 impl SweepService for Services {
@@ -33,47 +26,7 @@ impl SweepService for Services {
         &self,
         request: Request<v1::CreateSweepRequest>,
     ) -> Result<Response<v1::CreateSweepResponse>, Status> {
-        let v1::CreateSweepRequest {
-            yaml,
-            request_id,
-            name,
-            code,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        limits::optional_name("name", &name)?;
-        let (mut spec, warnings) = parse(&yaml).await?;
-        if !name.is_empty() {
-            spec.name = Some(name);
-        }
-        let (sweep, drawn) = draw(&request_id)?;
-        let seed = spec.seed.unwrap_or(drawn);
-        let (id, spec, source) = (sweep.clone(), Box::new(spec), yaml);
-        let command = if spec.code.mode == CodeMode::Pin && code.is_some() {
-            Command::CreatePinnedSweep {
-                sweep: id,
-                spec,
-                source,
-                seed,
-                code: self.staged(code).await?,
-            }
-        } else {
-            Command::CreateSweep {
-                sweep: id,
-                spec,
-                source,
-                seed,
-            }
-        };
-        self.engine
-            .command(&request_id, command)
-            .await
-            .map_err(from_engine)?;
-        tracing::info!(sweep = %sweep.0, "sweep created");
-        let warnings = warnings.into_iter().map(convert::diagnostic).collect();
-        Ok(Response::new(v1::CreateSweepResponse {
-            sweep_id: sweep.0,
-            warnings,
-        }))
+        self.create(request.into_inner()).await.map(Response::new)
     }
 
     async fn ask(
@@ -168,25 +121,9 @@ impl SweepService for Services {
         &self,
         request: Request<v1::SetSweepStateRequest>,
     ) -> Result<Response<v1::SetSweepStateResponse>, Status> {
-        let v1::SetSweepStateRequest {
-            sweep_id,
-            action,
-            request_id,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        let action = convert::sweep_action(action)?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let reply = self
-            .engine
-            .command(&request_id, Command::SetSweep { sweep, action })
+        self.set_state(request.into_inner())
             .await
-            .map_err(from_engine)?;
-        let Reply::Sweep(state) = reply else {
-            return Err(out_of_turn());
-        };
-        Ok(Response::new(v1::SetSweepStateResponse {
-            state: convert::word(state),
-        }))
+            .map(Response::new)
     }
 
     async fn list_runs(
@@ -195,7 +132,7 @@ impl SweepService for Services {
     ) -> Result<Response<Self::ListRunsStream>, Status> {
         let v1::ListRunsRequest { sweep_id, states } = request.into_inner();
         limits::list("states", states.len())?;
-        convert::run_states(&states)?;
+        let states = convert::run_states(&states)?;
         let sweep = self.find_sweep(&sweep_id).await?;
         Ok(Response::new(pages::runs(self.clone(), sweep, states)))
     }
@@ -217,29 +154,9 @@ impl SweepService for Services {
         &self,
         request: Request<v1::GetExecutionRequest>,
     ) -> Result<Response<v1::GetExecutionResponse>, Status> {
-        let v1::GetExecutionRequest {
-            sweep_id,
-            run,
-            attempt,
-        } = request.into_inner();
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let row = self.run_row(&sweep, run).await?;
-        let attempt = follow::attempt_of(&row, attempt)?;
-        let revision = row
-            .attempts
-            .iter()
-            .find(|known| known.attempt == attempt.attempt)
-            .map(|known| known.revision);
-        let basis = self
-            .engine
-            .basis(&sweep, revision)
+        self.execution(request.into_inner())
             .await
-            .map_err(from_engine)?;
-        let assignment = convert::assignment_of(&row, attempt, basis.seed);
-        Ok(Response::new(v1::GetExecutionResponse {
-            program: Some(convert::program(&basis)),
-            assignment: Some(assignment),
-        }))
+            .map(Response::new)
     }
 
     async fn get_metrics(
@@ -261,118 +178,28 @@ impl SweepService for Services {
         &self,
         request: Request<v1::CancelRunRequest>,
     ) -> Result<Response<v1::CancelRunResponse>, Status> {
-        let v1::CancelRunRequest {
-            sweep_id,
-            run,
-            request_id,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let reply = self
-            .engine
-            .command(&request_id, Command::CancelRun { sweep, run })
-            .await
-            .map_err(from_engine)?;
-        let Reply::Run(state) = reply else {
-            return Err(out_of_turn());
-        };
-        Ok(Response::new(v1::CancelRunResponse {
-            state: convert::word(state),
-        }))
+        self.cancel(request.into_inner()).await.map(Response::new)
     }
 
     async fn annotate_run(
         &self,
         request: Request<v1::AnnotateRunRequest>,
     ) -> Result<Response<v1::AnnotateRunResponse>, Status> {
-        let v1::AnnotateRunRequest {
-            sweep_id,
-            run,
-            request_id,
-            note,
-            add_tags,
-            remove_tags,
-            pinned,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        limits::note(note.as_deref().unwrap_or_default())?;
-        limits::list("tags", add_tags.len() + remove_tags.len())?;
-        add_tags
-            .iter()
-            .chain(&remove_tags)
-            .try_for_each(|tag| limits::tag(tag))?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let said = AnnotationPatch {
-            note,
-            add: add_tags.into_iter().collect(),
-            remove: remove_tags.into_iter().collect(),
-            pinned,
-        };
-        let command = Command::AnnotateRun {
-            sweep: sweep.clone(),
-            run,
-            said,
-        };
-        self.engine
-            .command(&request_id, command)
-            .await
-            .map_err(from_engine)?;
-        Ok(Response::new(v1::AnnotateRunResponse {
-            run: Some(convert::run(self.run_row(&sweep, run).await?)),
-        }))
+        self.annotate(request.into_inner()).await.map(Response::new)
     }
 
     async fn retry_runs(
         &self,
         request: Request<v1::RetryRunsRequest>,
     ) -> Result<Response<v1::RetryRunsResponse>, Status> {
-        let v1::RetryRunsRequest {
-            sweep_id,
-            runs,
-            request_id,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        limits::list("runs", runs.len())?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let reply = self
-            .engine
-            .command(&request_id, Command::RetryRuns { sweep, runs })
-            .await
-            .map_err(from_engine)?;
-        let Reply::Retried { requeued, skipped } = reply else {
-            return Err(out_of_turn());
-        };
-        Ok(Response::new(v1::RetryRunsResponse { requeued, skipped }))
+        self.retry(request.into_inner()).await.map(Response::new)
     }
 
     async fn reread_run(
         &self,
         request: Request<v1::RereadRunRequest>,
     ) -> Result<Response<v1::RereadRunResponse>, Status> {
-        let v1::RereadRunRequest {
-            sweep_id,
-            run,
-            attempt,
-            points,
-            request_id,
-        } = request.into_inner();
-        limits::optional_name("request_id", &request_id)?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let command = Command::RereadRun {
-            attempt: convert::attempt_ref(&sweep.0, run, attempt)?,
-            points: convert::points(points)?,
-        };
-        let reply = self
-            .engine
-            .command(&request_id, command)
-            .await
-            .map_err(from_engine)?;
-        let Reply::Run(state) = reply else {
-            return Err(out_of_turn());
-        };
-        Ok(Response::new(v1::RereadRunResponse {
-            run_state: convert::word(state),
-        }))
+        self.reread(request.into_inner()).await.map(Response::new)
     }
 
     async fn get_logs(
@@ -410,54 +237,9 @@ impl SweepService for Services {
         &self,
         request: Request<v1::ListCodeRequest>,
     ) -> Result<Response<v1::ListCodeResponse>, Status> {
-        let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
-        let id = sweep.clone();
-        let found = self.read(move |query| {
-            let Some((row, _)) = query.sweep(&id)? else {
-                return Ok(None);
-            };
-            let codes = query.codes(&row)?;
-            Ok(Some((row, codes, query.agents(Some(&id))?)))
-        });
-        let (row, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
-        let names: Vec<_> = row
-            .codes
-            .iter()
-            .map(|version| version.version.clone())
-            .collect();
-        let (kept, changes, patches) = match &self.snapshots {
-            Some(snapshots) => (
-                snapshots.kept(names.clone()).await,
-                snapshots.changes(names.clone()).await,
-                snapshots.patches().await,
-            ),
-            None => Default::default(),
-        };
-        let versions = (1..).zip(row.codes).map(|(number, version)| {
-            let known = convert::VersionFacts {
-                kept: kept.contains(&version.version),
-                has_patch: patches
-                    .contains(&(version.version.clone(), version.about.commit.clone())),
-                pinned: row.pinned == version.version,
-                changes: changes.get(&version.version).copied(),
-                names: &names,
-            };
-            let host = version
-                .agent
-                .as_ref()
-                .and_then(|first| agents.iter().find(|row| row.id == first.0));
-            let host = host.map(|row| row.host.clone()).unwrap_or_default();
-            let having = agents
-                .iter()
-                .filter(|row| row.alive && row.code == version.version)
-                .map(|row| row.id.clone())
-                .collect();
-            let counts = counts.remove(&version.version).unwrap_or_default();
-            convert::code_version(number, version, host, &counts, having, &known)
-        });
-        let versions = versions.collect();
-        let unknown = counts.values().map(|counts| counts.runs).sum();
-        Ok(Response::new(v1::ListCodeResponse { versions, unknown }))
+        self.code_versions(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn edit_sweep(
@@ -479,20 +261,9 @@ impl SweepService for Services {
         &self,
         request: Request<v1::GetEnvironmentRequest>,
     ) -> Result<Response<v1::GetEnvironmentResponse>, Status> {
-        let v1::GetEnvironmentRequest { sweep_id, digest } = request.into_inner();
-        limits::name("digest", &digest)?;
-        let sweep = self.find_sweep(&sweep_id).await?;
-        let unknown = Status::not_found(format!(
-            "no run of sweep {} was executed in an environment {digest}",
-            sweep.0
-        ));
-        let found = self
-            .read(move |query| query.environment(&sweep, &digest))
-            .await?
-            .ok_or(unknown)?;
-        Ok(Response::new(v1::GetEnvironmentResponse {
-            environment: Some(convert::wire_environment(found)),
-        }))
+        self.environment(request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     type GetCodeStream = Follow<v1::GetCodeResponse>;
@@ -683,7 +454,11 @@ impl SweepService for Services {
 }
 
 impl Services {
-    async fn run_row(&self, sweep: &SweepId, run: u64) -> Result<crate::store::RunRow, Status> {
+    pub(super) async fn run_row(
+        &self,
+        sweep: &SweepId,
+        run: u64,
+    ) -> Result<crate::store::RunRow, Status> {
         limits::stored("run", run)?;
         let id = sweep.clone();
         let row = self.read(move |query| query.run(&id, run)).await?;
@@ -694,56 +469,6 @@ impl Services {
 /// Returns whether a caller came over loopback. Of one without an address nothing is known.
 fn is_loopback(caller: Option<SocketAddr>) -> bool {
     caller.is_some_and(|address| address.ip().to_canonical().is_loopback())
-}
-
-/// Reads a sweep file; a long one on a thread that may block: a hostile one takes a while.
-pub(super) async fn parse(yaml: &str) -> Result<(SweepSpec, Vec<Diagnostic>), Status> {
-    limits::yaml(yaml)?;
-    let (spec, diagnostics) = if yaml.len() <= QUICK_FILE_MAX {
-        spec::parse(yaml)
-    } else {
-        let text = yaml.to_owned();
-        let parsed = tokio::task::spawn_blocking(move || spec::parse(&text)).await;
-        parsed.map_err(|error| {
-            Status::internal(format!("reading the sweep file broke off: {error}"))
-        })?
-    };
-    match spec {
-        Some(spec) => Ok((spec, diagnostics)),
-        None => Err(invalid(mistakes(&diagnostics))),
-    }
-}
-
-fn mistakes(diagnostics: &[Diagnostic]) -> String {
-    let errors = diagnostics
-        .iter()
-        .filter(|diagnostic| diagnostic.severity == Severity::Error);
-    errors
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
-}
-
-/// Draws an id and a seed for a new sweep. A call that is repeated must ask for the same sweep, so where there is a request id
-/// they are made from it.
-fn draw(request_id: &str) -> Result<(SweepId, u64), Status> {
-    let mut bytes = [0; 32];
-    if request_id.is_empty() {
-        getrandom::fill(&mut bytes).map_err(|error| {
-            Status::internal(format!("the system gives no random numbers: {error}"))
-        })?;
-    } else {
-        bytes = Sha256::digest(request_id.as_bytes()).into();
-    }
-    let mut number = u64::from_le_bytes(std::array::from_fn(|index| bytes[index]));
-    let mut id = String::with_capacity(ID_LENGTH);
-    for _ in 0..ID_LENGTH {
-        id.push(char::from(ID_CHARACTERS[(number % 36) as usize]));
-        number /= 36;
-    }
-    let seed = u64::from_le_bytes(std::array::from_fn(|index| bytes[8 + index]));
-    // The log is JSON and a seed is shown to people: 53 bits survive every reader.
-    Ok((SweepId(id), seed >> 11))
 }
 
 #[cfg(test)]
@@ -771,20 +496,5 @@ mod tests {
             assert!(!is_loopback(caller(far)), "{far}");
         }
         assert!(!is_loopback(None));
-    }
-
-    #[test]
-    fn ids_have_eight_characters_and_a_repeat_draws_the_same() {
-        let (first, seed) = draw("request-1").unwrap();
-        assert_eq!(first.0.len(), 8);
-        assert!(
-            first
-                .0
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        );
-        assert_eq!(draw("request-1").unwrap(), (first.clone(), seed));
-        assert_ne!(draw("request-2").unwrap().0, first);
-        assert_ne!(draw("").unwrap().0, draw("").unwrap().0);
     }
 }

@@ -13,10 +13,65 @@ use sweep_proto::v1::rerun::Which;
 use tonic::Status;
 
 use super::patches::Patch;
-use super::refusal::{from_engine, invalid, out_of_turn};
+use super::refusal::{from_engine, invalid, out_of_turn, unknown_sweep};
 use super::{Services, convert, limits};
 
 impl Services {
+    /// Lists the versions of a sweep's code.
+    pub(super) async fn code_versions(
+        &self,
+        request: v1::ListCodeRequest,
+    ) -> Result<v1::ListCodeResponse, Status> {
+        let sweep = self.find_sweep(&request.sweep_id).await?;
+        let id = sweep.clone();
+        let found = self.read(move |query| {
+            let Some((row, _)) = query.sweep(&id)? else {
+                return Ok(None);
+            };
+            let codes = query.codes(&row)?;
+            Ok(Some((row, codes, query.agents(Some(&id))?)))
+        });
+        let (row, mut counts, agents) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;
+        let names: Vec<_> = row
+            .codes
+            .iter()
+            .map(|version| version.version.clone())
+            .collect();
+        let (kept, changes, patches) = match &self.snapshots {
+            Some(snapshots) => (
+                snapshots.kept(names.clone()).await,
+                snapshots.changes(names.clone()).await,
+                snapshots.patches().await,
+            ),
+            None => Default::default(),
+        };
+        let versions = (1..).zip(row.codes).map(|(number, version)| {
+            let known = convert::VersionFacts {
+                kept: kept.contains(&version.version),
+                has_patch: patches
+                    .contains(&(version.version.clone(), version.about.commit.clone())),
+                pinned: row.pinned == version.version,
+                changes: changes.get(&version.version).copied(),
+                names: &names,
+            };
+            let host = version
+                .agent
+                .as_ref()
+                .and_then(|first| agents.iter().find(|row| row.id == first.0));
+            let host = host.map(|row| row.host.clone()).unwrap_or_default();
+            let having = agents
+                .iter()
+                .filter(|row| row.alive && row.code == version.version)
+                .map(|row| row.id.clone())
+                .collect();
+            let counts = counts.remove(&version.version).unwrap_or_default();
+            convert::code_version(number, version, host, &counts, having, &known)
+        });
+        let versions = versions.collect();
+        let unknown = counts.values().map(|counts| counts.runs).sum();
+        Ok(v1::ListCodeResponse { versions, unknown })
+    }
+
     /// Says whether the snapshot of a version is wanted.
     pub(super) async fn prepare(
         &self,

@@ -2,18 +2,21 @@
 
 #[cfg(test)]
 mod conformance;
+mod counts;
 mod memory;
+mod output;
 mod rows;
 mod sqlite;
 mod thin;
 
+pub use counts::{CodeCounts, SweepCounts, Totals};
 pub use memory::{MemoryQuery, MemoryStore};
-use rows::LogReader;
+use output::LogReader;
+pub use output::{LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart};
 pub(crate) use rows::word;
 pub use rows::{
-    AgentRow, AttemptRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup,
-    LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, LogPart, RepeatsRow, RevisionRow, RunRow, SweepBytes,
-    SweepCounts, SweepRow, Totals,
+    AgentRow, AttemptRow, CurvePoints, DiskUsage, FailureCause, FailureGroup, RepeatsRow,
+    RevisionRow, RunRow, SweepBytes, SweepRow,
 };
 pub use sqlite::{
     FORMAT, PointsDigest, RebuiltTable, SqliteQuery, SqliteSnapshot, SqliteStore, copy,
@@ -25,7 +28,7 @@ use std::collections::BTreeMap;
 
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 pub use sweep_lifecycle::state::image::Block;
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
+use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId};
 
 /// A metric point with its attempt and its number in the attempt.
 pub type MetricRow = (AttemptRef, u64, MetricPoint);
@@ -268,7 +271,7 @@ pub trait Query: Send + Sync {
     fn runs(
         &self,
         sweep: &SweepId,
-        states: &[String],
+        states: &[RunState],
         after: u64,
         limit: usize,
     ) -> Result<Vec<RunRow>, StoreError>;

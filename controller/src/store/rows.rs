@@ -5,18 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{
-    Annotation, AttemptRef, CodeStep, CodeVersion, Failure, RevisionEffect,
+    Annotation, AttemptState, CodeStep, CodeVersion, Failure, RevisionEffect, RunState, SweepState,
 };
+use sweep_search::observation::Goal;
+use sweep_search::suggest::Method;
 use sweep_search::why::Why;
-
-/// Bytes of the beginning of an attempt's output that are kept.
-pub const LOG_HEAD_BYTES: u64 = 10 * 1024 * 1024;
-/// Bytes of its end that are kept at least.
-pub const LOG_TAIL_BYTES: u64 = 1024 * 1024;
-/// No output is longer.
-const LOG_OFFSET_MAX: u64 = i64::MAX as u64;
-/// Bytes of output that are read at once.
-const LOG_READ_MAX: usize = LOG_HEAD_BYTES as usize;
 
 /// The place of a run among the repeats of its point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,23 +28,23 @@ pub struct RepeatsRow {
     pub deviation: Option<f64>,
 }
 
-/// A sweep. What can be counted from its runs is not here but in [`SweepCounts`].
+/// A sweep. What can be counted from its runs is not here but in [`SweepCounts`](super::SweepCounts).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepRow {
     /// Its id.
     pub id: String,
     /// Its name, or empty.
     pub name: String,
-    /// running, paused, finished, stopped, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: SweepState,
     /// Why it is in this state, in words.
     pub reason: String,
-    /// grid, random, bayes
-    pub method: String,
+    /// How the search chooses.
+    pub method: Method,
     /// The objective's metric, or empty.
     pub metric: String,
-    /// minimize, maximize
-    pub goal: String,
+    /// Whether small or large values of the metric are good.
+    pub goal: Goal,
     /// Runs after which it ends; 0: open-ended.
     pub planned: u64,
     /// Milliseconds since 1970.
@@ -97,42 +90,6 @@ pub struct RevisionRow {
     pub yaml: String,
 }
 
-/// Counts of the runs of one version of the code.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CodeCounts {
-    /// All runs whose newest attempt has it.
-    pub runs: u64,
-    /// Those that are assigned or running.
-    pub running: u64,
-    /// Those that finished or were stopped early.
-    pub finished: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// The best of them, by the sweep's goal; of several that are equal, any.
-    pub best: Option<(u64, f64)>,
-}
-
-/// Counts of the runs and agents of a sweep.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SweepCounts {
-    /// Queued runs.
-    pub queued: u64,
-    /// Assigned and running runs.
-    pub running: u64,
-    /// Finished runs.
-    pub finished: u64,
-    /// Runs stopped early.
-    pub stopped: u64,
-    /// Failed runs.
-    pub failed: u64,
-    /// Cancelled runs.
-    pub cancelled: u64,
-    /// Agents that are alive.
-    pub agents: u64,
-    /// The best of the finished and stopped runs, by the sweep's goal; the lower number wins a tie.
-    pub best: Option<(u64, f64)>,
-}
-
 /// A run with its attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
@@ -140,8 +97,8 @@ pub struct RunRow {
     pub sweep: String,
     /// Its number.
     pub run: u64,
-    /// queued, assigned, running, finished, stopped, failed, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: RunState,
     /// Why it is in this state, in words.
     pub reason: String,
     /// The configuration as the program sees it, JSON.
@@ -205,8 +162,8 @@ pub struct AttemptRow {
     pub agent: String,
     /// That agent's machine.
     pub host: String,
-    /// assigned, running, finished, stopped, failed, lost, preempted, returned, cancelled
-    pub state: String,
+    /// Where it is in its life.
+    pub state: AttemptState,
     /// How it failed.
     pub failure: Option<Failure>,
     /// Milliseconds since 1970.
@@ -272,17 +229,6 @@ pub struct AgentRow {
     pub code: String,
 }
 
-/// A piece of an attempt's output.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogChunk {
-    /// The attempt of the output.
-    pub attempt: AttemptRef,
-    /// Where the piece stands.
-    pub offset: u64,
-    /// The bytes.
-    pub data: Vec<u8>,
-}
-
 /// The cause of a failed run's last failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureCause {
@@ -303,19 +249,6 @@ pub struct FailureGroup {
     pub first: u64,
     /// The machines, and how many failed on each.
     pub hosts: BTreeMap<String, u64>,
-}
-
-/// Totals over all sweeps.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Sweeps by state.
-    pub sweeps: BTreeMap<String, u64>,
-    /// Runs by state.
-    pub runs: BTreeMap<String, u64>,
-    /// Agents that are alive.
-    pub agents: u64,
-    /// Attempts that those can execute at once.
-    pub slots: u64,
 }
 
 /// How much of the disk the data of sweeps takes.
@@ -351,75 +284,10 @@ pub struct CurvePoints {
     pub points: Vec<(u64, MetricPoint)>,
 }
 
-/// A part of an attempt's output.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LogPart {
-    /// Where the part begins: behind the place that was asked for if that is in the middle of a long output, which is not kept.
-    pub offset: u64,
-    /// The bytes.
-    pub data: Vec<u8>,
-}
-
-/// Puts a part of an output together from its pieces.
-#[derive(Debug)]
-pub(super) struct LogReader {
-    part: LogPart,
-    limit: usize,
-}
-
-impl LogReader {
-    pub(super) fn new(offset: u64, limit: usize) -> Self {
-        Self {
-            part: LogPart {
-                offset,
-                data: Vec::new(),
-            },
-            limit: limit.min(LOG_READ_MAX),
-        }
-    }
-
-    /// Takes in the next piece. Returns whether the next one is wanted.
-    pub(super) fn takes(&mut self, start: u64, data: &[u8]) -> bool {
-        let end = self.part.offset + self.part.data.len() as u64;
-        if start + data.len() as u64 <= end {
-            return true;
-        }
-        if start > end {
-            let gap = usize::try_from(start - end).unwrap_or(usize::MAX);
-            if start > LOG_HEAD_BYTES || gap > LOG_READ_MAX {
-                // The middle is not kept: what comes behind it is a part by itself.
-                if !self.part.data.is_empty() {
-                    return false;
-                }
-                self.part.offset = start;
-            } else {
-                let zeros = gap.min(self.limit - self.part.data.len());
-                self.part.data.resize(self.part.data.len() + zeros, 0);
-            }
-        }
-        let skip =
-            usize::try_from((self.part.offset + self.part.data.len() as u64).saturating_sub(start))
-                .unwrap_or(usize::MAX);
-        let rest = data.get(skip..).unwrap_or_default();
-        let room = self.limit - self.part.data.len();
-        // A piece that begins behind a gap which did not fit is not taken.
-        if start <= self.part.offset + self.part.data.len() as u64 {
-            self.part
-                .data
-                .extend_from_slice(&rest[..rest.len().min(room)]);
-        }
-        self.part.data.len() < self.limit
-    }
-
-    pub(super) fn part(self) -> LogPart {
-        self.part
-    }
-}
-
 impl RunRow {
     /// Returns the cause of its last failure; `None` where it has not failed.
     pub fn failure_cause(&self) -> Option<FailureCause> {
-        if self.state != "failed" {
+        if self.state != RunState::Failed {
             return None;
         }
         let failed = self
@@ -448,58 +316,5 @@ pub(crate) fn word(value: impl Serialize) -> String {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => word,
         other => format!("{other:?}"),
-    }
-}
-
-impl SweepCounts {
-    /// Returns the number of all runs.
-    pub fn total(&self) -> u64 {
-        self.queued + self.running + self.finished + self.stopped + self.failed + self.cancelled
-    }
-
-    /// Counts runs in a state.
-    pub(super) fn add(&mut self, state: &str, runs: u64) {
-        match state {
-            "queued" => self.queued += runs,
-            "assigned" | "running" => self.running += runs,
-            "finished" => self.finished += runs,
-            "stopped" => self.stopped += runs,
-            "failed" => self.failed += runs,
-            "cancelled" => self.cancelled += runs,
-            other => tracing::error!(state = other, "a run is in an unknown state"),
-        }
-    }
-}
-
-impl CodeCounts {
-    /// Counts runs in a state, the best of which has this rank.
-    pub(super) fn add(&mut self, state: &str, runs: u64, best: Option<(u64, f64)>, goal: &str) {
-        self.runs += runs;
-        match state {
-            "assigned" | "running" => self.running += runs,
-            "finished" | "stopped" => self.finished += runs,
-            "failed" => self.failed += runs,
-            _ => {}
-        }
-        let is_better = |(run, value): (u64, f64)| match self.best {
-            None => true,
-            Some((known, best)) if value == best => run < known,
-            Some((_, best)) if goal == "maximize" => value > best,
-            Some((_, best)) => value < best,
-        };
-        if let Some(found) = best.filter(|found| is_better(*found)) {
-            self.best = Some(found);
-        }
-    }
-}
-
-impl LogChunk {
-    /// Returns what of the piece is to be kept where the first `known` bytes of the output are there already, with its place.
-    pub(super) fn news(&self, known: u64) -> Option<(u64, &[u8])> {
-        let skip = usize::try_from(known.saturating_sub(self.offset)).unwrap_or(usize::MAX);
-        let rest = self.data.get(skip..)?;
-        let offset = self.offset.max(known);
-        let has_room = offset.saturating_add(rest.len() as u64) <= LOG_OFFSET_MAX;
-        (has_room && !rest.is_empty()).then_some((offset, rest))
     }
 }

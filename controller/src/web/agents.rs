@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use maud::{Markup, html};
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{RunState, SweepId};
 
 use super::html::{Escaped, PageFrame, document, moment};
 use crate::store::{AgentRow, Query, StoreError};
@@ -43,7 +43,7 @@ pub(super) fn of_sweep(
 ) -> Result<Vec<Busy>, StoreError> {
     rows.sort_by_key(order);
     let alive = rows.iter().any(|row| row.alive);
-    let states = ["assigned".to_owned(), "running".to_owned()];
+    let states = [RunState::Assigned, RunState::Running];
     let running = if alive {
         query.runs(sweep, &states, 0, RUNNING_MAX)?
     } else {

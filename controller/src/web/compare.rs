@@ -121,7 +121,7 @@ fn table(found: &ComparedRuns) -> Markup {
         div.scroll { table.compare aria-label="Runs side by side" {
             thead { tr { th aria-label="What" {} @for (run, _) in runs { th.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "run " (run.run) } } } } }
             tbody {
-                tr { td { "State" } @for (run, _) in runs { td.number { (state(&run.state)) } } }
+                tr { td { "State" } @for (run, _) in runs { td.number { (state(run.state)) } } }
                 (row(&found.sweep.metric, runs.iter().map(|(run, _)| run.value.map(number).unwrap_or_default()).collect(), true))
                 (row("took", runs.iter().map(|(run, _)| took(run)).collect(), false))
                 (row("machine", runs.iter().map(|(run, _)| run.attempts.last().map(|attempt| attempt.host.clone()).unwrap_or_default()).collect(), true))

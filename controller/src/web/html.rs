@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use maud::{Markup, PreEscaped, Render, html};
+use serde::Serialize;
+use sweep_proto::format;
+
+use crate::store::word;
 
 /// Shows a text inside HTML, in an element or in a quoted attribute. Control characters and those that change the direction of
 /// writing are shown by their number, so that a name cannot disguise itself.
@@ -42,8 +47,9 @@ impl Render for Escaped<'_> {
 }
 
 /// The state of a sweep, a run or an attempt.
-pub(super) fn state(state: &str) -> Markup {
-    html! { span class={ "state " (Escaped(state)) } { (Escaped(state)) } }
+pub(super) fn state(state: impl Serialize) -> Markup {
+    let state = word(state);
+    html! { span class={ "state " (state) } { (state) } }
 }
 
 /// A moment: in words that the page's script turns into the reader's own time.
@@ -59,30 +65,14 @@ pub(super) fn counted(count: u64, one: &str) -> String {
     format!("{count} {one}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A length of time as people say it: `8.2 s`, `3 min 20 s`, `2 h 5 min`, `4 d 3 h`.
+/// A length of time as people say it: `8.2 s`, `3 min 20 s`.
 pub(super) fn duration(ms: i64) -> String {
-    let ms = ms.max(0);
-    let seconds = ms / 1000;
-    match seconds {
-        0..10 => format!("{:.1} s", ms as f64 / 1000.0),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
+    format::duration(Duration::from_millis(ms.max(0).unsigned_abs()))
 }
 
 /// A number with up to five significant digits.
 pub(super) fn number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return value.abs().to_string();
-    }
-    let rounded: f64 = format!("{value:.4e}").parse().unwrap_or(value);
-    if (1e-4..1e9).contains(&rounded.abs()) {
-        rounded.to_string()
-    } else {
-        format!("{rounded:e}")
-    }
+    format::significant(value, 5)
 }
 
 /// The frame around the content of a page.
@@ -222,27 +212,5 @@ mod tests {
             !page.contains("<script>") && !page.contains('\u{202e}'),
             "{page}"
         );
-    }
-
-    #[test]
-    fn numbers_and_times_are_short() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.012_345_678, "0.012346"),
-            (1e-7, "1e-7"),
-            (-60.0, "-60"),
-            (0.1 + 0.2, "0.3"),
-        ] {
-            assert_eq!(number(value), text);
-        }
-        for (ms, text) in [
-            (40, "0.0 s"),
-            (59_900, "59 s"),
-            (200_000, "3 min 20 s"),
-            (7_500_000, "2 h 5 min"),
-            (360_000_000, "4 d 4 h"),
-        ] {
-            assert_eq!(duration(ms), text);
-        }
     }
 }

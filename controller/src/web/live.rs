@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{RunState, SweepId};
 use tokio::sync::mpsc;
 use tokio::sync::watch::error::RecvError;
 use tokio_stream::wrappers::ReceiverStream;
@@ -137,12 +137,8 @@ fn news(
     let seen: Vec<_> = match run {
         Some(run) => query.run(sweep, run)?.into_iter().collect(),
         None => {
-            let mut seen = query.runs(
-                sweep,
-                &["assigned".to_owned(), "running".to_owned()],
-                0,
-                RUNS_MAX,
-            )?;
+            let mut seen =
+                query.runs(sweep, &[RunState::Assigned, RunState::Running], 0, RUNS_MAX)?;
             seen.extend(query.ended_runs(sweep, RUNS_MAX)?);
             seen
         }
@@ -160,7 +156,7 @@ fn news(
     } else {
         Vec::new()
     };
-    let head = rows::head(row, &counts);
+    let head = rows::head(row, counts);
     let summary =
         digest(&(serde_json::to_string(&head).unwrap_or_default() + &format!("{agents:?}")));
     let first = !std::mem::replace(&mut told.began, true);

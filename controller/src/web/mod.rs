@@ -33,6 +33,7 @@ pub use answer::Web;
 pub(crate) use login::needed as login_needed;
 
 use answer::{failed, json, missing, now_ms, plain};
+use metrics::ControllerFigures;
 
 /// The one route that answers without a token.
 pub const HEALTH: &str = "/healthz";
@@ -228,19 +229,15 @@ async fn health() -> Response {
 async fn figures(State(web): State<Web>) -> Response {
     match web.reader.ask(|query| query.totals()).await {
         Ok(totals) => {
-            let counts = (*web.commits.borrow(), web.reader.queries());
-            let text = metrics::text(
-                &totals,
-                counts,
-                &web.holds,
-                &web.traffic.calls(),
-                web.started_ms,
-            );
-            plain(
-                StatusCode::OK,
-                "text/plain; version=0.0.4; charset=utf-8",
-                text,
-            )
+            let text = metrics::text(ControllerFigures {
+                totals,
+                commits: *web.commits.borrow(),
+                queries: web.reader.queries(),
+                holds: web.holds.counts(),
+                calls: web.traffic.calls(),
+                started_ms: web.started_ms,
+            });
+            plain(StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
         Err(error) => failed(&error),
     }

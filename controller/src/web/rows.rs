@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 use sweep_lifecycle::spec::{self, ParameterAxis};
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{AttemptState, RunState, SweepId, SweepState};
+use sweep_search::observation::Goal;
+use sweep_search::suggest::Method;
 
 use super::agents::GONE_MAX;
 use super::limits::{self, Limit};
@@ -37,20 +39,14 @@ pub(super) struct Data {
 pub(super) struct SweepHeader {
     id: String,
     name: String,
-    state: String,
+    state: SweepState,
     reason: String,
-    method: String,
+    method: Method,
     metric: String,
-    goal: String,
+    goal: Goal,
     planned: u64,
-    queued: u64,
-    running: u64,
-    finished: u64,
-    stopped: u64,
-    failed: u64,
-    cancelled: u64,
-    agents: u64,
-    best: Option<(u64, f64)>,
+    #[serde(flatten)]
+    counts: SweepCounts,
     created_ms: i64,
     revision: usize,
 }
@@ -73,8 +69,8 @@ pub(super) struct MachineRow {
 /// A run as the page's scripts know it. What is empty is left out.
 #[derive(Clone, PartialEq, Serialize)]
 pub(super) struct Row {
-    pub(super) run: u64,
-    pub(super) state: String,
+    run: u64,
+    state: RunState,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
     /// The best it has reached, while it has no value.
@@ -110,7 +106,7 @@ pub(super) struct Row {
 
 /// An attempt: agent, state, and when it was assigned, started and ended.
 #[derive(Clone, PartialEq, Serialize)]
-struct Try(String, String, i64, i64, i64);
+struct Try(String, AttemptState, i64, i64, i64);
 
 /// Reads everything of a sweep.
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, StoreError> {
@@ -137,7 +133,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, S
         total,
         axes: file.as_ref().map(spec::axes).unwrap_or_default(),
         limits: file.as_ref().map(limits::limits).unwrap_or_default(),
-        sweep: head(row, &counts),
+        sweep: head(row, counts),
         codes,
         agents,
         runs,
@@ -153,7 +149,7 @@ fn sample(
 ) -> Result<Vec<RunRow>, StoreError> {
     let open = query.runs(
         sweep,
-        &["queued", "assigned", "running"].map(str::to_owned),
+        &[RunState::Queued, RunState::Assigned, RunState::Running],
         0,
         OPEN_MAX,
     )?;
@@ -170,7 +166,7 @@ fn sample(
 }
 
 /// A sweep for the page's scripts.
-pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> SweepHeader {
+pub(super) fn head(row: SweepRow, counts: SweepCounts) -> SweepHeader {
     SweepHeader {
         revision: row.revisions.len().max(1),
         id: row.id,
@@ -181,14 +177,7 @@ pub(super) fn head(row: SweepRow, counts: &SweepCounts) -> SweepHeader {
         metric: row.metric,
         goal: row.goal,
         planned: row.planned,
-        queued: counts.queued,
-        running: counts.running,
-        finished: counts.finished,
-        stopped: counts.stopped,
-        failed: counts.failed,
-        cancelled: counts.cancelled,
-        agents: counts.agents,
-        best: counts.best,
+        counts,
         created_ms: row.created_ms,
     }
 }
@@ -201,7 +190,7 @@ pub(super) fn run(row: RunRow) -> Row {
         .rev()
         .find_map(|attempt| attempt.failure.as_ref());
     let failure = failure
-        .filter(|_| row.state == "failed")
+        .filter(|_| row.state == RunState::Failed)
         .map(|failure| word(failure.kind))
         .unwrap_or_default();
     let metrics = row
@@ -246,28 +235,16 @@ pub(super) fn run(row: RunRow) -> Row {
 }
 
 pub(super) fn machine(row: AgentRow) -> MachineRow {
-    let AgentRow {
-        id,
-        host,
-        slots,
-        alive,
-        health,
-        reason,
-        stays,
-        succeeded,
-        failed,
-        ..
-    } = row;
     MachineRow {
-        id,
-        host,
-        slots,
-        alive,
-        health,
-        reason,
-        stays,
-        succeeded,
-        failed,
+        id: row.id,
+        host: row.host,
+        slots: row.slots,
+        alive: row.alive,
+        health: row.health,
+        reason: row.reason,
+        stays: row.stays,
+        succeeded: row.succeeded,
+        failed: row.failed,
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 use serde_json::Value;
-use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
+use sweep_lifecycle::state::{CodeVersion, Environment, RunState, SweepId};
 
 use super::agents::brief;
 use super::failures::word;
@@ -71,9 +71,9 @@ pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
         section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
     };
     // Why a run failed is mostly in its output.
-    let has_failed = run.state == "failed";
+    let has_failed = run.state == RunState::Failed;
     let body = html! {
-        div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(Escaped(&sweep.goal))
+        div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(word(&sweep.goal))
             data-code=(Escaped(&run.code)) data-best=[found.best.as_ref().map(|best| best.run)] data-best-code=[found.best.as_ref().map(|best| Escaped(&best.code).to_string())] {
             div data-refresh="head" { (head(found, now_ms)) }
             @if has_failed { (output) }
@@ -107,7 +107,7 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
     let attempt = run.attempts.last();
     html! {
         div.row.between {
-            h1 { "Run " (run.run) " " (state(&run.state)) }
+            h1 { "Run " (run.run) " " (state(run.state)) }
             div #actions.row {}
         }
         @if !run.reason.is_empty() { p { (Escaped(&run.reason)) } }
@@ -224,7 +224,7 @@ fn one(found: &RunPage, attempt: &AttemptRow, now_ms: i64) -> Markup {
     html! {
         div.card {
             p.facts {
-                strong { "Attempt " (attempt.attempt) } (state(&attempt.state))
+                strong { "Attempt " (attempt.attempt) } (state(attempt.state))
                 span { "on " (Escaped(&attempt.host)) " " code.soft title=(Escaped(&attempt.agent)) { (Escaped(brief(&attempt.agent))) } }
                 @if attempt.started_ms > 0 { span { (duration(end - attempt.started_ms)) } }
                 span.soft { "assigned " (moment(attempt.assigned_ms, now_ms)) }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use maud::{Markup, html};
+use sweep_search::observation::Goal;
 
 const WIDTH: f64 = 120.0;
 const HEIGHT: f64 = 22.0;
@@ -10,17 +11,14 @@ const HEIGHT: f64 = 22.0;
 const STEPS_MAX: usize = 60;
 
 /// Draws the best value so far over the runs that had one, in the order in which they ended.
-pub(super) fn best_so_far(values: &[f64], goal: &str) -> Markup {
-    let maximize = goal == "maximize";
+pub(super) fn best_so_far(values: &[f64], goal: Goal) -> Markup {
     let mut best = f64::NAN;
     let course: Vec<f64> = values
         .iter()
         .map(|value| {
-            best = match (best.is_nan(), maximize) {
-                (true, _) => *value,
-                (false, true) => best.max(*value),
-                (false, false) => best.min(*value),
-            };
+            if best.is_nan() || goal.is_better(*value, best) {
+                best = *value;
+            }
             best
         })
         .collect();
@@ -66,8 +64,8 @@ mod tests {
     #[test]
     fn the_line_goes_down_where_less_is_better() {
         assert_eq!(path(&[2.0, 1.0]), "M1.0 2.0H119.0V20.0");
-        let drawn = best_so_far(&[2.0, 3.0, 1.0], "minimize").into_string();
+        let drawn = best_so_far(&[2.0, 3.0, 1.0], Goal::Minimize).into_string();
         assert!(drawn.contains("M1.0 2.0H60.0V2.0H119.0V20.0"), "{drawn}");
-        assert_eq!(best_so_far(&[1.0], "minimize").into_string(), "");
+        assert_eq!(best_so_far(&[1.0], Goal::Minimize).into_string(), "");
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use sweep_lifecycle::state::{CodeVersion, SweepId};
+use sweep_lifecycle::state::{CodeVersion, RunState, SweepId};
 
 use super::agents::{self, Busy};
 use super::failures::{self, CauseGroup, Failures};
 use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::sweeps::{outcome, progress, title};
 use crate::early_stop_note::early_stop_note;
-use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow};
+use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow, word};
 
 /// Runs that are listed without scripts: the newest.
 const RUNS_SHOWN: usize = 200;
@@ -46,11 +46,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPag
         .collect();
     let mut newest = query.runs(
         sweep,
-        &[
-            "queued".to_owned(),
-            "assigned".to_owned(),
-            "running".to_owned(),
-        ],
+        &[RunState::Queued, RunState::Assigned, RunState::Running],
         0,
         RUNS_SHOWN,
     )?;
@@ -185,7 +181,7 @@ fn head(found: &SweepPage, now_ms: i64) -> Markup {
             @if !found.early_stop_note.is_empty() { p.bad { (Escaped(&found.early_stop_note)) } }
             p.facts {
                 span { code { (Escaped(&row.id)) } }
-                span { (Escaped(&row.method)) ", " (Escaped(&row.goal)) " " strong { (Escaped(&row.metric)) } }
+                span { (word(row.method)) ", " (word(row.goal)) " " strong { (Escaped(&row.metric)) } }
                 span {
                     @if let Some(total) = total { progress max=(total) value=(done) aria-label="progress" {} " " }
                     strong { (done) } @if let Some(total) = total { " of " (total) } " runs ended"
@@ -340,7 +336,7 @@ fn line(run: &RunRow) -> Markup {
     html! {
         tr {
             td.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { (run.run) } }
-            td { (state(&run.state)) }
+            td { (state(run.state)) }
             td.number { @if let Some(value) = run.value.or(run.best) {
                 (number(value))
                 @if let Some(last) = run.last.map(number).filter(|last| *last != number(value)) { br; span.soft { "last " (last) } }

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 use serde::Deserialize;
-use sweep_lifecycle::state::SweepId;
+use sweep_lifecycle::state::{SweepId, SweepState};
 
 use super::html::{Escaped, PageFrame, document, moment, number, state};
 use super::spark;
-use crate::store::{Query, StoreError, SweepCounts, SweepRow};
+use crate::store::{Query, StoreError, SweepCounts, SweepRow, word};
 
 /// A sweep in the list.
 pub(super) struct Listed {
@@ -148,7 +148,7 @@ fn line(
 ) -> Markup {
     let (done, total) = progress(row, counts);
     html! {
-        tr data-state=(Escaped(&row.state)) data-text=(Escaped(&format!("{} {} {} {}", row.id, row.name, row.metric, row.method))) {
+        tr data-state=(word(row.state)) data-text=(Escaped(&format!("{} {} {} {}", row.id, row.name, row.metric, word(row.method)))) {
             td { a href={ "/sweeps/" (Escaped(&row.id)) } { (Escaped(title(row))) } @if !row.name.is_empty() { " " code.soft { (Escaped(&row.id)) } } }
             td { (outcome(row, counts)) }
             td {
@@ -158,11 +158,11 @@ fn line(
             td.number { @if let Some((run, value)) = counts.best {
                 a href={ "/sweeps/" (Escaped(&row.id)) "/runs/" (run) } title=(Escaped(&row.metric)) { (number(value)) }
             } }
-            td { (spark::best_so_far(values, &row.goal)) }
+            td { (spark::best_so_far(values, row.goal)) }
             td.number { @if counts.failed > 0 { span.bad { (counts.failed) } } }
             td.number { (counts.running) }
             td.number { (counts.agents) }
-            td { (Escaped(&row.method)) }
+            td { (word(row.method)) }
             td.soft { (moment(row.created_ms, now_ms)) }
         }
     }
@@ -179,10 +179,11 @@ pub(super) fn title(row: &SweepRow) -> &str {
 
 /// The state of a sweep, and what is wrong with it.
 pub(super) fn outcome(row: &SweepRow, counts: &SweepCounts) -> Markup {
-    let in_vain =
-        row.state == "finished" && counts.finished + counts.stopped == 0 && counts.failed > 0;
+    let in_vain = row.state == SweepState::Finished
+        && counts.finished + counts.stopped == 0
+        && counts.failed > 0;
     html! {
-        @if in_vain { span.state.failed { (Escaped(&row.state)) ", all failed" } } @else { (state(&row.state)) }
+        @if in_vain { span.state.failed { (word(row.state)) ", all failed" } } @else { (state(row.state)) }
         @if row.stalled { " " span.state.failed { "stalled" } }
     }
 }

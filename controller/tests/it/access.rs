@@ -257,6 +257,7 @@ async fn without_a_token_the_right_name_and_no_proxy_are_needed() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn a_login_link_is_good_once_and_its_cookie_for_the_page() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start_guarded(dir.path(), LOOPBACK).await.unwrap();

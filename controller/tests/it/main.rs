@@ -9,5 +9,7 @@ mod house;
 mod life;
 mod offered;
 mod page;
+mod refusals;
 mod restart;
+mod streams;
 mod wire;

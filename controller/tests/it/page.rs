@@ -105,6 +105,7 @@ async fn an_open_page_reads_nothing_while_its_sweep_does_not_change() {
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn what_the_page_does_is_what_the_services_do() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start(dir.path()).await;

@@ -78,6 +78,7 @@ async fn is_well(clients: &mut Clients) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn messages_that_are_none_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let controller = house::start(dir.path()).await;

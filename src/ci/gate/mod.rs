@@ -1,13 +1,15 @@
 //! The gate of `sweep run --fail-if EXPR`: a condition over the outcome under which CI should go red.
 
 mod expression;
+mod lexeme;
 
 use std::collections::BTreeMap;
 
-use self::expression::{Arithmetic, ComparisonOperator, Expression, Name};
+use self::expression::Expression;
+use self::lexeme::{Arithmetic, ComparisonOperator, Name};
 use super::outcome::{SweepOutcome, number_text};
 
-pub(crate) use self::expression::GateError;
+pub(crate) use self::lexeme::GateError;
 
 /// A condition under which the sweep counts as bad: `best.val_loss > 0.3 or failed / total > 0.2`.
 #[derive(Clone, Debug, PartialEq)]

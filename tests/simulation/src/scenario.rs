@@ -449,7 +449,8 @@ fn is_over(world: &World) -> bool {
         return false;
     };
     let stalled = sweep.stalled && sweep.state == SweepState::Paused;
-    let over = sweep.state.is_terminal() && sweep.live.is_empty() && sweep.queued.is_empty();
+    let over =
+        sweep.state.is_terminal() && sweep.index.live.is_empty() && sweep.index.queued.is_empty();
     if stalled && record.wishes.is_empty() {
         record.wishes.push(UserRequest::Resume);
     }
@@ -468,7 +469,7 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
         return record.violated("I6: the sweep was never created".to_owned());
     };
     if ended.is_none() {
-        let open: Vec<_> = sweep.queued.iter().chain(&sweep.live).collect();
+        let open: Vec<_> = sweep.index.queued.iter().chain(&sweep.index.live).collect();
         return record.violated(format!(
             "I6: the sweep is {} ({}) and does not end; open: {open:?}",
             sweep.state, sweep.reason
@@ -482,7 +483,7 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
         sweep
             .runs
             .iter()
-            .filter(|(_, run)| run.state.is_terminal() && !run.withdrawn)
+            .filter(|(_, run)| run.state.is_terminal() && !run.point.withdrawn)
     };
     if let Some(points) = sweep.grid_size {
         let tried = ended()
@@ -496,7 +497,7 @@ fn check_end(world: &World, now: Duration, ended: Option<Duration>) {
         }
     }
     let distinct = ended()
-        .map(|(_, run)| run.point())
+        .map(|(_, run)| run.own_point())
         .collect::<BTreeSet<_>>()
         .len();
     if distinct != ended().count() {

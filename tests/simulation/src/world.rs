@@ -188,7 +188,7 @@ impl World {
             .and_then(|sweep| sweep.runs.get(run))
             .map(|run| {
                 let attempt = run.attempt(attempt).map(|attempt| attempt.state);
-                (run.state, attempt, run.withdrawn)
+                (run.state, attempt, run.point.withdrawn)
             });
         let withdrawn = known.is_some_and(|(.., withdrawn)| withdrawn);
         let known = known.map(|(run, attempt, _)| (run, attempt));

@@ -155,7 +155,9 @@ fn run_of(
     repeat: u32,
 ) -> Option<(RunNumber, Run)> {
     let is_it = |number: RunNumber, run: &Run| {
-        run.point() == point && !run.withdrawn && number - run.first + 1 == u64::from(repeat)
+        run.own_point() == point
+            && !run.point.withdrawn
+            && number - run.point.first + 1 == u64::from(repeat)
     };
     if let Some(run) = draft
         .sweep
@@ -165,7 +167,7 @@ fn run_of(
     {
         return Some((number, run.into_owned()));
     }
-    if !draft.sweep.taken.contains(&point) {
+    if !draft.sweep.index.points.keys.contains(&point) {
         return None;
     }
     let mut runs = draft.sweep.runs.iter();

@@ -109,62 +109,20 @@ pub(super) fn acquire(
         .get(agent)
         .filter(|asking| asking.alive && asking.sweep == *sweep && state.is_registered(asking));
     let asking = asking.ok_or_else(|| Refusal::UnknownAgent(agent.0.clone()))?;
-    match draft.sweep.state {
-        SweepState::Running => {}
-        SweepState::Paused => {
-            let why = &draft.sweep.reason;
-            let says_more = !why.is_empty() && why != PAUSED_BY_PERSON;
-            let reason = if says_more {
-                format!("the sweep is paused: {why}")
-            } else {
-                "the sweep is paused".to_owned()
-            };
-            return Ok(wait(draft, reason, false));
-        }
-        SweepState::Finished | SweepState::Stopped | SweepState::Cancelled => {
-            let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
-            return Ok(draft.reply(Reply::Ended { state, reason }));
-        }
+    if draft.sweep.state.is_terminal() {
+        let (state, reason) = (draft.sweep.state, draft.sweep.reason.clone());
+        return Ok(draft.reply(Reply::Ended { state, reason }));
     }
-    if state.identity.is_settling && !asking.info.asks {
-        let reason = "the controller was restored: agents have one lease to report the runs that they still execute";
+    if let Some(reason) = hold(state, draft.sweep, agent, asking) {
         return Ok(wait(draft, reason, false));
-    }
-    if let Some(reason) = &asking.leaving {
-        return Ok(wait(
-            draft,
-            format!("agent {agent} is leaving: {reason}"),
-            false,
-        ));
-    }
-    if asking.holds.len() >= asking.slots() {
-        let reason = format!(
-            "agent {agent} holds {} of the {} attempts that it has slots for",
-            asking.holds.len(),
-            asking.slots()
-        );
-        return Ok(wait(draft, reason, false));
-    }
-    match &asking.health {
-        Health::Ok => {}
-        Health::Quarantined { reason, .. } => {
-            return Ok(wait(
-                draft,
-                format!("agent {agent} is in quarantine: {reason}"),
-                false,
-            ));
-        }
-        Health::Probing { reason, .. } if !asking.holds.is_empty() => {
-            return Ok(wait(
-                draft,
-                format!("agent {agent} is in quarantine and has its probe: {reason}"),
-                false,
-            ));
-        }
-        Health::Probing { .. } => {}
     }
     // Who executes its runs itself knows best with what.
-    let pinned = draft.sweep.pinned.as_deref().filter(|_| !asking.info.asks);
+    let pinned = draft
+        .sweep
+        .code
+        .pinned
+        .as_deref()
+        .filter(|_| !asking.info.asks);
     let code_version = pinned.unwrap_or(code_version);
     see(&mut draft, Some(agent), code_version);
     if !asking.info.asks
@@ -187,22 +145,9 @@ pub(super) fn acquire(
         return Ok(taker.assign(draft, attempt));
     }
     let limit = draft.progress().limit(&draft.sweep.spec);
-    // What was suggested without knowing of this code can wait: the search has more to say now.
-    let knows = draft.sweep.spec.method != Method::Bayes
-        || !draft.sees(code_version)
-        || draft.sweep.runs.is_empty();
     let target = target(draft.sweep);
     let target = target.as_deref();
-    let fits = |offer: &Offer| {
-        offer.history >= draft.sweep.edited && draft.holds(&offer.suggestion.config)
-    };
-    let holds = |offer: &&Offer| knows && fits(offer);
-    let offer = offers.iter().filter(holds).find(|offer| {
-        !draft
-            .sweep
-            .taken
-            .contains(&offer.point(target, draft.sweep))
-    });
+    let offer = usable(&draft, offers, code_version, target);
     match (limit, offer) {
         (None, _) if draft.sweep.spec.method == Method::External => Ok(wait(
             draft,
@@ -223,34 +168,91 @@ pub(super) fn acquire(
             ))
         }
         (None, None) => Ok(wait(draft, "the search is computing the next point", true)),
-        (Some(limit), _) => Ok(match draft.finish_if_done() {
-            Some(reason) => draft.reply(Reply::Ended {
-                state: SweepState::Finished,
-                reason,
-            }),
-            // Who asks may have all the runs itself, and would wait for ever.
-            None if taker.asks => {
-                let state = draft.sweep.state;
-                draft.reply(Reply::Ended {
-                    state,
-                    reason: limit,
-                })
-            }
-            None => {
-                let (live, queued) = (draft.sweep.live.len(), draft.sweep.queued.len());
-                let queued = if queued == 0 {
-                    String::new()
-                } else {
-                    format!(", {queued} wait for another agent")
-                };
-                wait(
-                    draft,
-                    format!("{limit}; {live} still running{queued}"),
-                    false,
-                )
-            }
-        }),
+        (Some(limit), _) => Ok(at_limit(draft, limit, taker.asks)),
     }
+}
+
+/// Returns why an agent gets no run for now, whatever there is to execute.
+fn hold(state: &State, sweep: &Sweep, agent: &AgentId, asking: &Agent) -> Option<String> {
+    if sweep.state == SweepState::Paused {
+        let why = &sweep.reason;
+        let says_more = !why.is_empty() && why != PAUSED_BY_PERSON;
+        return Some(if says_more {
+            format!("the sweep is paused: {why}")
+        } else {
+            "the sweep is paused".to_owned()
+        });
+    }
+    if state.identity.is_settling && !asking.info.asks {
+        let reason = "the controller was restored: agents have one lease to report the runs that they still execute";
+        return Some(reason.to_owned());
+    }
+    if let Some(reason) = &asking.leaving {
+        return Some(format!("agent {agent} is leaving: {reason}"));
+    }
+    if asking.holds.len() >= asking.slots() {
+        return Some(format!(
+            "agent {agent} holds {} of the {} attempts that it has slots for",
+            asking.holds.len(),
+            asking.slots()
+        ));
+    }
+    match &asking.health {
+        Health::Quarantined { reason, .. } => {
+            Some(format!("agent {agent} is in quarantine: {reason}"))
+        }
+        Health::Probing { reason, .. } if !asking.holds.is_empty() => Some(format!(
+            "agent {agent} is in quarantine and has its probe: {reason}"
+        )),
+        Health::Ok | Health::Probing { .. } => None,
+    }
+}
+
+/// Returns the first offer that the sweep can still use.
+fn usable<'a>(
+    draft: &Draft<'_>,
+    offers: &'a [Offer],
+    code_version: &str,
+    target: Option<&str>,
+) -> Option<&'a Offer> {
+    let sweep = draft.sweep;
+    // What was suggested without knowing of this code can wait: the search has more to say now.
+    let knows =
+        sweep.spec.method != Method::Bayes || !draft.sees(code_version) || sweep.runs.is_empty();
+    let fits =
+        |offer: &Offer| offer.history >= sweep.edited && draft.holds(&offer.suggestion.config);
+    let taken = &sweep.index.points.keys;
+    offers
+        .iter()
+        .filter(|offer| knows && fits(offer))
+        .find(|offer| !taken.contains(&offer.point(target, sweep)))
+}
+
+/// Answers that no more runs are created.
+fn at_limit(mut draft: Draft<'_>, limit: String, asks: bool) -> Decision {
+    if let Some(reason) = draft.finish_if_done() {
+        let state = SweepState::Finished;
+        return draft.reply(Reply::Ended { state, reason });
+    }
+    // Who asks may have all the runs itself, and would wait for ever.
+    if asks {
+        let state = draft.sweep.state;
+        return draft.reply(Reply::Ended {
+            state,
+            reason: limit,
+        });
+    }
+    let (live, queued) = (draft.sweep.index.live.len(), draft.sweep.index.queued.len());
+    let queued = if queued == 0 {
+        String::new()
+    } else {
+        format!(", {queued} wait for another agent")
+    };
+    wait(
+        draft,
+        format!("{limit}; {live} still running{queued}"),
+        false,
+    )
 }
 
 // Says so where results have come in that the search had not seen. Grid points and random draws rest on none.
@@ -310,8 +312,9 @@ impl Taker<'_> {
 
 // The lowest queued run that the agent may take: not one that failed on it, as long as another agent could take that.
 fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNumber> {
-    let allowed = |run: &Run| !run.avoid.contains(agent) || !another_could(state, draft.id, run);
-    draft.sweep.queued.iter().copied().find(|number| {
+    let allowed =
+        |run: &Run| !run.retries.avoid.contains(agent) || !another_could(state, draft.id, run);
+    draft.sweep.index.queued.iter().copied().find(|number| {
         draft
             .sweep
             .runs
@@ -323,7 +326,10 @@ fn queued_for(state: &State, draft: &Draft<'_>, agent: &AgentId) -> Option<RunNu
 fn another_could(state: &State, sweep: &SweepId, run: &Run) -> bool {
     let could = |(id, agent): (&AgentId, &Agent)| {
         let stays = agent.alive && agent.leaving.is_none();
-        stays && agent.health == Health::Ok && agent.sweep == *sweep && !run.avoid.contains(id)
+        stays
+            && agent.health == Health::Ok
+            && agent.sweep == *sweep
+            && !run.retries.avoid.contains(id)
     };
     state.agents.iter().any(could)
 }

@@ -59,20 +59,7 @@ pub(super) fn tell(
         .objective
         .as_ref()
         .map_or("value", |objective| objective.metric.as_str());
-    let point = |name: &str, value: f64| MetricPoint {
-        name: name.to_owned(),
-        step: None,
-        wall: Timestamp::default(),
-        value,
-    };
-    let mut points: Vec<_> = metrics
-        .iter()
-        .filter(|(name, _)| *name != objective)
-        .map(|(name, value)| point(name, *value))
-        .collect();
-    if let TellOutcome::Value(value) = told {
-        points.push(point(objective, *value));
-    }
+    let points = told_points(objective, told, metrics);
     if !points.is_empty() {
         let stale = !asked.state.is_live();
         draft.push(Event::MetricsReported {
@@ -90,6 +77,28 @@ pub(super) fn tell(
     )
 }
 
+fn told_points(
+    objective: &str,
+    told: &TellOutcome,
+    metrics: &BTreeMap<String, f64>,
+) -> Vec<MetricPoint> {
+    let point = |name: &str, value: f64| MetricPoint {
+        name: name.to_owned(),
+        step: None,
+        wall: Timestamp::default(),
+        value,
+    };
+    let mut points: Vec<_> = metrics
+        .iter()
+        .filter(|(name, _)| *name != objective)
+        .map(|(name, value)| point(name, *value))
+        .collect();
+    if let TellOutcome::Value(value) = told {
+        points.push(point(objective, *value));
+    }
+    points
+}
+
 // A point is tried once (I3): its earlier result stays.
 pub(super) fn import(
     state: &State,
@@ -102,7 +111,7 @@ pub(super) fn import(
     let (mut imported, mut skipped) = (0, Skipped::default());
     for (index, import) in imports.iter().enumerate() {
         let key = import.config.key();
-        let known = if draft.sweep.taken.contains(&key) {
+        let known = if draft.sweep.index.points.keys.contains(&key) {
             Some("the sweep has a run with these parameters".to_owned())
         } else {
             None

@@ -132,10 +132,10 @@ fn early_stop(
         add_iteration(&mut series, &mut last, point.step, point.value);
     }
     // Beside runs of other code, that of code which moves every result would all be stopped, or none of them.
-    let code = canonical(&sweep.codes, sweep.code_of(reporting));
+    let code = canonical(&sweep.code.versions, sweep.code.version(reporting.code));
     let comparable = |run: &Run| {
-        !is_unusable(&sweep.codes, &run.code_version)
-            && canonical(&sweep.codes, &run.code_version) == code
+        !is_unusable(&sweep.code.versions, &run.code_version)
+            && canonical(&sweep.code.versions, &run.code_version) == code
     };
     // A sweep with such a rule seals nothing.
     let others = sweep
@@ -143,8 +143,8 @@ fn early_stop(
         .open()
         .filter(|(number, run)| *number != attempt.run && comparable(run))
         .map(|(_, run)| run);
-    let best = match sweep.best {
-        Some((_, value)) if sweep.codes.len() < 2 => Some(value),
+    let best = match sweep.index.best {
+        Some((_, value)) if sweep.code.versions.len() < 2 => Some(value),
         _ => others
             .clone()
             .filter_map(|run| eligible(sweep, run))
@@ -279,7 +279,7 @@ pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRe
     let (run, lost) = found.parts();
     // What an edit has withdrawn in the meantime may still end by itself, as what ran on did.
     let withdrawn =
-        run.withdrawn && !draft.sweep.state.is_terminal() && !draft.sweep.has_instead(run);
+        run.point.withdrawn && !draft.sweep.state.is_terminal() && !draft.sweep.has_instead(run);
     let unclaimed = attempt.attempt == run.newest() && (run.state == RunState::Queued || withdrawn);
     unclaimed && given_up(lost) && lost.stop.is_none() && may_be_late(draft)
 }

@@ -33,9 +33,9 @@ pub(super) fn describe(
         return Err(Refusal::UnknownAgent(agent.0.clone()));
     };
     // What an agent has itself is of no concern where it executes something else.
-    let executed = draft.sweep.pinned.is_none()
+    let executed = draft.sweep.code.pinned.is_none()
         || describing.info.asks
-        || draft.sweep.code_number(version).is_some();
+        || draft.sweep.code.number(version).is_some();
     if executed {
         note(&mut draft, Some(agent), version, about);
     }
@@ -45,7 +45,8 @@ pub(super) fn describe(
 fn note(draft: &mut Draft<'_>, agent: Option<&AgentId>, version: &str, about: &CodeAbout) {
     let known = draft
         .sweep
-        .codes
+        .code
+        .versions
         .iter()
         .find(|code| code.version == version)
         .map(|code| &code.about);
@@ -84,7 +85,7 @@ fn with_outputs(known: &CodeAbout, outputs: &[String]) -> CodeAbout {
 
 // Notes a version that has not been seen before; an empty one is none.
 pub(super) fn see(draft: &mut Draft<'_>, agent: Option<&AgentId>, version: &str) {
-    if version.is_empty() || draft.sweep.code_number(version).is_some() || draft.sees(version) {
+    if version.is_empty() || draft.sweep.code.number(version).is_some() || draft.sees(version) {
         return;
     }
     let (sweep, version, agent) = (draft.id.clone(), version.to_owned(), agent.cloned());
@@ -129,18 +130,19 @@ pub(super) fn pin(
     push: Push,
 ) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    if draft.sweep.pinned.is_none() && !push.pin {
+    if draft.sweep.code.pinned.is_none() && !push.pin {
         return Err(Refusal::WrongState(format!(
             "sweep {sweep} tracks what its agents have on their disks, so there is nothing to push: they execute changed code with their next \
              runs; --pin pins the sweep to this code instead"
         )));
     }
-    let moved = draft.sweep.pinned.as_deref() != Some(&code.version);
+    let moved = draft.sweep.code.pinned.as_deref() != Some(&code.version);
     note(&mut draft, None, &code.version, &code.about);
     // The same files, and another folder of them to run in.
     let known = draft
         .sweep
-        .codes
+        .code
+        .versions
         .iter()
         .find(|known| known.version == code.version);
     if known.is_some_and(|known| {
@@ -166,8 +168,8 @@ pub(super) fn pin(
         Vec::new()
     };
     let Again { again, skipped } = rerun::points(&mut draft, push.rerun, Some(&code.version))?;
-    let new = u32::try_from(draft.sweep.codes.len() + 1).unwrap_or(u32::MAX);
-    let number = draft.sweep.code_number(&code.version).unwrap_or(new);
+    let new = u32::try_from(draft.sweep.code.versions.len() + 1).unwrap_or(u32::MAX);
+    let number = draft.sweep.code.number(&code.version).unwrap_or(new);
     Ok(draft.reply(Reply::Pinned {
         number,
         moved,
@@ -196,7 +198,7 @@ fn make_way(draft: &mut Draft<'_>, version: &str) -> Vec<RunNumber> {
             attempt: run.newest(),
         })
     };
-    let owners: Vec<_> = sweep.live.iter().filter_map(runs_other).collect();
+    let owners: Vec<_> = sweep.index.live.iter().filter_map(runs_other).collect();
     let stopped = owners.iter().map(|owner| owner.run).collect();
     for owner in owners {
         draft.request_stop(
@@ -215,7 +217,7 @@ pub(super) fn mark(
     mark: Option<&CodeMark>,
 ) -> Result<Decision, Refusal> {
     let mut draft = Draft::of(state, sweep)?;
-    let codes = &draft.sweep.codes;
+    let codes = &draft.sweep.code.versions;
     let known = codes
         .iter()
         .find(|code| code.version == version)

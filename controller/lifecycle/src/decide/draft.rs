@@ -264,19 +264,23 @@ impl<'a> Draft<'a> {
         number: RunNumber,
         withdrawn: bool,
     ) {
-        let moves = |run: &Cow<'_, Run>| run.withdrawn != withdrawn && run.again.is_empty();
+        let moves = |run: &Cow<'_, Run>| run.point.withdrawn != withdrawn && !run.point.is_again();
         let Some(run) = self.sweep.runs.get(number).filter(moves) else {
             return;
         };
-        let Some(point) = self.sweep.point_of(&Run {
-            withdrawn: false,
-            ..run.into_owned()
-        }) else {
+        let Some(point) = self.sweep.point_if_kept(&run) else {
             return;
         };
         let sharing = sharers.entry(point).or_insert_with(|| {
-            let shared = self.sweep.shared.get(&point).copied().unwrap_or_default();
-            if self.sweep.taken.contains(&point) {
+            let shared = self
+                .sweep
+                .index
+                .points
+                .shared
+                .get(&point)
+                .copied()
+                .unwrap_or_default();
+            if self.sweep.index.points.keys.contains(&point) {
                 shared + 1
             } else {
                 0
@@ -300,7 +304,7 @@ impl<'a> Draft<'a> {
                 let runs = repeats::of(self.sweep, first)
                     .map(|(number, run)| self.after(number, run.into_owned()));
                 let point: Vec<_> = runs
-                    .filter(|run| counts(&self.sweep.codes, run))
+                    .filter(|run| counts(&self.sweep.code.versions, run))
                     .map(Cow::Owned)
                     .collect();
                 (first, repeats::ranked(self.sweep, &point))
@@ -410,9 +414,9 @@ impl<'a> Draft<'a> {
 
     fn leave(&self, progress: &mut SweepProgress, run: RunNumber) {
         progress.reached.retain(|(reached, _)| *reached != run);
-        if self.sweep.queued.contains(&run) {
+        if self.sweep.index.queued.contains(&run) {
             progress.queued = progress.queued.saturating_sub(1);
-        } else if self.sweep.live.contains(&run) {
+        } else if self.sweep.index.live.contains(&run) {
             progress.live = progress.live.saturating_sub(1);
         }
     }

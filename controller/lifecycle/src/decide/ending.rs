@@ -235,7 +235,7 @@ impl Settling<'_, '_> {
         let verdict = if health.absolves {
             Verdict::Requeue(None)
         } else {
-            judge(sweep.spec.retry, self.run.retries, &failure)
+            judge(sweep.spec.retry, self.run.retries.counts, &failure)
         };
         let goes_on = !self.draft.sweep_state().is_terminal();
         let taken_away = failed_state(&failure) != AttemptState::Failed;
@@ -255,28 +255,20 @@ impl Settling<'_, '_> {
                 counts,
                 avoid,
             ),
-            Verdict::Requeue(_) if taken_away => {
-                let reason = format!(
-                    "{message}; not tried again, since the sweep was {}",
-                    self.draft.sweep_state()
-                );
-                self.draft
-                    .end_run(run, RunState::Cancelled, None, reason, false);
-                RunState::Cancelled
-            }
             Verdict::Requeue(_) => {
-                let reason = format!(
-                    "{message}; not tried again, since the sweep was {}",
-                    self.draft.sweep_state()
-                );
-                self.draft
-                    .end_run(run, RunState::Failed, None, reason, blamed);
-                RunState::Failed
+                let reason = self.not_again(&message);
+                let (to, blamed) = if taken_away {
+                    (RunState::Cancelled, false)
+                } else {
+                    (RunState::Failed, blamed)
+                };
+                self.draft.end_run(run, to, None, reason, blamed);
+                to
             }
             Verdict::Fail => {
                 let reason = match failure.kind {
                     FailureKind::Lost => {
-                        format!("lost {} times: {message}", self.run.retries.lost + 1)
+                        format!("lost {} times: {message}", self.run.retries.counts.lost + 1)
                     }
                     _ => message,
                 };
@@ -303,14 +295,16 @@ impl Settling<'_, '_> {
         after
     }
 
+    fn not_again(&self, reason: &str) -> String {
+        let state = self.draft.sweep_state();
+        format!("{reason}; not tried again, since the sweep was {state}")
+    }
+
     // Uses up no retry: it is the sweep that has changed.
     fn moved(self, how: &AttemptEnding, reason: String) -> RunState {
         let (state, failure) = attempt_end(how, AttemptState::Cancelled);
         if self.draft.sweep_state().is_terminal() {
-            let reason = format!(
-                "{reason}; not tried again, since the sweep was {}",
-                self.draft.sweep_state()
-            );
+            let reason = self.not_again(&reason);
             return self.close(state, failure, RunState::Cancelled, None, reason);
         }
         self.draft.end_attempt(self.attempt, state, failure);
@@ -320,10 +314,7 @@ impl Settling<'_, '_> {
 
     fn returned(self) -> RunState {
         if self.draft.sweep_state().is_terminal() {
-            let reason = format!(
-                "given back by its agent; not tried again, since the sweep was {}",
-                self.draft.sweep_state()
-            );
+            let reason = self.not_again("given back by its agent");
             return self.close(
                 AttemptState::Returned,
                 None,

@@ -190,7 +190,7 @@ fn absolve(draft: &mut Draft<'_>, id: &AgentId, agent: &Agent, settled: Option<&
                 );
             }
             RunState::Queued | RunState::Assigned | RunState::Running
-                if run.retries != Retries::default() =>
+                if run.retries.counts != Retries::default() =>
             {
                 draft.push(Event::RunAbsolved {
                     sweep: draft.id.clone(),

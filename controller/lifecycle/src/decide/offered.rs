@@ -54,7 +54,7 @@ pub(super) fn offer(
     let keys: Vec<PointKey> = runs.iter().map(|offered| offered.config.key()).collect();
     let new: BTreeSet<_> = keys
         .iter()
-        .filter(|key| !draft.sweep.taken.contains(*key))
+        .filter(|key| !draft.sweep.index.points.keys.contains(*key))
         .collect();
     refuse_beyond_limit(&draft, new.len() as u64)?;
     let (runs, skipped) = queue(&mut draft, runs, &keys);
@@ -126,7 +126,7 @@ fn queue(
     runs: &[Offered],
     keys: &[PointKey],
 ) -> (Vec<RunNumber>, Vec<String>) {
-    let (history, taken) = (draft.sweep.history, &draft.sweep.taken);
+    let (history, taken) = (draft.sweep.history, &draft.sweep.index.points.keys);
     let mut known = BTreeMap::new();
     if keys.iter().any(|key| taken.contains(key)) {
         known.extend(
@@ -134,7 +134,7 @@ fn queue(
                 .sweep
                 .runs
                 .iter()
-                .filter_map(|(_, run)| Some((draft.sweep.point_of(&run)?, run.first))),
+                .filter_map(|(_, run)| Some((draft.sweep.point_of(&run)?, run.point.first))),
         );
     }
     let mut entries = BTreeMap::new();

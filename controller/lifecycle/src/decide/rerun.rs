@@ -45,8 +45,8 @@ pub(super) fn points(
     }
     refuse_cancelled(draft)?;
     let sweep = draft.sweep;
-    let target = match version.or(sweep.pinned.as_deref()) {
-        Some(version) => versions::canonical(&sweep.codes, version).to_owned(),
+    let target = match version.or(sweep.code.pinned.as_deref()) {
+        Some(version) => versions::canonical(&sweep.code.versions, version).to_owned(),
         None => versions::target(sweep).unwrap_or_default(),
     };
     let points = tried(sweep, &target);
@@ -54,7 +54,7 @@ pub(super) fn points(
         && points
             .values()
             .all(|point| point.results.iter().all(|(_, is_new)| *is_new));
-    if all_new && sweep.pinned.is_some() && !points.is_empty() {
+    if all_new && sweep.code.pinned.is_some() && !points.is_empty() {
         let hint = format!(
             "`sweep code push {0}` moves it to other code, `sweep retry {0} RUN` executes a run once more",
             draft.id
@@ -65,7 +65,8 @@ pub(super) fn points(
         )));
     }
     let newest = sweep
-        .codes
+        .code
+        .versions
         .last()
         .map(|code| code.version.as_str())
         .unwrap_or_default();
@@ -81,25 +82,7 @@ pub(super) fn points(
             chosen.len()
         )));
     }
-    let mut result = Again::default();
-    let mut fresh = Vec::new();
-    for (shown, point) in chosen {
-        if sweep.taken.contains(&point.config.key_again(&tag)) {
-            result.skipped.push(format!(
-                "the point of run {shown} has been asked for with that code already"
-            ));
-        } else if !all_new && point.results.iter().any(|(_, is_new)| *is_new) {
-            result.skipped.push(format!(
-                "the point of run {shown} has a result of that code already"
-            ));
-        } else if let Some(open) = point.open {
-            result.skipped.push(format!(
-                "the point of run {shown} is being tried: run {open} has not ended"
-            ));
-        } else {
-            fresh.push((shown, point.config));
-        }
-    }
+    let (fresh, skipped) = sift(sweep, chosen, &tag, all_new);
     if draft.sweep.state.is_terminal() && !fresh.is_empty() {
         let count = if fresh.len() == 1 {
             "a point is".to_owned()
@@ -111,13 +94,41 @@ pub(super) fn points(
             format!("{count} tried again with other code"),
         );
     }
+    let mut again = Vec::new();
     for (shown, config) in fresh {
         let why = Why::new(Kind::External, format!("run {shown} again with other code"));
-        result
-            .again
-            .push(draft.create_runs(&config, sweep.history, &why, &tag));
+        again.push(draft.create_runs(&config, sweep.history, &why, &tag));
     }
-    Ok(result)
+    Ok(Again { again, skipped })
+}
+
+/// Tells the points that are tried again from those that are not, and why they are not.
+fn sift(
+    sweep: &Sweep,
+    chosen: Vec<(RunNumber, TriedPoint)>,
+    tag: &str,
+    all_new: bool,
+) -> (Vec<(RunNumber, Config)>, Vec<String>) {
+    let (mut fresh, mut skipped) = (Vec::new(), Vec::new());
+    for (shown, point) in chosen {
+        let key = point.config.key_again(tag);
+        if sweep.index.points.keys.contains(&key) {
+            skipped.push(format!(
+                "the point of run {shown} has been asked for with that code already"
+            ));
+        } else if !all_new && point.results.iter().any(|(_, is_new)| *is_new) {
+            skipped.push(format!(
+                "the point of run {shown} has a result of that code already"
+            ));
+        } else if let Some(open) = point.open {
+            skipped.push(format!(
+                "the point of run {shown} is being tried: run {open} has not ended"
+            ));
+        } else {
+            fresh.push((shown, point.config));
+        }
+    }
+    (fresh, skipped)
 }
 
 fn refuse_cancelled(draft: &Draft<'_>) -> Result<(), Refusal> {
@@ -166,7 +177,7 @@ fn tried(sweep: &Sweep, target: &str) -> BTreeMap<PointKey, TriedPoint> {
             } else if run.state != RunState::Cancelled {
                 point.results.push((
                     first,
-                    versions::canonical(&sweep.codes, &run.code_version) == target,
+                    versions::canonical(&sweep.code.versions, &run.code_version) == target,
                 ));
             }
         }

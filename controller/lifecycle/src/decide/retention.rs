@@ -50,6 +50,7 @@ pub(super) fn prune(
     refuse_unended(&draft, "pruned")?;
     let best = draft
         .sweep
+        .index
         .best
         .map(|(first, _)| first)
         .filter(|_| keeps_best);
@@ -62,7 +63,7 @@ pub(super) fn prune(
         let Some(run) = draft.sweep.runs.get(number) else {
             continue;
         };
-        if !is_prunable(&run) || best == Some(run.first) {
+        if !is_prunable(&run) || best == Some(run.point.first) {
             continue;
         }
         attempts.extend((1..).zip(&run.attempts).map(|(place, attempt)| {
@@ -103,7 +104,7 @@ fn refuse_unended(draft: &Draft<'_>, done: &str) -> Result<(), Refusal> {
             standing(id, draft.sweep)
         )));
     }
-    let live = draft.sweep.live.len();
+    let live = draft.sweep.index.live.len();
     if live > 0 {
         let runs = if live == 1 {
             "1 run is".to_owned()

@@ -125,7 +125,7 @@ pub(super) fn retry(
                     "run {number}: it is not in space version {version}, which the sweep has now"
                 ));
             }
-            Some(run) if run.withdrawn => skipped.push(format!(
+            Some(run) if run.point.withdrawn => skipped.push(format!(
                 "run {number}: it was withdrawn; the search tries its point by itself"
             )),
             Some(_) => requeued.push(number),

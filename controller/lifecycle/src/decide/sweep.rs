@@ -75,7 +75,7 @@ fn resume(draft: &mut Draft<'_>) {
     if draft.sweep.state == SweepState::Running {
         return;
     }
-    let idle = draft.sweep.queued.is_empty() && draft.sweep.live.is_empty();
+    let idle = draft.sweep.index.queued.is_empty() && draft.sweep.index.live.is_empty();
     if draft.sweep.state == SweepState::Finished
         && idle
         && draft.progress().limit(&draft.sweep.spec).is_some()
@@ -119,7 +119,7 @@ fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
         SweepState::Running | SweepState::Paused | SweepState::Stopped => {
             draft.change_sweep(SweepState::Cancelled, "cancelled by user");
             cancel_queued(draft, "the sweep was cancelled");
-            for run in &draft.sweep.live {
+            for run in &draft.sweep.index.live {
                 let Some(owner) = unasked(draft.id, draft.sweep, *run) else {
                     continue;
                 };
@@ -135,7 +135,7 @@ fn cancel(draft: &mut Draft<'_>) -> Result<(), Refusal> {
 }
 
 fn cancel_queued(draft: &mut Draft<'_>, reason: &str) {
-    let queued = draft.sweep.queued.iter().copied().collect();
+    let queued = draft.sweep.index.queued.iter().copied().collect();
     draft.cancel_queued(queued, reason.to_owned(), false);
 }
 

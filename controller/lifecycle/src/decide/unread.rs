@@ -19,7 +19,7 @@ pub(super) fn hold(draft: &Draft<'_>) -> Option<String> {
     let [missed] = sweep.unread.as_slice() else {
         return None;
     };
-    (!sweep.live.is_empty()).then(|| {
+    (!sweep.index.live.is_empty()).then(|| {
         format!(
             "run {missed} ended without reporting `{metric}`, which no run has reported yet; new runs wait until a running one shows whether \
              it is read"

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::indices::{change_agent, move_run, rank, reach, withdraw};
+use super::index::{change_agent, move_run, rank, reach, withdraw};
 use crate::event::MetricPoint;
 use crate::state::{
     AgentId, Attempt, AttemptRef, AttemptState, Failure, FailureKind, RunState, State, Sweep,
@@ -29,7 +29,7 @@ pub(super) fn assign(
         return;
     }
     sweep.assignments += 1;
-    let code = sweep.code_number(code_version).unwrap_or(0);
+    let code = sweep.code.number(code_version).unwrap_or(0);
     let assigned = Attempt {
         agent: agent.clone(),
         order: sweep.assignments,
@@ -76,7 +76,7 @@ pub(super) fn start(
     let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) else {
         return;
     };
-    let code = sweep.code_number(code_version);
+    let code = sweep.code.number(code_version);
     let agents = &state.agents;
     let started = change(sweep, attempt, |started| {
         started.environment = agents
@@ -226,15 +226,16 @@ pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
     };
     sweep.runs.change(attempt.run, |run| {
         // What was withdrawn instead of being tried again has used up none.
-        run.retries.lost = run
+        run.retries.counts.lost = run
             .retries
+            .counts
             .lost
-            .saturating_sub(u32::from(was_lost && !run.withdrawn));
+            .saturating_sub(u32::from(was_lost && !run.point.withdrawn));
         run.reason.clear();
     });
     let was_withdrawn = sweep.runs.change(attempt.run, |run| {
         run.ended = None;
-        run.withdrawn
+        run.point.withdrawn
     });
     move_run(sweep, attempt.run, run_to);
     if was_withdrawn == Some(true) {
@@ -246,6 +247,14 @@ pub(super) fn resume(state: &mut State, attempt: &AttemptRef) {
     });
 }
 
+/// Changes an attempt.
+pub(super) fn change_in(state: &mut State, attempt: &AttemptRef, set: impl FnOnce(&mut Attempt)) {
+    if let Some(sweep) = state.sweeps.get_mut(&attempt.sweep) {
+        change(sweep, attempt, set);
+    }
+}
+
+/// Changes an attempt of a sweep.
 pub(super) fn change<T>(
     sweep: &mut Sweep,
     attempt: &AttemptRef,

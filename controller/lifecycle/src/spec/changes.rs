@@ -313,6 +313,7 @@ fn objective_words(objective: &Objective) -> String {
     format!("{goal} {}{reduce}{inits}{target}", objective.metric)
 }
 
+#[expect(clippy::too_many_lines, reason = "one key of the file after the other")]
 fn settings(before: &SweepSpec, after: &SweepSpec) -> Vec<String> {
     let name = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
     let count =

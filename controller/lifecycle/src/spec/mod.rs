@@ -9,6 +9,7 @@
 
 mod axes;
 mod changes;
+mod command_line;
 mod constraints;
 mod data;
 mod diagnostic;

@@ -4,7 +4,48 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AgentId, Timestamp};
 
-/// A version of the code, at the place in [`Sweep::codes`](super::Sweep::codes) in which it first appeared.
+/// The versions of the code of a sweep, and users' actions on them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CodeHistory {
+    /// The versions that its runs were to be executed with, in the order of their first appearance.
+    pub versions: Vec<CodeVersion>,
+    /// Users' actions on them, in order.
+    pub steps: Vec<CodeStep>,
+    /// The version that every attempt executes which begins from now on; `None`: agents execute what they have.
+    pub pinned: Option<String>,
+}
+
+impl CodeHistory {
+    /// Returns the number of a version of the code, from 1; `None` where it has not been seen.
+    pub fn number(&self, version: &str) -> Option<u32> {
+        let known = self.versions.iter();
+        let index = known
+            .map(|code| &code.version)
+            .position(|known| known == version)?;
+        u32::try_from(index + 1).ok()
+    }
+
+    /// Returns the version with a number; empty where there is none, as for 0.
+    pub fn version(&self, number: u32) -> &str {
+        let index = usize::try_from(number)
+            .ok()
+            .and_then(|number| number.checked_sub(1));
+        index
+            .and_then(|index| self.versions.get(index))
+            .map_or("", |code| code.version.as_str())
+    }
+
+    /// Adds a user's action, at the end.
+    pub(crate) fn add_step(&mut self, version: &str, act: CodeAct, since: Timestamp) {
+        self.steps.push(CodeStep {
+            version: version.to_owned(),
+            act,
+            since,
+        });
+    }
+}
+
+/// A version of the code, at the place in [`CodeHistory::versions`] in which it first appeared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CodeVersion {
     /// The tree hash of what an agent executes, or any id that a program which asks for runs has chosen.

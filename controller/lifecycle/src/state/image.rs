@@ -14,14 +14,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sweep_search::space::{PointKey, Taken};
+use sweep_search::space::PointKey;
 
 use super::ids::{AgentId, RunNumber, SweepId, Timestamp};
 use super::run::{Run, RunState};
 use super::runs::{Runs, Sealed};
 use super::{
-    Agent, CodeStep, CodeVersion, ControllerIdentity, Crew, Environment, Revision, State, Sweep,
-    SweepState,
+    Agent, CodeHistory, CodeStep, CodeVersion, ControllerIdentity, Crew, Environment, Revision,
+    State, Sweep, SweepIndex, SweepState, TakenPoints,
 };
 use crate::spec::SweepSpec;
 
@@ -109,11 +109,11 @@ pub fn same(a: &State, b: &State) -> Result<bool, ImageError> {
     let derived = |state: &State| -> Vec<_> {
         let of = |sweep: &Sweep| {
             (
-                sweep.queued.clone(),
-                sweep.live.clone(),
-                sweep.taken.clone(),
-                sweep.shared.clone(),
-                sweep.crew,
+                sweep.index.queued.clone(),
+                sweep.index.live.clone(),
+                sweep.index.points.keys.clone(),
+                sweep.index.points.shared.clone(),
+                sweep.index.crew,
             )
         };
         state.sweeps.values().map(of).collect()
@@ -238,15 +238,15 @@ impl<'a> SweepHead<'a> {
             seals: runs.seals(),
             ended: (runs.len() - open.len()) as u64,
             open,
-            best: sweep.best,
-            reached: Cow::Borrowed(&sweep.reached),
-            codes: Cow::Borrowed(&sweep.codes),
-            code_steps: Cow::Borrowed(&sweep.code_steps),
-            pinned: sweep.pinned.as_deref().map(Cow::Borrowed),
+            best: sweep.index.best,
+            reached: Cow::Borrowed(&sweep.index.reached),
+            codes: Cow::Borrowed(&sweep.code.versions),
+            code_steps: Cow::Borrowed(&sweep.code.steps),
+            pinned: sweep.code.pinned.as_deref().map(Cow::Borrowed),
             environments: Cow::Borrowed(&sweep.environments),
-            imported: sweep.imported,
-            again: sweep.again,
-            reruns: sweep.reruns,
+            imported: sweep.index.imported,
+            again: sweep.index.points.again,
+            reruns: sweep.index.reruns,
             history: sweep.history,
             archived: sweep.archived,
             created: sweep.created,
@@ -292,20 +292,26 @@ impl<'a> SweepHead<'a> {
             unread: self.unread.into_owned(),
             exhausted: self.exhausted,
             runs: Runs::restore(self.seals, open, ended)?,
-            queued,
-            live,
-            best: self.best,
-            reached: self.reached.into_owned(),
-            codes: self.codes.into_owned(),
-            code_steps: self.code_steps.into_owned(),
-            pinned: self.pinned.map(Cow::into_owned),
+            index: SweepIndex {
+                queued,
+                live,
+                best: self.best,
+                reached: self.reached.into_owned(),
+                // Whether points are tried again decides how they are computed below.
+                points: TakenPoints {
+                    again: self.again,
+                    ..TakenPoints::default()
+                },
+                imported: self.imported,
+                reruns: self.reruns,
+                crew: Crew::default(),
+            },
+            code: CodeHistory {
+                versions: self.codes.into_owned(),
+                steps: self.code_steps.into_owned(),
+                pinned: self.pinned.map(Cow::into_owned),
+            },
             environments: self.environments.into_owned(),
-            imported: self.imported,
-            again: self.again,
-            reruns: self.reruns,
-            taken: Taken::new(),
-            shared: BTreeMap::new(),
-            crew: Crew::default(),
             archived: self.archived,
             history: self.history,
             created: self.created,
@@ -376,7 +382,7 @@ impl Loader {
         }
         for agent in state.agents.values() {
             if let Some(sweep) = state.sweeps.get_mut(&agent.sweep) {
-                sweep.crew.add(agent);
+                sweep.index.crew.add(agent);
             }
         }
         Ok(state)

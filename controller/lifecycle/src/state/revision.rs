@@ -65,7 +65,7 @@ pub struct PlacedRun<'a> {
 pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<PlacedRun<'a>> {
     let newest = number(revisions.len());
     // What is one of the newest space as it stands needs no way to it: it may have been out of the space in between.
-    if run.revision >= newest
+    if run.point.revision >= newest
         || revisions
             .last()
             .is_some_and(|newest| newest.spec.space.holds(&run.config))
@@ -75,7 +75,7 @@ pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<PlacedR
             outside: false,
         });
     }
-    let config = forward(revisions, &run.config, run.revision, newest)?;
+    let config = forward(revisions, &run.config, run.point.revision, newest)?;
     match revisions.last()?.spec.space.locate(config) {
         ConfigLocation::Inside(config) => Some(PlacedRun {
             config: Cow::Owned(config),
@@ -91,15 +91,15 @@ pub(crate) fn placed<'a>(revisions: &[Revision], run: &'a Run) -> Option<PlacedR
 
 /// As [`Sweep::point_of`], with revisions that the sweep does not have yet.
 pub(crate) fn point_of(revisions: &[Revision], run: &Run) -> Option<PointKey> {
-    if run.withdrawn {
+    if run.point.withdrawn {
         return None;
     }
-    placed(revisions, run).and_then(|placed| point_at(run, &placed, || run.point()))
+    placed(revisions, run).and_then(|placed| point_at(run, &placed, || run.own_point()))
 }
 
 /// As [`point_of`], of a run whose point in the space that it was created in is known: a digest is computed only where a configuration was carried.
 pub(crate) fn known_point(revisions: &[Revision], run: &Run, own: PointKey) -> Option<PointKey> {
-    if run.withdrawn {
+    if run.point.withdrawn {
         return None;
     }
     placed(revisions, run).and_then(|placed| point_at(run, &placed, || own))
@@ -114,8 +114,8 @@ pub(crate) fn point_at(
     match &placed.config {
         _ if placed.outside => None,
         Cow::Borrowed(_) => Some(own()),
-        Cow::Owned(config) if run.again.is_empty() => Some(config.key()),
-        Cow::Owned(config) => Some(config.key_again(&run.again)),
+        Cow::Owned(config) if !run.point.is_again() => Some(config.key()),
+        Cow::Owned(config) => Some(config.key_again(&run.point.again)),
     }
 }
 

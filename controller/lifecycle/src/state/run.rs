@@ -31,22 +31,14 @@ pub struct Run {
     pub value: Option<f64>,
     /// The failure it ended with is attributed to the configuration: an observation for the search.
     pub blamed: bool,
-    /// The first run of its point: itself, but for repeats.
-    pub first: RunNumber,
+    /// The point that it tries.
+    pub point: RunPoint,
     /// It was imported: executed elsewhere, and none of this sweep's own.
     pub imported: bool,
     /// The code that was executed last, by any id; empty where it is not known.
     pub code_version: String,
-    /// The code for which the point is tried again, although it was tried before; empty where it was not.
-    pub again: String,
-    /// The revision of the sweep in which it was created, from 1.
-    pub revision: u32,
-    /// It never ended, since an edit took its point out of the space: that may be tried again once it is back in.
-    pub withdrawn: bool,
-    /// Retries so far by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
-    pub retries: Retries,
-    /// Agents it failed on: others are preferred.
-    pub avoid: BTreeSet<AgentId>,
+    /// Its retries so far.
+    pub retries: RetryHistory,
     /// Its curves and its output were deleted.
     pub pruned: bool,
     /// Its annotation.
@@ -57,6 +49,43 @@ pub struct Run {
     pub ended: Option<Timestamp>,
     /// The controller's epoch in which it last reached a terminal state; 0 before it has.
     pub ended_epoch: u32,
+}
+
+/// The point of the space that a run tries, and whether that counts as tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPoint {
+    /// The first run of its point: itself, but for repeats.
+    pub first: RunNumber,
+    /// The code for which the point is tried again, although it was tried before; empty where it was not.
+    pub again: String,
+    /// The revision of the sweep in which it was created, from 1.
+    pub revision: u32,
+    /// It never ended, since an edit took its point out of the space: that may be tried again once it is back in.
+    pub withdrawn: bool,
+}
+
+impl RunPoint {
+    /// Returns whether the point was tried before.
+    pub fn is_again(&self) -> bool {
+        !self.again.is_empty()
+    }
+}
+
+/// The retries of a run, and where it failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryHistory {
+    /// Retries by cause, as far as they count against [`RetryPolicy`](crate::spec::RetryPolicy).
+    pub counts: Retries,
+    /// Agents it failed on: others are preferred.
+    pub avoid: BTreeSet<AgentId>,
+}
+
+impl RetryHistory {
+    /// Absolves the run of its failures, which an agent in quarantine caused, and avoids that agent.
+    pub(crate) fn absolve(&mut self, agent: AgentId) {
+        self.counts = Retries::default();
+        self.avoid.insert(agent);
+    }
 }
 
 /// Retries that count.
@@ -143,17 +172,17 @@ mod by_place {
 
 impl Run {
     /// Returns the identity of its point in the space that it was created in.
-    pub fn point(&self) -> PointKey {
-        if self.again.is_empty() {
-            self.config.key()
+    pub fn own_point(&self) -> PointKey {
+        if self.point.is_again() {
+            self.config.key_again(&self.point.again)
         } else {
-            self.config.key_again(&self.again)
+            self.config.key()
         }
     }
 
     /// Returns whether a person has asked for its point again, though it was tried before.
     pub fn is_rerun(&self) -> bool {
-        is_rerun(&self.again, &self.why)
+        is_rerun(&self.point.again, &self.why)
     }
 
     /// Returns an attempt by its number.

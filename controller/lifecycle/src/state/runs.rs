@@ -192,7 +192,7 @@ impl Runs {
             .into_iter()
             .map(|(number, sealed)| Ok((number, entry(sealed)?)));
         let open =
-            open.map(|(number, run)| Ok((number, RunEntry::Open(run.point(), Box::new(run)))));
+            open.map(|(number, run)| Ok((number, RunEntry::Open(run.own_point(), Box::new(run)))));
         let entries: Result<_, rmp_serde::decode::Error> = ended.chain(open).collect();
         Ok(Self {
             entries: entries?,
@@ -202,7 +202,7 @@ impl Runs {
 
     pub(crate) fn insert(&mut self, number: RunNumber, run: Run) {
         self.entries
-            .insert(number, RunEntry::Open(run.point(), Box::new(run)));
+            .insert(number, RunEntry::Open(run.own_point(), Box::new(run)));
         self.settle(number);
     }
 
@@ -252,7 +252,7 @@ impl RunEntry {
 
     fn first(&self) -> RunNumber {
         match self {
-            Self::Open(_, run) => run.first,
+            Self::Open(_, run) => run.point.first,
             Self::Sealed(sealed) => sealed.first,
         }
     }
@@ -292,7 +292,7 @@ impl Sealed {
     fn seal(key: PointKey, run: &Run) -> Result<Self, rmp_serde::encode::Error> {
         let body = rmp_serde::to_vec(run)?.into_boxed_slice();
         Ok(Self {
-            first: run.first,
+            first: run.point.first,
             state: run.state,
             key,
             body,

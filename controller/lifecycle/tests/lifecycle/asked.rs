@@ -199,7 +199,7 @@ fn imported_runs_are_observations_that_no_cap_counts() {
         ]
     );
     assert_eq!(
-        (world.sweep().best, wants_suggestions(world.sweep())),
+        (world.sweep().index.best, wants_suggestions(world.sweep())),
         (Some((1, 0.5)), Some(1))
     );
     let reply = world.ask(&import(&[(1, TellOutcome::Value(0.1))]));

@@ -12,7 +12,7 @@ use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, agent, crash, grid, offer, start, sweep};
 
-fn code(version: &str) -> Pin {
+pub(crate) fn code(version: &str) -> Pin {
     Pin {
         version: version.to_owned(),
         about: CodeAbout {
@@ -22,7 +22,7 @@ fn code(version: &str) -> Pin {
     }
 }
 
-fn pinned(spec: SweepSpec) -> SweepSpec {
+pub(crate) fn pinned(spec: SweepSpec) -> SweepSpec {
     SweepSpec {
         code: CodePolicy {
             mode: CodeMode::Pin,
@@ -33,7 +33,7 @@ fn pinned(spec: SweepSpec) -> SweepSpec {
 }
 
 /// A world with a sweep that is pinned to version `a`, and two agents.
-fn world(spec: SweepSpec) -> World {
+pub(crate) fn world(spec: SweepSpec) -> World {
     let mut world = World::default();
     let spec = Box::new(pinned(spec));
     world.ask(&Command::CreatePinnedSweep {
@@ -48,7 +48,7 @@ fn world(spec: SweepSpec) -> World {
     world
 }
 
-fn push(version: &str, push: Push) -> Command {
+pub(crate) fn push(version: &str, push: Push) -> Command {
     Command::PinCode {
         sweep: sweep(),
         code: code(version),
@@ -56,7 +56,7 @@ fn push(version: &str, push: Push) -> Command {
     }
 }
 
-fn mark(version: &str, mark: Option<CodeMark>) -> Command {
+pub(crate) fn mark(version: &str, mark: Option<CodeMark>) -> Command {
     Command::MarkCode {
         sweep: sweep(),
         version: version.to_owned(),
@@ -64,11 +64,11 @@ fn mark(version: &str, mark: Option<CodeMark>) -> Command {
     }
 }
 
-fn same_as(version: &str, other: &str) -> Command {
+pub(crate) fn same_as(version: &str, other: &str) -> Command {
     mark(version, Some(CodeMark::SameAs(other.to_owned())))
 }
 
-fn rerun(which: Rerun) -> Command {
+pub(crate) fn rerun(which: Rerun) -> Command {
     Command::RerunPoints {
         sweep: sweep(),
         which,
@@ -76,13 +76,13 @@ fn rerun(which: Rerun) -> Command {
 }
 
 /// Executes the run of a point, or the next that is queued, to its end; returns its number.
-fn execute(world: &mut World, x: i64, loss: f64) -> u64 {
+pub(crate) fn execute(world: &mut World, x: i64, loss: f64) -> u64 {
     let attempt = world.begin("ann", x);
     world.succeed("ann", &attempt, loss);
     attempt.run
 }
 
-fn pushed(reply: Reply) -> (u32, bool, Vec<u64>, Vec<u64>, Vec<String>) {
+pub(crate) fn pushed(reply: Reply) -> (u32, bool, Vec<u64>, Vec<u64>, Vec<String>) {
     let Reply::Pinned {
         number,
         moved,
@@ -96,7 +96,7 @@ fn pushed(reply: Reply) -> (u32, bool, Vec<u64>, Vec<u64>, Vec<String>) {
     (number, moved, stopped, again, skipped)
 }
 
-fn tried_again(reply: Reply) -> (Vec<u64>, Vec<String>) {
+pub(crate) fn tried_again(reply: Reply) -> (Vec<u64>, Vec<String>) {
     let Reply::Rerun { again, skipped } = reply else {
         panic!("{reply:?}")
     };
@@ -116,7 +116,10 @@ fn a_pinned_sweep_is_never_there_without_its_code() {
     assert!(refused.contains("no code came with it"), "{refused}");
     let mut world = self::world(grid(3));
     assert_eq!(
-        (world.sweep().pinned.as_deref(), world.sweep().codes.len()),
+        (
+            world.sweep().code.pinned.as_deref(),
+            world.sweep().code.versions.len()
+        ),
         (Some("a"), 1)
     );
     // What an agent has itself is of no concern, and is not taken down.
@@ -146,7 +149,7 @@ fn a_pinned_sweep_is_never_there_without_its_code() {
         ),
         (true, 1, "a")
     );
-    assert_eq!(world.sweep().codes.len(), 1);
+    assert_eq!(world.sweep().code.versions.len(), 1);
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn what_runs_finishes_on_the_old_code_and_what_begins_has_the_new() {
     // Back to what was there before: that is searched for then.
     world.ask(&push("a", Push::default()));
     assert_eq!(
-        (code_line(world.sweep()), world.sweep().codes.len()),
+        (code_line(world.sweep()), world.sweep().code.versions.len()),
         (vec!["b".to_owned(), "a".to_owned()], 2)
     );
 }
@@ -225,7 +228,7 @@ fn running_attempts_make_way_if_a_person_wants_it_and_use_up_no_retry() {
         Reply::Run(RunState::Queued)
     );
     assert_eq!(
-        (world.attempt(&one).state, world.run(1).retries),
+        (world.attempt(&one).state, world.run(1).retries.counts),
         (AttemptState::Cancelled, Default::default())
     );
     // One crashes when it is told to end, one has ended well before it was.
@@ -239,7 +242,10 @@ fn running_attempts_make_way_if_a_person_wants_it_and_use_up_no_retry() {
         Reply::Run(RunState::Finished)
     );
     assert_eq!(
-        (world.run(2).retries, world.run(2).avoid.len()),
+        (
+            world.run(2).retries.counts,
+            world.run(2).retries.avoid.len()
+        ),
         (Default::default(), 0)
     );
     let again = world.begin("ann", 9);
@@ -312,7 +318,7 @@ fn a_grid_tries_points_again_and_still_ends_when_all_were_tried() {
         (
             world.sweep().state,
             world.sweep().runs.len(),
-            world.sweep().best
+            world.sweep().index.best
         ),
         (SweepState::Finished, 5, Some((2, 0.1)))
     );
@@ -349,8 +355,8 @@ fn no_run_cap_counts_what_a_person_asks_for_again() {
     assert_eq!(
         (
             world.sweep().state,
-            world.sweep().reruns,
-            world.sweep().again
+            world.sweep().index.reruns,
+            world.sweep().index.points.again
         ),
         (SweepState::Finished, 2, 1)
     );
@@ -390,10 +396,13 @@ fn a_sweep_that_tracks_tries_points_again_with_whatever_comes_next() {
     execute(&mut world, "a", 0.2);
     execute(&mut world, "a", 0.1);
     let (again, _) = tried_again(world.ask(&rerun(Rerun::Best(1))));
-    assert_eq!((again, world.run(3).again.as_str()), (vec![3], "after a"));
+    assert_eq!(
+        (again, world.run(3).point.again.as_str()),
+        (vec![3], "after a")
+    );
     execute(&mut world, "b", 0.3);
     let (again, _) = tried_again(world.ask(&rerun(Rerun::All)));
-    assert_eq!((again, world.run(4).again.as_str()), (vec![4], "b"));
+    assert_eq!((again, world.run(4).point.again.as_str()), (vec![4], "b"));
     execute(&mut world, "b", 0.3);
     assert_eq!(world.sweep().state, SweepState::Finished);
     let (again, skipped) = tried_again(world.ask(&rerun(Rerun::Best(2))));
@@ -411,125 +420,5 @@ fn points_are_tried_again_where_no_version_is_known() {
     assert_eq!(
         (world.sweep().state, world.sweep().reason.as_str()),
         (SweepState::Finished, "the only point of the grid tried")
-    );
-}
-
-#[test]
-fn versions_that_are_the_same_are_one_to_the_search() {
-    let mut world = world(grid(9));
-    execute(&mut world, 1, 0.3);
-    world.ask(&push("b", Push::default()));
-    execute(&mut world, 2, 0.2);
-    world.ask(&push("c", Push::default()));
-    execute(&mut world, 3, 0.1);
-    let seen = |world: &World| {
-        observations(world.sweep())
-            .into_iter()
-            .map(|seen| seen.code_version)
-            .collect::<Vec<_>>()
-    };
-    let history = world.sweep().history;
-    world.ask(&same_as("c", "a"));
-    assert_eq!(
-        (seen(&world), code_line(world.sweep())),
-        (
-            vec!["a".into(), "b".into(), "a".into()],
-            vec!["b".to_owned(), "a".to_owned()]
-        )
-    );
-    assert!(world.sweep().history > history);
-    world.ask_idly(&same_as("c", "a"));
-    world.ask(&same_as("a", "b"));
-    assert_eq!(
-        (seen(&world), code_line(world.sweep())),
-        (vec!["b".to_owned(); 3], vec!["b".to_owned()])
-    );
-    for refused in [
-        same_as("b", "c"),
-        same_as("b", "b"),
-        same_as("b", "x"),
-        mark("x", None),
-    ] {
-        world.refused(&refused);
-    }
-    world.ask(&mark("a", None));
-    world.ask(&mark("c", None));
-    assert_eq!(code_line(world.sweep()), ["a", "b", "c"]);
-    // What has run with the same code needs not run again.
-    world.ask(&same_as("c", "a"));
-    let (again, skipped) = tried_again(world.ask(&rerun(Rerun::All)));
-    assert_eq!((again.len(), skipped.len()), (1, 0));
-}
-
-#[test]
-fn what_came_of_an_unusable_version_is_kept_and_counts_for_nothing() {
-    let mut spec = grid(3);
-    spec.objective.as_mut().expect("it has one").target = Some(0.15);
-    let mut world = world(spec);
-    execute(&mut world, 1, 0.3);
-    world.ask(&push("b", Push::default()));
-    execute(&mut world, 2, 0.1);
-    assert_eq!(
-        (world.sweep().state, world.sweep().best),
-        (SweepState::Finished, Some((2, 0.1)))
-    );
-    world.ask(&mark("b", Some(CodeMark::Unusable)));
-    assert_eq!(
-        (
-            world.sweep().best,
-            observations(world.sweep()).len(),
-            world.sweep().runs.len()
-        ),
-        (Some((1, 0.3)), 1, 2)
-    );
-    assert_eq!(code_line(world.sweep()), ["a"]);
-    world.ask(&Command::SetSweep {
-        sweep: sweep(),
-        action: SweepAction::Resume,
-    });
-    assert_eq!(world.sweep().state, SweepState::Running);
-    // Same as what is of no use is of no use.
-    world.ask(&same_as("a", "b"));
-    assert_eq!(
-        (world.sweep().best, code_line(world.sweep()).len()),
-        (None, 0)
-    );
-    world.ask(&mark("a", None));
-    // It counts again, and then there is nothing left to do.
-    world.ask(&mark("b", None));
-    assert_eq!(
-        (world.sweep().state, world.sweep().best),
-        (SweepState::Finished, Some((2, 0.1)))
-    );
-    world.assert_an_image_gives_the_state();
-}
-
-#[test]
-fn outputs_that_are_named_later_are_added_to_a_version() {
-    let mut world = World::default();
-    world.create(grid(3));
-    world.register("ann");
-    let describe = |outputs: &[&str]| {
-        let outputs = outputs.iter().map(|output| (*output).to_owned()).collect();
-        let about = CodeAbout {
-            branch: "main".to_owned(),
-            outputs,
-            ..CodeAbout::default()
-        };
-        Command::DescribeCode {
-            agent: agent("ann"),
-            sweep: sweep(),
-            version: "a".to_owned(),
-            about,
-        }
-    };
-    world.ask(&describe(&[]));
-    world.ask(&describe(&["out/"]));
-    world.ask(&describe(&["out/", "runs.csv"]));
-    world.ask_idly(&describe(&["runs.csv"]));
-    let codes = &world.sweep().codes;
-    assert_eq!(
-        (codes.len(), codes[0].about.outputs.as_slice()),
-        (1, ["out/".to_owned(), "runs.csv".to_owned()].as_slice())
     );
 }

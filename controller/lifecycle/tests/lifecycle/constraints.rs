@@ -53,21 +53,21 @@ fn tell(world: &mut World, x: i64, loss: f64, memory: Option<f64>) {
 fn the_best_run_is_the_best_that_keeps_to_the_constraints() {
     let mut world = world(vec![memory()]);
     tell(&mut world, 1, 0.1, Some(41.5));
-    assert_eq!(world.sweep().best, None, "it takes too much");
+    assert_eq!(world.sweep().index.best, None, "it takes too much");
     tell(&mut world, 2, 0.2, None);
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         None,
         "a run without a value may take too much"
     );
     tell(&mut world, 3, 0.4, Some(40.0));
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((3, 0.4)),
         "the bound itself is allowed"
     );
     tell(&mut world, 4, 0.3, Some(f64::NAN));
-    assert_eq!(world.sweep().best, Some((3, 0.4)));
+    assert_eq!(world.sweep().index.best, Some((3, 0.4)));
     let violations: Vec<_> = observations(world.sweep())
         .into_iter()
         .map(|seen| seen.violations)
@@ -128,9 +128,9 @@ fn the_largest_value_counts_where_the_file_says_so() {
     let first = world.begin("ann", 1);
     world.report("ann", &first, 0, &[0.9, 0.1]);
     world.succeed("ann", &first, 0.1);
-    assert_eq!(world.sweep().best, None);
+    assert_eq!(world.sweep().index.best, None);
     let second = world.begin("ann", 2);
     world.report("ann", &second, 0, &[0.7, f64::INFINITY]);
     world.succeed("ann", &second, 0.3);
-    assert_eq!(world.sweep().best, Some((2, 0.3)));
+    assert_eq!(world.sweep().index.best, Some((2, 0.3)));
 }

@@ -1,22 +1,22 @@
 //! A sweep's file becomes another one: what is kept, what counts, what is withdrawn, and the way back.
 
 use sweep_lifecycle::command::{AttemptResult, Command, Offer, Reply};
-use sweep_lifecycle::observe::{observations, pending};
+use sweep_lifecycle::observe::observations;
 use sweep_lifecycle::spec::{Bound, Constraint, Goal, Objective, Summary, SweepSpec};
-use sweep_lifecycle::state::{AgentInfo, RevisionEffect, RunState, SweepState};
+use sweep_lifecycle::state::{RevisionEffect, SweepState};
 use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
 use sweep_search::suggest::Method;
 
 use crate::world::{World, agent, grid, objective, offer, sweep};
 
-fn one_of(values: &[i64]) -> Distribution {
+pub(crate) fn one_of(values: &[i64]) -> Distribution {
     Distribution::Categorical {
         values: values.iter().copied().map(Value::Int).collect(),
         ordered: None,
     }
 }
 
-fn space(parameters: &[(&str, Distribution)]) -> Space {
+pub(crate) fn space(parameters: &[(&str, Distribution)]) -> Space {
     let parameter = |(name, distribution): &(&str, Distribution)| Parameter {
         path: Path::flat(*name),
         distribution: distribution.clone(),
@@ -25,7 +25,10 @@ fn space(parameters: &[(&str, Distribution)]) -> Space {
     Space::new(parameters.iter().map(parameter).collect()).expect("no two have one name")
 }
 
-fn edit(world: &mut World, spec: SweepSpec) -> (Vec<String>, RevisionEffect, SweepState) {
+pub(crate) fn edit(
+    world: &mut World,
+    spec: SweepSpec,
+) -> (Vec<String>, RevisionEffect, SweepState) {
     let command = Command::EditSweep {
         sweep: sweep(),
         spec: Box::new(spec),
@@ -43,7 +46,7 @@ fn edit(world: &mut World, spec: SweepSpec) -> (Vec<String>, RevisionEffect, Swe
     }
 }
 
-fn undo(world: &mut World) -> RevisionEffect {
+pub(crate) fn undo(world: &mut World) -> RevisionEffect {
     match world.ask(&Command::UndoEdit {
         sweep: sweep(),
         base: None,
@@ -53,7 +56,7 @@ fn undo(world: &mut World) -> RevisionEffect {
     }
 }
 
-fn tries(world: &mut World, name: &str, values: &[(&str, i64)]) -> Reply {
+pub(crate) fn tries(world: &mut World, name: &str, values: &[(&str, i64)]) -> Reply {
     let config = Config(
         values
             .iter()
@@ -65,7 +68,7 @@ fn tries(world: &mut World, name: &str, values: &[(&str, i64)]) -> Reply {
     acquire(world, name, vec![offer])
 }
 
-fn acquire(world: &mut World, name: &str, offers: Vec<Offer>) -> Reply {
+pub(crate) fn acquire(world: &mut World, name: &str, offers: Vec<Offer>) -> Reply {
     world.ask(&Command::Acquire {
         agent: agent(name),
         sweep: sweep(),
@@ -75,7 +78,7 @@ fn acquire(world: &mut World, name: &str, offers: Vec<Offer>) -> Reply {
 }
 
 /// A grid of six points, of which the first four have ended with their own number as the loss and ten times that as the accuracy.
-fn begun() -> World {
+pub(crate) fn begun() -> World {
     let mut world = World::default();
     world.create(grid(6));
     world.register("ann");
@@ -116,11 +119,15 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
         }
     );
     assert_eq!(
-        (state, world.sweep().taken.len(), world.sweep().grid_size),
+        (
+            state,
+            world.sweep().index.points.keys.len(),
+            world.sweep().grid_size
+        ),
         (SweepState::Running, 2, Some(4))
     );
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 2.0)),
         "the best of what is in the space"
     );
@@ -131,7 +138,7 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
     assert_eq!(seen, [(1, true), (2, false), (3, false), (4, true)]);
     world.succeed("ann", &running, 0.5);
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 2.0)),
         "what ran on ends, and is not the best"
     );
@@ -152,182 +159,6 @@ fn a_narrowed_grid_goes_on_with_what_is_left_of_it() {
         (world.sweep().state, world.sweep().reason.as_str()),
         (SweepState::Finished, "all 4 points of the grid tried")
     );
-}
-
-#[test]
-fn waiting_runs_beside_the_space_are_withdrawn_and_come_again_with_it() {
-    let mut world = begun();
-    let Reply::Assigned(returned) = acquire(&mut world, "ann", vec![offer(5)]) else {
-        panic!("a run")
-    };
-    world.finish("ann", &returned, AttemptResult::Returned);
-    let narrow = SweepSpec {
-        space: space(&[("x", one_of(&[1, 2, 6]))]),
-        ..grid(6)
-    };
-    let (_, effect, _) = edit(&mut world, narrow);
-    assert_eq!(
-        effect,
-        RevisionEffect {
-            inside: 2,
-            outside: 2,
-            withdrawn: 1,
-            ..RevisionEffect::default()
-        }
-    );
-    assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
-        (RunState::Cancelled, true)
-    );
-    assert!(pending(world.sweep()).is_empty());
-    let skipped = world.ask(&Command::RetryRuns {
-        sweep: sweep(),
-        runs: vec![3, 5],
-    });
-    let why = "it is not in space version 2, which the sweep has now";
-    assert_eq!(
-        skipped,
-        Reply::Retried {
-            requeued: vec![],
-            skipped: vec![format!("run 3: {why}"), format!("run 5: {why}")]
-        }
-    );
-    assert_eq!(
-        undo(&mut world),
-        RevisionEffect {
-            inside: 4,
-            ..RevisionEffect::default()
-        }
-    );
-    assert_eq!(
-        (world.sweep().taken.len(), world.sweep().space_version()),
-        (4, 3)
-    );
-    for x in [5, 6] {
-        let Reply::Assigned(attempt) = tries(&mut world, "ann", &[("x", x)]) else {
-            panic!("{x} is tried after all")
-        };
-        world.succeed("ann", &attempt, 9.0);
-    }
-    assert_eq!(world.sweep().state, SweepState::Finished);
-}
-
-#[test]
-fn a_run_that_would_be_tried_again_is_withdrawn_unless_its_agent_ends_it_after_all() {
-    let mut world = begun();
-    let Reply::Assigned(lost) = acquire(&mut world, "ann", vec![offer(5)]) else {
-        panic!("a run")
-    };
-    let narrow = SweepSpec {
-        space: space(&[("x", one_of(&[1, 2, 6]))]),
-        ..grid(6)
-    };
-    edit(&mut world, narrow);
-    world.ask(&Command::LoseAttempt {
-        attempt: lost.clone(),
-    });
-    assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
-        (RunState::Cancelled, true)
-    );
-    assert!(
-        world
-            .run(5)
-            .reason
-            .ends_with("withdrawn, since it is not in space version 2"),
-        "{}",
-        world.run(5).reason
-    );
-    world.succeed("ann", &lost, 5.0);
-    assert_eq!(
-        (world.run(5).state, world.run(5).withdrawn),
-        (RunState::Finished, false)
-    );
-}
-
-#[test]
-fn a_withdrawn_run_that_is_tried_again_holds_its_point() {
-    let mut world = begun();
-    let Reply::Assigned(late) = acquire(&mut world, "ann", vec![offer(5)]) else {
-        panic!("a run")
-    };
-    world.ask(&crate::world::start("ann", &late));
-    world.ask(&Command::LoseAttempt {
-        attempt: late.clone(),
-    });
-    edit(
-        &mut world,
-        SweepSpec {
-            space: space(&[("x", one_of(&[1, 2, 6]))]),
-            ..grid(6)
-        },
-    );
-    assert!(world.run(5).withdrawn);
-    undo(&mut world);
-    // Its agent comes back with a failure that is tried again.
-    world.finish("ann", &late, crate::world::crash());
-    assert_eq!(
-        (
-            world.run(5).state,
-            world.run(5).withdrawn,
-            world.sweep().taken.len()
-        ),
-        (RunState::Queued, false, 5)
-    );
-    let Reply::Assigned(again) = tries(&mut world, "ann", &[("x", 5)]) else {
-        panic!("a run")
-    };
-    assert_eq!((again.run, again.attempt), (5, 2));
-}
-
-#[test]
-fn a_point_is_free_again_once_all_its_runs_are_withdrawn_at_once() {
-    let mut world = World::default();
-    let pairs = space(&[("x", one_of(&[1, 2])), ("z", one_of(&[0, 1]))]);
-    world.create(SweepSpec {
-        space: pairs,
-        ..grid(2)
-    });
-    let Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        attempts,
-    } = crate::world::register("ann")
-    else {
-        unreachable!("it is one")
-    };
-    let info = AgentInfo { slots: 4, ..info };
-    world.ask(&Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        attempts,
-    });
-    world.register("bob");
-    let Reply::Assigned(other) = tries(&mut world, "bob", &[("x", 2), ("z", 0)]) else {
-        panic!("a run")
-    };
-    for z in [0, 1] {
-        let Reply::Assigned(attempt) = tries(&mut world, "ann", &[("x", 1), ("z", z)]) else {
-            panic!("a run")
-        };
-        world.ask(&crate::world::start("ann", &attempt));
-    }
-    world.ask(&crate::world::start("bob", &other));
-    edit(&mut world, grid(2));
-    world.succeed("bob", &other, 0.5);
-    // Both runs are of the point x = 1 now, and the space holds the configuration of neither.
-    world.ask(&crate::world::remove("ann", true));
-    assert_eq!(
-        (world.sweep().state, world.sweep().taken.len()),
-        (SweepState::Running, 1)
-    );
-    let Reply::Assigned(last) = tries(&mut world, "bob", &[("x", 1)]) else {
-        panic!("a run")
-    };
-    world.succeed("bob", &last, 0.25);
-    assert_eq!(world.sweep().state, SweepState::Finished);
 }
 
 #[test]
@@ -383,7 +214,11 @@ fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
         ]
     );
     assert_eq!(
-        (effect.inside, world.sweep().taken.len(), world.sweep().best),
+        (
+            effect.inside,
+            world.sweep().index.points.keys.len(),
+            world.sweep().index.best
+        ),
         (4, 4, Some((1, 1.0)))
     );
     assert!(
@@ -398,17 +233,22 @@ fn a_new_parameter_is_filled_in_with_what_the_code_used_before() {
     };
     assert_eq!(world.attempt(&new).revision, 2);
     world.succeed("ann", &new, 0.25);
-    assert_eq!(world.sweep().best, Some((5, 0.25)));
+    assert_eq!(world.sweep().index.best, Some((5, 0.25)));
     // Back again, the run with y = 0 is none of the program's any more.
     let effect = undo(&mut world);
     assert_eq!(
-        (effect.inside, effect.nowhere, world.sweep().best),
+        (effect.inside, effect.nowhere, world.sweep().index.best),
         (4, 1, Some((1, 1.0)))
     );
     let (_, effect, _) = edit(&mut world, with(None));
     let seen = observations(world.sweep()).len();
     assert_eq!(
-        (effect.inside, effect.nowhere, world.sweep().best, seen),
+        (
+            effect.inside,
+            effect.nowhere,
+            world.sweep().index.best,
+            seen
+        ),
         (1, 4, Some((5, 0.25)), 1),
         "what was tried with y is known"
     );
@@ -489,7 +329,11 @@ fn another_objective_is_answered_from_what_was_reported() {
     );
     assert_eq!(changes, ["metric: minimize loss → maximize accuracy"]);
     assert_eq!(
-        (effect.unreported, world.sweep().best, world.run(3).value),
+        (
+            effect.unreported,
+            world.sweep().index.best,
+            world.run(3).value
+        ),
         (0, Some((4, 40.0)), Some(30.0))
     );
     assert!(
@@ -511,7 +355,7 @@ fn another_objective_is_answered_from_what_was_reported() {
     );
     assert_eq!(effect.violating, 2);
     assert_eq!(
-        world.sweep().best,
+        world.sweep().index.best,
         Some((2, 20.0)),
         "a constraint that is set after the fact"
     );
@@ -523,14 +367,18 @@ fn another_objective_is_answered_from_what_was_reported() {
         },
     );
     assert_eq!(
-        (effect.unreported, world.sweep().best, world.run(3).value),
+        (
+            effect.unreported,
+            world.sweep().index.best,
+            world.run(3).value
+        ),
         (4, None, None)
     );
     undo(&mut world);
     undo(&mut world);
     undo(&mut world);
     assert_eq!(
-        (world.sweep().best, world.run(3).value),
+        (world.sweep().index.best, world.run(3).value),
         (Some((1, 1.0)), Some(3.0))
     );
 }

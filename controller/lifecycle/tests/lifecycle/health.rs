@@ -243,7 +243,7 @@ fn when_all_agents_fail_the_sweep_pauses_and_resuming_it_tries_again() {
         ),
         (SweepState::Running, false, Health::Ok)
     );
-    assert_eq!(world.sweep().queued.len(), 7);
+    assert_eq!(world.sweep().index.queued.len(), 7);
     let attempt = world.begin("ann", 8);
     assert_eq!(attempt.run, 1);
     world.succeed("ann", &attempt, 0.5);

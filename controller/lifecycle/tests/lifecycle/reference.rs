@@ -1,6 +1,8 @@
 //! A second, naive account of what commands do to runs, written from the rules of docs/guides/failures.md and from nothing else. It is told what it
 //! need not know: which run an agent gets, when a sweep ends, which agents are in quarantine. All else it works out by itself.
 
+mod comparison;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use sweep_lifecycle::command::{AttemptResult, Command, Refusal, Reply, TellOutcome};
@@ -191,6 +193,7 @@ impl Reference {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of command")]
     fn work_out(
         &mut self,
         before: &State,
@@ -339,6 +342,7 @@ impl Reference {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of command")]
     fn finish(&mut self, before: &State, name: &AttemptRef, result: &AttemptResult, spared: bool) {
         let spec = self.specs[&name.sweep].clone();
         let known = &before.sweeps[&name.sweep];
@@ -525,74 +529,6 @@ impl Reference {
             let used = run.used.entry("lost").or_default();
             *used = used.saturating_sub(counted);
         }
-    }
-
-    fn held(&self, agent: &AgentId) -> Vec<AttemptRef> {
-        let live = |run: &Run| {
-            run.attempts
-                .last()
-                .is_some_and(|newest| newest.agent == *agent && newest.state.is_live())
-        };
-        let name = |((sweep, number), run): (&RunId, &Run)| AttemptRef {
-            sweep: sweep.clone(),
-            run: *number,
-            attempt: run.attempts.len() as u32,
-        };
-        self.runs
-            .iter()
-            .filter(|(_, run)| live(run))
-            .map(name)
-            .collect()
-    }
-
-    fn compare(&self, command: &Command, state: &State) {
-        let real = state.sweeps.iter().flat_map(|(sweep, known)| {
-            known
-                .runs
-                .iter()
-                .map(move |(number, run)| ((sweep.clone(), number), run))
-        });
-        let real: BTreeMap<RunId, String> = real
-            .map(|(id, run)| {
-                let owner = run
-                    .attempts
-                    .last()
-                    .filter(|newest| newest.state.is_live())
-                    .map(|newest| &newest.agent);
-                let used = [run.retries.lost, run.retries.machine, run.retries.crashed];
-                (
-                    id,
-                    format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()),
-                )
-            })
-            .collect();
-        let ours = self.runs.iter().map(|(id, run)| {
-            let owner = run
-                .attempts
-                .last()
-                .filter(|newest| newest.state.is_live())
-                .map(|newest| &newest.agent);
-            let used = ["lost", "machine", "crashed"]
-                .map(|cause| run.used.get(cause).copied().unwrap_or_default());
-            (
-                id.clone(),
-                format!("{} {owner:?} {} {used:?}", run.state, run.attempts.len()),
-            )
-        });
-        assert_eq!(real, ours.collect(), "after {command:?}");
-    }
-
-    fn run(&mut self, sweep: &SweepId, run: u64) -> &mut Run {
-        self.runs
-            .get_mut(&(sweep.clone(), run))
-            .expect("what is answered speaks of runs that are there")
-    }
-
-    fn attempt(&mut self, name: &AttemptRef) -> &mut Attempt {
-        self.run(&name.sweep, name.run)
-            .attempts
-            .get_mut(name.attempt as usize - 1)
-            .expect("and of attempts")
     }
 }
 

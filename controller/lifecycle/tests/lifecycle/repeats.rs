@@ -28,6 +28,7 @@ fn thrice(points: i64) -> World {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn a_point_is_executed_so_often_and_counts_as_the_mean() {
     let mut world = thrice(2);
     assert_eq!(planned(world.sweep()), Some(6));
@@ -42,7 +43,7 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
         [1, 2, 3]
     );
     assert_eq!(
-        (world.run(3).first, world.run(3).why.reason.as_str()),
+        (world.run(3).point.first, world.run(3).why.reason.as_str()),
         (1, "repeat 3 of 3 of run 1")
     );
     assert_eq!(
@@ -63,7 +64,11 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
         ),
         (&Outcome::Value(0.1), 1, 0)
     );
-    assert_eq!(world.sweep().best, None, "one lucky draw is no result");
+    assert_eq!(
+        world.sweep().index.best,
+        None,
+        "one lucky draw is no result"
+    );
     world.succeed("bob", &attempts[1], 0.6);
     world.succeed("cat", &attempts[2], 0.5);
     let seen = observations(world.sweep());
@@ -74,6 +79,7 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
     assert!(
         world
             .sweep()
+            .index
             .best
             .is_some_and(|(run, best)| run == 1 && (best - 0.4).abs() < 1e-12)
     );
@@ -85,13 +91,13 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
         (world.sweep().state, world.sweep().reason.as_str()),
         (SweepState::Finished, "all 2 points of the grid tried")
     );
-    assert_eq!(world.sweep().best.map(|(run, _)| run), Some(1));
+    assert_eq!(world.sweep().index.best.map(|(run, _)| run), Some(1));
     world.ask(&Command::RetryRuns {
         sweep: sweep(),
         runs: vec![2],
     });
     assert_eq!(
-        world.sweep().best.map(|(run, _)| run),
+        world.sweep().index.best.map(|(run, _)| run),
         Some(4),
         "the first point is open again"
     );
@@ -118,6 +124,7 @@ fn repeats_that_fail_leave_the_mean_to_the_others_while_they_are_the_most() {
     assert!(
         world
             .sweep()
+            .index
             .best
             .is_some_and(|(run, best)| run == 1 && (best - 0.3).abs() < 1e-12)
     );
@@ -128,7 +135,7 @@ fn repeats_that_fail_leave_the_mean_to_the_others_while_they_are_the_most() {
     world.finish("bob", &two[1], crash());
     world.finish("cat", &two[2], crash());
     assert_eq!(observations(world.sweep())[1].outcome, Outcome::Failed);
-    assert_eq!(world.sweep().best.map(|(run, _)| run), Some(1));
+    assert_eq!(world.sweep().index.best.map(|(run, _)| run), Some(1));
 }
 
 #[test]
@@ -151,7 +158,7 @@ fn a_cap_counts_runs_and_may_cut_the_last_point_short() {
         (world.sweep().runs.len(), world.sweep().reason.as_str()),
         (4, "run cap of 4 reached")
     );
-    assert_eq!(world.run(4).first, 4);
+    assert_eq!(world.run(4).point.first, 4);
 }
 
 #[test]

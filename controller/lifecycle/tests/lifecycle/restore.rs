@@ -133,7 +133,7 @@ fn what_an_agent_has_ended_since_the_backup_is_tried_again_at_no_cost() {
     world.register("ann");
     assert_eq!(world.attempt(&attempt).state, AttemptState::Preempted);
     assert_eq!(
-        (world.run(1).state, world.run(1).retries.lost),
+        (world.run(1).state, world.run(1).retries.counts.lost),
         (RunState::Queued, 0)
     );
 }
@@ -244,7 +244,7 @@ fn a_later_attempt_takes_the_place_of_one_that_the_backup_takes_for_alive() {
     };
     assert_eq!(adopted, second);
     assert_eq!(world.attempt(&first).state, AttemptState::Preempted);
-    assert_eq!(world.run(1).retries.lost, 0);
+    assert_eq!(world.run(1).retries.counts.lost, 0);
 }
 
 #[test]

@@ -210,6 +210,7 @@ fn the_log_needs_no_event_of_a_deleted_sweep() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 fn the_log_needs_no_reports_of_pruned_runs() {
     let mut logged = Logged::default();
     logged.create(
@@ -250,7 +251,7 @@ fn the_log_needs_no_reports_of_pruned_runs() {
         sweep: sweep(),
         action: SweepAction::Stop,
     });
-    let best = logged.world.sweep().best;
+    let best = logged.world.sweep().index.best;
     assert_eq!(best, Some((1, -1.0 / 40.0)));
 
     let prune = |keeps_best| Command::PruneRuns {
@@ -272,7 +273,7 @@ fn the_log_needs_no_reports_of_pruned_runs() {
         run.attempts[0]
     );
     assert_eq!(
-        (logged.world.sweep().best, run.state, run.value),
+        (logged.world.sweep().index.best, run.state, run.value),
         (best, RunState::Finished, best.map(|(_, value)| value))
     );
     drop(run);
@@ -325,10 +326,13 @@ fn many_waiting_runs_are_cancelled_by_one_event() {
     let kinds: Vec<_> = events.iter().map(Event::kind).collect();
     assert_eq!(kinds, ["queued_runs_cancelled", "sweep_edited"]);
     assert_eq!(
-        (world.sweep().queued.len(), world.sweep().taken.len()),
+        (
+            world.sweep().index.queued.len(),
+            world.sweep().index.points.keys.len()
+        ),
         (40, 40)
     );
-    assert!(world.run(41).withdrawn && world.run(41).reason.starts_with("withdrawn: "));
+    assert!(world.run(41).point.withdrawn && world.run(41).reason.starts_with("withdrawn: "));
     world.assert_an_image_gives_the_state();
     let (events, _) = world
         .tell(&Command::SetSweep {
@@ -341,7 +345,10 @@ fn many_waiting_runs_are_cancelled_by_one_event() {
         ["sweep_state_changed", "queued_runs_cancelled"]
     );
     assert_eq!(
-        (world.sweep().queued.len(), world.sweep().taken.len()),
+        (
+            world.sweep().index.queued.len(),
+            world.sweep().index.points.keys.len()
+        ),
         (0, 40),
         "cancelled by user: tried"
     );

@@ -46,10 +46,10 @@ fn failed_runs_are_tried_again_when_a_person_asks() {
         (SweepState::Running, "a run is tried again")
     );
     assert_eq!(
-        (world.run(1).state, world.run(1).retries),
+        (world.run(1).state, world.run(1).retries.counts),
         (RunState::Queued, Retries::default())
     );
-    assert!(world.run(1).avoid.is_empty());
+    assert!(world.run(1).retries.avoid.is_empty());
     let third = world.begin("ann", 9);
     assert_eq!((third.run, third.attempt), (1, 3));
     assert_eq!(
@@ -63,7 +63,7 @@ fn failed_runs_are_tried_again_when_a_person_asks() {
         (world.sweep().state, world.sweep().reason.as_str()),
         (SweepState::Finished, "all 2 points of the grid tried")
     );
-    assert_eq!(world.sweep().best, Some((1, 0.25)));
+    assert_eq!(world.sweep().index.best, Some((1, 0.25)));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn what_cannot_be_tried_again_is_explained() {
         }
     );
     assert_eq!(world.run(2).value, None);
-    assert_eq!(world.sweep().best, None);
+    assert_eq!(world.sweep().index.best, None);
 }
 
 #[test]

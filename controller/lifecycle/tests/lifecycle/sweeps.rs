@@ -86,7 +86,7 @@ fn a_grid_ends_when_its_last_run_ends() {
         reason: "all 2 points of the grid tried".to_owned(),
     };
     assert_eq!(world.ask_idly(&acquire("ann", &[])), ended);
-    assert_eq!(world.sweep().best, Some((2, 0.25)));
+    assert_eq!(world.sweep().index.best, Some((2, 0.25)));
 }
 
 #[test]
@@ -383,10 +383,10 @@ fn the_best_run_follows_the_goal() {
         world.ask(&report("ann", &attempt, 0, &[value]));
         world.finish("ann", &attempt, AttemptResult::Succeeded);
     }
-    assert_eq!(world.sweep().best, Some((2, 0.9)));
+    assert_eq!(world.sweep().index.best, Some((2, 0.9)));
     world.ask(&Command::RetryRuns {
         sweep: sweep(),
         runs: vec![2],
     });
-    assert_eq!(world.sweep().best, Some((3, 0.9)));
+    assert_eq!(world.sweep().index.best, Some((3, 0.9)));
 }

@@ -126,7 +126,7 @@ fn a_run_whose_output_is_read_again_finishes() {
         (AttemptState::Finished, 3, &[0.5, 0.25][..])
     );
     assert!(attempt.failure.is_none());
-    assert_eq!(world.sweep().best, Some((1, 0.25)));
+    assert_eq!(world.sweep().index.best, Some((1, 0.25)));
     // Nothing that was recorded changes.
     assert_eq!(
         world.ask_idly(&reread(&first, again)),

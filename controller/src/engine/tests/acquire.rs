@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use sweep_lifecycle::command::{Offered, Refusal, SweepAction};
-use sweep_lifecycle::state::RunState;
+use sweep_lifecycle::state::{RunState, SweepState};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -28,7 +28,7 @@ async fn work(bench: Arc<Bench>, name: String) -> Vec<Config> {
             }
             Acquired::Wait(_) => {}
             Acquired::Ended(state, _) => {
-                assert_eq!(state, "finished");
+                assert_eq!(state, SweepState::Finished);
                 return seen;
             }
         }
@@ -134,8 +134,8 @@ async fn a_grid_is_tried_once_each_by_many_agents() {
     );
     let (row, counts) = store.query().sweep(&sweep_id()).unwrap().unwrap();
     assert_eq!(
-        (row.state.as_str(), counts.finished, counts.best),
-        ("finished", 60, Some((60, 1.0 / 60.0)))
+        (row.state, counts.finished, counts.best),
+        (SweepState::Finished, 60, Some((60, 1.0 / 60.0)))
     );
 }
 
@@ -218,9 +218,10 @@ async fn a_paused_sweep_hands_out_nothing_and_an_ended_one_says_so() {
         "{acquired:?}"
     );
     set(SweepAction::Stop).await.unwrap();
-    assert!(
-        matches!(bench.acquire("a", LONG).await, Ok(Acquired::Ended(state, _)) if state == "stopped")
-    );
+    assert!(matches!(
+        bench.acquire("a", LONG).await,
+        Ok(Acquired::Ended(SweepState::Stopped, _))
+    ));
 }
 
 #[tokio::test]
@@ -385,13 +386,8 @@ async fn rows_follow_the_state() {
     bench.report("a", &run, 0.25).await.unwrap();
     let row = reading.run(&sweep_id(), 1).unwrap().unwrap();
     assert_eq!(
-        (
-            row.state.as_str(),
-            row.params_json.as_str(),
-            row.best,
-            row.value
-        ),
-        ("running", r#"{"x":1}"#, Some(0.25), None)
+        (row.state, row.params_json.as_str(), row.best, row.value),
+        (RunState::Running, r#"{"x":1}"#, Some(0.25), None)
     );
     assert_eq!(
         (
@@ -403,8 +399,8 @@ async fn rows_follow_the_state() {
     bench.succeed("a", &run).await.unwrap();
     let row = reading.run(&sweep_id(), 1).unwrap().unwrap();
     assert_eq!(
-        (row.state.as_str(), row.value, row.why.as_str()),
-        ("finished", Some(0.25), "x is 1")
+        (row.state, row.value, row.why.as_str()),
+        (RunState::Finished, Some(0.25), "x is 1")
     );
     assert_eq!(reading.agents(None).unwrap()[0].running, 0);
     assert_eq!(reading.metrics(&run, 0, 9).unwrap().len(), 1);

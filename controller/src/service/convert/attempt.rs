@@ -15,7 +15,7 @@ use super::super::limits;
 use super::super::refusal::invalid;
 use super::{from_word, program};
 use crate::engine::Acquired;
-use crate::store::RunRow;
+use crate::store::{RunRow, word};
 
 /// Names an attempt. Runs and attempts are numbered from 1.
 pub(in crate::service) fn attempt_ref(
@@ -175,7 +175,10 @@ pub(in crate::service) fn acquired(acquired: Acquired) -> v1::AcquireResponse {
             early_stop_note: String::new(),
         }),
         Acquired::Wait(reason) => Next::Wait(v1::Wait { reason }),
-        Acquired::Ended(state, reason) => Next::Done(v1::Done { state, reason }),
+        Acquired::Ended(state, reason) => Next::Done(v1::Done {
+            state: word(state),
+            reason,
+        }),
     };
     v1::AcquireResponse { next: Some(next) }
 }

@@ -83,6 +83,36 @@ pub(in crate::service) struct VersionFacts<'a> {
     pub(in crate::service) names: &'a [String],
 }
 
+fn described(version: String, about: CodeAbout) -> v1::Code {
+    let CodeAbout {
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        added,
+        removed,
+        notes,
+        prefix,
+        outputs,
+    } = about;
+    let patch = String::new();
+    v1::Code {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        lines_added: added,
+        lines_removed: removed,
+        notes,
+        prefix,
+        patch,
+        outputs,
+    }
+}
+
 /// Converts a code version to its wire form. `agents` are those that have it.
 pub(in crate::service) fn code_version(
     number: u32,
@@ -116,33 +146,7 @@ pub(in crate::service) fn code_version(
         lines_added: added,
         lines_removed: removed,
     };
-    let CodeAbout {
-        commit,
-        subject,
-        branch,
-        remote,
-        files,
-        added,
-        removed,
-        notes,
-        prefix,
-        outputs,
-    } = about;
-    let patch = String::new();
-    let code = v1::Code {
-        version,
-        commit,
-        subject,
-        branch,
-        remote,
-        files,
-        lines_added: added,
-        lines_removed: removed,
-        notes,
-        prefix,
-        patch,
-        outputs,
-    };
+    let code = described(version, about);
     v1::CodeVersion {
         code: Some(code),
         number,

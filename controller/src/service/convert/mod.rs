@@ -16,7 +16,7 @@ pub(super) use code::{VersionFacts, code, code_version};
 pub(super) use environment::{environment, wire_environment};
 pub(super) use run::suggestion;
 pub(super) use run::{run, run_states};
-pub(super) use sweep::{diagnostic, program, sweep, sweep_action, sweep_state};
+pub(super) use sweep::{diagnostic, program, sweep, sweep_action};
 
 use serde::de::DeserializeOwned;
 use tonic::Status;

@@ -13,7 +13,7 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
     v1::Run {
         sweep_id: row.sweep,
         run: row.run,
-        state: row.state,
+        state: word(row.state),
         reason: row.reason,
         params_json: row.params_json,
         value: row.value,
@@ -74,7 +74,7 @@ fn attempt(row: AttemptRow) -> v1::Attempt {
         attempt: row.attempt,
         agent_id: row.agent,
         host: row.host,
-        state: row.state,
+        state: word(row.state),
         failure: row.failure.map(failure),
         assigned_ms: row.assigned_ms,
         started_ms: row.started_ms,
@@ -99,9 +99,7 @@ fn failure(failure: Failure) -> v1::Failure {
     }
 }
 
-/// Checks that each word is a run's state.
-pub(in crate::service) fn run_states(words: &[String]) -> Result<(), Status> {
-    words
-        .iter()
-        .try_for_each(|word| from_word::<RunState>("states", word).map(|_| ()))
+/// Reads the states of runs that are asked for.
+pub(in crate::service) fn run_states(words: &[String]) -> Result<Vec<RunState>, Status> {
+    words.iter().map(|word| from_word("states", word)).collect()
 }

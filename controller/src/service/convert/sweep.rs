@@ -2,26 +2,24 @@
 
 use sweep_lifecycle::command::SweepAction;
 use sweep_lifecycle::spec::{Diagnostic, OnLeaseLost, Severity};
-use sweep_lifecycle::state::SweepState;
 use sweep_proto::v1;
 use sweep_proto::v1::set_sweep_state_request::Action;
 use tonic::Status;
 
 use super::super::refusal::invalid;
-use super::from_word;
 use crate::engine::SweepContext;
-use crate::store::{SweepCounts, SweepRow};
+use crate::store::{SweepCounts, SweepRow, word};
 
 /// A sweep as the wire has it.
 pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Sweep {
     v1::Sweep {
         id: row.id,
         name: row.name,
-        state: row.state,
+        state: word(row.state),
         reason: row.reason,
-        method: row.method,
+        method: word(row.method),
         metric: row.metric,
-        goal: row.goal,
+        goal: word(row.goal),
         planned: row.planned,
         queued: counts.queued,
         running: counts.running,
@@ -40,11 +38,6 @@ pub(in crate::service) fn sweep(row: SweepRow, counts: &SweepCounts) -> v1::Swee
         unread: String::new(),
         early_stop_note: String::new(),
     }
-}
-
-/// Reads the state of a row.
-pub(in crate::service) fn sweep_state(row: &SweepRow) -> Result<SweepState, Status> {
-    from_word("state", &row.state)
 }
 
 /// The user's request for the state of a sweep.

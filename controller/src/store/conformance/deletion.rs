@@ -1,7 +1,8 @@
 //! Deletions, and rows that are written by and by.
 
 use sweep_lifecycle::event::{Event, Recorded};
-use sweep_lifecycle::state::{AttemptRef, Timestamp};
+use sweep_lifecycle::state::{AttemptRef, RunState, Timestamp};
+use sweep_search::observation::Goal;
 
 use super::{Bench, agent, point, run, sweep, sweep_id};
 use crate::store::{Batch, LogChunk, RunRow, StaleRows, Store};
@@ -44,11 +45,12 @@ fn sweeps_in_the_log(store: &mut dyn Store) -> Vec<String> {
     found
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let of = |id: &str, number| RunRow {
         sweep: id.to_owned(),
-        ..run(number, "finished", Some(1.0), 1)
+        ..run(number, RunState::Finished, Some(1.0), 1)
     };
     let point_of = |id: &str, number| {
         (
@@ -77,7 +79,10 @@ pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Ben
             .cycle()
             .take(20)
             .collect(),
-        sweeps: vec![sweep(gone, 1, "minimize"), sweep(stays, 2, "minimize")],
+        sweeps: vec![
+            sweep(gone, 1, Goal::Minimize),
+            sweep(stays, 2, Goal::Minimize),
+        ],
         runs: (1..=10)
             .flat_map(|number| [of(gone, number), of(stays, number)])
             .collect(),
@@ -175,6 +180,7 @@ pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Ben
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "one story, step by step")]
 pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let of = |run, number| AttemptRef {
@@ -210,7 +216,7 @@ pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Benc
     };
     store
         .append(&Batch {
-            runs: vec![run(1, "finished", Some(1.0), 1)],
+            runs: vec![run(1, RunState::Finished, Some(1.0), 1)],
             ..batch(&attempts)
         })
         .unwrap();

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sweep_lifecycle::state::{Blame, Failure, FailureKind};
+use sweep_lifecycle::state::{Blame, Failure, FailureKind, RunState, SweepState};
+use sweep_search::observation::Goal;
 
 use super::super::{Batch, FailureGroup, RunRow, SweepRow};
 use super::{Bench, agent, attempt, numbers, point, run, sweep, sweep_id};
@@ -17,7 +18,7 @@ fn failed(number: u64, message: &str, host: &str) -> RunRow {
         output_tail: String::new(),
         evidence: String::new(),
     };
-    let mut row = run(number, "failed", None, 1);
+    let mut row = run(number, RunState::Failed, None, 1);
     row.attempts[0].failure = Some(failure);
     row.attempts[0].host = host.to_owned();
     row
@@ -28,14 +29,14 @@ pub(super) fn failures_are_counted_by_cause(bench: &dyn Bench) {
     let never_began = RunRow {
         attempts: Vec::new(),
         reason: "no agent could take it".to_owned(),
-        ..run(6, "failed", None, 1)
+        ..run(6, RunState::Failed, None, 1)
     };
     let runs = vec![
         failed(1, "exit status 1", "a"),
         failed(2, "line 7: no such file", "a"),
         failed(3, "line 12: no such file", "a"),
         failed(4, "line 7: no such file", "b"),
-        run(5, "finished", Some(1.0), 1),
+        run(5, RunState::Finished, Some(1.0), 1),
         never_began,
     ];
     store
@@ -73,7 +74,7 @@ pub(super) fn failures_are_counted_by_cause(bench: &dyn Bench) {
     // Tried again, and well this time.
     store
         .append(&Batch {
-            runs: vec![run(4, "finished", Some(1.0), 2)],
+            runs: vec![run(4, RunState::Finished, Some(1.0), 2)],
             ..Batch::default()
         })
         .unwrap();
@@ -154,7 +155,7 @@ pub(super) fn the_best_runs_come_first(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let runs = (1..)
         .zip([0.5, 0.2, 0.9, 0.1, 0.2])
-        .map(|(number, value)| run(number, "finished", Some(value), 1))
+        .map(|(number, value)| run(number, RunState::Finished, Some(value), 1))
         .collect();
     store
         .append(&Batch {
@@ -164,13 +165,13 @@ pub(super) fn the_best_runs_come_first(bench: &dyn Bench) {
         .unwrap();
     assert_eq!(
         query
-            .best_runs(&sweep("aaaaaaaa", 1, "minimize"), 3)
+            .best_runs(&sweep("aaaaaaaa", 1, Goal::Minimize), 3)
             .unwrap(),
         [4, 2, 5]
     );
     assert_eq!(
         query
-            .best_runs(&sweep("aaaaaaaa", 1, "maximize"), 2)
+            .best_runs(&sweep("aaaaaaaa", 1, Goal::Maximize), 2)
             .unwrap(),
         [3, 1]
     );
@@ -195,18 +196,18 @@ pub(super) fn the_best_runs_come_first(bench: &dyn Bench) {
 pub(super) fn totals_are_counted_over_all_sweeps(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let sweeps = vec![
-        sweep("aaaaaaaa", 1, "minimize"),
+        sweep("aaaaaaaa", 1, Goal::Minimize),
         SweepRow {
-            state: "paused".to_owned(),
-            ..sweep("bbbbbbbb", 2, "minimize")
+            state: SweepState::Paused,
+            ..sweep("bbbbbbbb", 2, Goal::Minimize)
         },
     ];
     let mut runs: Vec<_> = (1..=5)
-        .map(|number| run(number, "queued", None, 0))
+        .map(|number| run(number, RunState::Queued, None, 0))
         .collect();
     runs.push(RunRow {
         sweep: "bbbbbbbb".to_owned(),
-        ..run(1, "running", None, 0)
+        ..run(1, RunState::Running, None, 0)
     });
     let agents = vec![
         agent("a", "aaaaaaaa", true),
@@ -224,7 +225,7 @@ pub(super) fn totals_are_counted_over_all_sweeps(bench: &dyn Bench) {
         .unwrap();
     store
         .append(&Batch {
-            runs: vec![run(2, "failed", None, 1)],
+            runs: vec![run(2, RunState::Failed, None, 1)],
             ..Batch::default()
         })
         .unwrap();
@@ -244,7 +245,7 @@ pub(super) fn totals_are_counted_over_all_sweeps(bench: &dyn Bench) {
 pub(super) fn sweeps_are_paged_and_those_that_are_archived_apart(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
     let mut sweeps: Vec<_> = (1..=5)
-        .map(|number| sweep(&number.to_string().repeat(8), number, "minimize"))
+        .map(|number| sweep(&number.to_string().repeat(8), number, Goal::Minimize))
         .collect();
     sweeps[3].archived = true;
     store

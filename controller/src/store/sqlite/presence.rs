@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::connection::{BUSY_TIMEOUT, JOURNAL_SIZE_LIMIT, open_to_read};
-use super::write::checksum;
+use super::log::checksum;
 use crate::store::StoreError;
 
 /// Copies of a removed database beside which no more are made.

@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, OptionalExtension, params};
 use sweep_lifecycle::event::MetricPoint;
-use sweep_lifecycle::state::{AttemptRef, Environment, SweepId, Timestamp};
+use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId};
 
 use super::connection::open_to_read;
+use super::reading::{
+    best, best_of, bodies, counts, curves, disk_usage, numbered_point, state_of, text,
+};
 use super::values::{count, int};
-use crate::store::thin::{Thinned, evenly};
+use crate::store::thin::evenly;
 use crate::store::{
     AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow,
-    StoreError, SweepBytes, SweepCounts, SweepRow, Totals,
+    StoreError, SweepCounts, SweepRow, Totals,
 };
-
-/// About as much of the disk takes a metric point.
-const POINT_BYTES: u64 = 48;
 
 /// Connections that are kept open for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 4;
@@ -164,18 +163,12 @@ impl Query for SqliteQuery {
             let mut rows = statement.query([&sweep.id])?;
             let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
             while let Some(row) = rows.next()? {
-                let state: String = row.get(1)?;
-                codes.entry(row.get(0)?).or_default().add(
-                    &state,
-                    count(row.get(2)?),
-                    None,
-                    &sweep.goal,
-                );
+                let (state, runs) = (state_of(row.get_ref(1)?)?, count(row.get(2)?));
+                let counts = codes.entry(row.get(0)?).or_default();
+                counts.add(state, runs, None, sweep.goal);
             }
             for (code, counts) in &mut codes {
-                counts.best = best_of(connection, sweep, code, 1)?
-                    .pop()
-                    .map(|(value, run)| (run, value));
+                counts.best = best_of(connection, sweep, code, 1)?.pop();
             }
             Ok(codes)
         })
@@ -184,7 +177,7 @@ impl Query for SqliteQuery {
     fn runs(
         &self,
         sweep: &SweepId,
-        states: &[String],
+        states: &[RunState],
         after: u64,
         limit: usize,
     ) -> Result<Vec<RunRow>, StoreError> {
@@ -199,7 +192,7 @@ impl Query for SqliteQuery {
             let places: Vec<_> = (0..states.len())
                 .map(|index| format!("?{}", index + 4))
                 .collect();
-            values.extend(states.iter().map(|state| text(state)));
+            values.extend(states.iter().map(|state| text(&state.to_string())));
             // The index has these runs: by default, SQLite looks at the state of each run of the sweep.
             format!(
                 "SELECT body FROM runs WHERE sweep = ?1 AND run IN (
@@ -243,46 +236,7 @@ impl Query for SqliteQuery {
     }
 
     fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
-        self.read(|connection| {
-            let mut usage = DiskUsage::default();
-            let mut sum = |sql: &str, put: fn(&mut SweepBytes, u64)| -> Result<(), StoreError> {
-                let mut statement = connection.prepare(sql)?;
-                let mut rows = statement.query([])?;
-                while let Some(row) = rows.next()? {
-                    put(
-                        usage.sweeps.entry(row.get(0)?).or_default(),
-                        count(row.get(1)?),
-                    );
-                }
-                Ok(())
-            };
-            sum(
-                "SELECT sweep, sum(octet_length(body)) FROM events GROUP BY sweep",
-                |bytes, sum| bytes.events = sum,
-            )?;
-            sum(
-                "SELECT sweep, count(*) FROM metrics GROUP BY sweep",
-                |bytes, points| bytes.curves = points * POINT_BYTES,
-            )?;
-            sum(
-                "SELECT sweep, sum(octet_length(data)) FROM logs GROUP BY sweep",
-                |bytes, sum| bytes.output = sum,
-            )?;
-            sum(
-                "SELECT sweep, sum(octet_length(body)) FROM runs GROUP BY sweep",
-                |bytes, sum| bytes.rows = sum,
-            )?;
-            let pragma = |name| {
-                connection
-                    .pragma_query_value(None, name, |row| row.get(0))
-                    .map(count)
-            };
-            usage.free = pragma("freelist_count")? * pragma("page_size")?;
-            usage.is_purging =
-                connection
-                    .query_row("SELECT EXISTS (SELECT 1 FROM purges)", [], |row| row.get(0))?;
-            Ok(usage)
-        })
+        self.read(disk_usage)
     }
 
     fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
@@ -352,7 +306,7 @@ impl Query for SqliteQuery {
         self.read(|connection| {
             Ok(best(connection, sweep, limit)?
                 .into_iter()
-                .map(|(_, run)| run)
+                .map(|(run, _)| run)
                 .collect())
         })
     }
@@ -510,164 +464,4 @@ impl Query for SqliteQuery {
             None => bodies(connection, "SELECT body FROM agents ORDER BY id", &[]),
         })
     }
-}
-
-fn text(text: &str) -> Sql {
-    Sql::Text(text.to_owned())
-}
-
-pub(super) fn bodies<T: DeserializeOwned>(
-    connection: &Connection,
-    sql: &str,
-    values: &[Sql],
-) -> Result<Vec<T>, StoreError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let body: String = row.get(0)?;
-        found.push(parsed(&body)?);
-    }
-    Ok(found)
-}
-
-fn parsed<T: DeserializeOwned>(body: &str) -> Result<T, StoreError> {
-    serde_json::from_str(body)
-        .map_err(|error| StoreError::Failed(format!("a row of a query table: {error}")))
-}
-
-fn counts(connection: &Connection, sweep: &SweepRow) -> Result<SweepCounts, StoreError> {
-    let mut counts = SweepCounts::default();
-    let mut statement = connection.prepare_cached(
-        "SELECT state, sum(runs) FROM run_counts WHERE sweep = ?1 GROUP BY state",
-    )?;
-    let mut rows = statement.query([&sweep.id])?;
-    while let Some(row) = rows.next()? {
-        let state: String = row.get(0)?;
-        counts.add(&state, count(row.get(1)?));
-    }
-    let mut statement =
-        connection.prepare_cached("SELECT count(*) FROM agents WHERE sweep = ?1 AND alive")?;
-    counts.agents = count(statement.query_row([&sweep.id], |row| row.get(0))?);
-    counts.best = best(connection, sweep, 1)?
-        .pop()
-        .map(|(value, run)| (run, value));
-    Ok(counts)
-}
-
-/// Returns the best runs with the value of each, the best first; the lower number comes first in a tie.
-fn best(
-    connection: &Connection,
-    sweep: &SweepRow,
-    limit: usize,
-) -> Result<Vec<(f64, u64)>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT DISTINCT code FROM run_counts WHERE sweep = ?1")?;
-    let codes = statement
-        .query_map([&sweep.id], |row| row.get::<_, String>(0))?
-        .collect::<Result<Vec<_>, _>>()?;
-    let mut found = Vec::new();
-    for code in &codes {
-        found.extend(best_of(connection, sweep, code, limit)?);
-    }
-    found.sort_by(|(a, first), (b, second)| {
-        let order = if sweep.goal == "maximize" {
-            b.total_cmp(a)
-        } else {
-            a.total_cmp(b)
-        };
-        order.then(first.cmp(second))
-    });
-    found.truncate(limit);
-    Ok(found)
-}
-
-/// As [`best`], of the runs of one version of the code.
-fn best_of(
-    connection: &Connection,
-    sweep: &SweepRow,
-    code: &str,
-    limit: usize,
-) -> Result<Vec<(f64, u64)>, StoreError> {
-    let order = if sweep.goal == "maximize" {
-        "DESC"
-    } else {
-        "ASC"
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT value, run FROM runs INDEXED BY runs_ranked WHERE sweep = ?1 AND code = ?2 AND value IS NOT NULL
-         ORDER BY value {order}, run LIMIT ?3"
-    ))?;
-    let found = statement.query_map(params![sweep.id, code, int(limit as u64)], |row| {
-        Ok((row.get(0)?, count(row.get(1)?)))
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
-}
-
-/// Reads the points of each metric once, keeps the places of evenly spaced ones, and then reads those.
-fn curves(
-    connection: &Connection,
-    attempt: &AttemptRef,
-    name: Option<&str>,
-    limit: usize,
-) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
-    let key = params![attempt.sweep.0, int(attempt.run), attempt.attempt];
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, name FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY seq",
-    )?;
-    let mut rows = statement.query(key)?;
-    let mut thinned: Vec<(String, Thinned<u64>)> = Vec::new();
-    let mut next = 0;
-    while let Some(row) = rows.next()? {
-        let found = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
-        if name.is_some_and(|name| name != found) {
-            continue;
-        }
-        // Programs report their metrics in the same order at each step.
-        if thinned.get(next).is_none_or(|(known, _)| known != found) {
-            next = match thinned.iter().position(|(known, _)| known == found) {
-                Some(place) => place,
-                None => {
-                    thinned.push((found.to_owned(), Thinned::new(limit)));
-                    thinned.len() - 1
-                }
-            };
-        }
-        thinned[next].1.push(count(row.get(0)?));
-        next = (next + 1) % thinned.len();
-    }
-    let sql = "SELECT seq, name, step, wall_ms, value FROM metrics WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq = ?4";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut curves = BTreeMap::new();
-    for (name, thinned) in thinned {
-        let (total, places) = thinned.finish();
-        let mut points = Vec::with_capacity(places.len());
-        for (index, seq) in places {
-            let point = statement.query_row(
-                params![attempt.sweep.0, int(attempt.run), attempt.attempt, int(seq)],
-                numbered_point,
-            )?;
-            points.push((index, point.1));
-        }
-        curves.insert(
-            name,
-            CurvePoints {
-                count: total,
-                points,
-            },
-        );
-    }
-    Ok(curves)
-}
-
-fn numbered_point(row: &Row<'_>) -> rusqlite::Result<(u64, MetricPoint)> {
-    // SQLite has no NaN: it writes one as NULL.
-    let value: Option<f64> = row.get(4)?;
-    let point = MetricPoint {
-        name: row.get(1)?,
-        step: row.get(2)?,
-        wall: Timestamp(row.get(3)?),
-        value: value.unwrap_or(f64::NAN),
-    };
-    Ok((count(row.get(0)?), point))
 }

@@ -3,8 +3,10 @@
 use rusqlite::{Transaction, TransactionBehavior};
 use sweep_lifecycle::event::Event;
 
+use super::log::read_events;
+use super::put::{put_metrics, put_rows};
 use super::values::count;
-use super::write::{SqliteStore, put_metrics, put_rows, read_events};
+use super::write::SqliteStore;
 use crate::store::{Batch, MetricRow, StoreError};
 
 /// The query tables that follow from the log, with the columns of their keys.

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::connection::make_tables;
-use super::write::put_rows;
+use super::put::put_rows;
 use crate::store::{Batch, RunRow, StoreError};
 
 /// The query tables that are compared, and what a row of each is called.

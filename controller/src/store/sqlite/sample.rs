@@ -6,14 +6,16 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use rusqlite::{OptionalExtension, params};
+use serde::de::DeserializeOwned;
 use sweep_lifecycle::event::{Event, MetricPoint};
 use sweep_lifecycle::state::{AttemptRef, Environment, Timestamp};
 
 use super::checksum::{self, Extent};
+use super::log::{event_at, last_deletion};
 use super::presence::quick_check;
 use super::rows::{differing_columns, without_lag};
 use super::values::{count, int};
-use super::write::{SqliteStore, event_at, last_deletion, stale_rows};
+use super::write::{SqliteStore, stale_rows};
 use crate::store::{AgentRow, Batch, MetricRow, StoreError, SweepRow};
 
 /// The structure of a database up to this size is checked as a whole, which takes a few milliseconds.
@@ -53,6 +55,11 @@ pub fn has_zeroed_pages(database: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Returns whether a body that is there cannot be read, or does not fit.
+fn differs<T: DeserializeOwned>(body: Option<String>, fits: impl FnOnce(T) -> bool) -> bool {
+    body.is_some_and(|body| !serde_json::from_str(&body).is_ok_and(fits))
 }
 
 impl SqliteStore {
@@ -106,6 +113,26 @@ impl SqliteStore {
         Ok(problems)
     }
 
+    /// Returns the body of a row, where there is one.
+    fn body(
+        &self,
+        sql: &str,
+        key: &dyn rusqlite::ToSql,
+        number: Option<i64>,
+    ) -> rusqlite::Result<Option<String>> {
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        match number {
+            Some(number) => self
+                .connection
+                .query_row(sql, params![key, number], read)
+                .optional(),
+            None => self
+                .connection
+                .query_row(sql, params![key], read)
+                .optional(),
+        }
+    }
+
     /// Returns which of these rows have other values in the database.
     pub(super) fn differing_rows(&self, rows: &Batch) -> Result<Vec<String>, StoreError> {
         let stale = if self.has_old_format {
@@ -118,29 +145,13 @@ impl SqliteStore {
             .retain(|row| !stale.iter().any(|stale| stale.has(&row.sweep, row.run)));
         let rows = &rows;
         let mut problems = differing_columns(&self.connection, rows)?;
-        let body = |sql: &str, key: &dyn rusqlite::ToSql, number: Option<i64>| {
-            let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-            match number {
-                Some(number) => self
-                    .connection
-                    .query_row(sql, params![key, number], read)
-                    .optional(),
-                None => self
-                    .connection
-                    .query_row(sql, params![key], read)
-                    .optional(),
-            }
-        };
         for row in &rows.runs {
-            let text = body(
+            let text = self.body(
                 "SELECT body FROM runs WHERE sweep = ?1 AND run = ?2",
                 &row.sweep,
                 Some(int(row.run)),
             )?;
-            if text.is_some_and(|text| {
-                serde_json::from_str(&text)
-                    .map_or(true, |found| without_lag(row.clone()) != without_lag(found))
-            }) {
+            if differs(text, |found| without_lag(row.clone()) == without_lag(found)) {
                 problems.push(format!(
                     "run {}/{}: its row does not say what the log says",
                     row.sweep, row.run
@@ -148,10 +159,8 @@ impl SqliteStore {
             }
         }
         for row in &rows.agents {
-            let text = body("SELECT body FROM agents WHERE id = ?1", &row.id, None)?;
-            if text.is_some_and(|text| {
-                serde_json::from_str(&text).map_or(true, |found: AgentRow| found != *row)
-            }) {
+            let text = self.body("SELECT body FROM agents WHERE id = ?1", &row.id, None)?;
+            if differs(text, |found: AgentRow| found == *row) {
                 problems.push(format!(
                     "agent {}: its row does not say what the log says",
                     row.id
@@ -166,9 +175,7 @@ impl SqliteStore {
                     row.get::<_, String>(0)
                 })
                 .optional()?;
-            if text.is_some_and(|text| {
-                serde_json::from_str(&text).map_or(true, |found: Environment| found != *known)
-            }) {
+            if differs(text, |found: Environment| found == *known) {
                 problems.push(format!(
                     "environment {}/{}: its row does not say what the log says",
                     sweep.0, known.digest
@@ -176,17 +183,14 @@ impl SqliteStore {
             }
         }
         for row in &rows.sweeps {
-            let text = body("SELECT body FROM sweeps WHERE id = ?1", &row.id, None)?;
+            let text = self.body("SELECT body FROM sweeps WHERE id = ?1", &row.id, None)?;
             // When something last happened to it is written with the next change that people see.
-            let says_so = |text: String| {
-                serde_json::from_str(&text).is_ok_and(|found: SweepRow| {
-                    SweepRow {
-                        updated_ms: row.updated_ms,
-                        ..found
-                    } == *row
-                })
-            };
-            if text.is_some_and(|text| !says_so(text)) {
+            if differs(text, |found| {
+                SweepRow {
+                    updated_ms: row.updated_ms,
+                    ..found
+                } == *row
+            }) {
                 problems.push(format!(
                     "sweep {}: its row does not say what the log says",
                     row.id

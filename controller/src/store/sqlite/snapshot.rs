@@ -12,10 +12,11 @@ use super::checksum::{Extent, damaged_rows};
 use super::connection::open_to_read;
 use super::copy::known_format;
 use super::image;
-use super::query::bodies;
+use super::log::read_events;
+use super::reading::bodies;
 use super::rows::differing_columns;
 use super::values::count;
-use super::write::{read_events, stale_rows};
+use super::write::stale_rows;
 use crate::store::{AgentRow, Batch, Block, ImageHead, RunRow, StaleRows, StoreError, SweepRow};
 
 /// The digest of the metric points of an attempt, independent of their order.

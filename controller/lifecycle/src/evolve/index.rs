@@ -1,7 +1,7 @@
-//! Keeps lists, counts and points of a sweep in step with its runs and agents.
+//! Maintains the index of a sweep: its sets, counts and points follow each change of a run or an agent.
 
 use crate::observe::reached;
-use crate::state::{Agent, AgentId, Run, RunNumber, RunState, State, Sweep};
+use crate::state::{Agent, AgentId, RunNumber, RunState, State, Sweep};
 use crate::versions;
 
 /// Changes an agent, and keeps the counts of its sweep in step.
@@ -11,11 +11,11 @@ pub(super) fn change_agent(state: &mut State, id: &AgentId, change: impl FnOnce(
     };
     let mut sweep = state.sweeps.get_mut(&agent.sweep);
     if let Some(sweep) = &mut sweep {
-        sweep.crew.remove(agent);
+        sweep.index.crew.remove(agent);
     }
     change(agent);
     if let Some(sweep) = sweep {
-        sweep.crew.add(agent);
+        sweep.index.crew.add(agent);
     }
 }
 
@@ -26,18 +26,9 @@ pub(super) fn move_run(sweep: &mut Sweep, number: RunNumber, to: RunState) {
 }
 
 pub(super) fn list(sweep: &mut Sweep, number: RunNumber, to: RunState) {
-    sweep.queued.remove(&number);
-    sweep.live.remove(&number);
-    sweep.reached.remove(&number);
-    match to {
-        RunState::Queued => {
-            sweep.queued.insert(number);
-        }
-        RunState::Assigned | RunState::Running => {
-            sweep.live.insert(number);
-            reach(sweep, number);
-        }
-        RunState::Finished | RunState::Stopped | RunState::Failed | RunState::Cancelled => {}
+    sweep.index.list(number, to);
+    if sweep.index.live.contains(&number) {
+        reach(sweep, number);
     }
 }
 
@@ -47,18 +38,18 @@ pub(super) fn reach(sweep: &mut Sweep, number: RunNumber) {
         .objective
         .as_ref()
         .is_none_or(|objective| objective.target.is_none())
-        && sweep.reached.is_empty()
+        && sweep.index.reached.is_empty()
     {
         return;
     }
     match sweep
         .runs
         .get(number)
-        .filter(|_| sweep.live.contains(&number))
+        .filter(|_| sweep.index.live.contains(&number))
         .and_then(|run| reached(&sweep.spec, &run))
     {
-        Some(value) => sweep.reached.insert(number, value),
-        None => sweep.reached.remove(&number),
+        Some(value) => sweep.index.reached.insert(number, value),
+        None => sweep.index.reached.remove(&number),
     };
 }
 
@@ -72,11 +63,11 @@ pub(super) fn rank(sweep: &mut Sweep, number: RunNumber) {
     let Some(first) = sweep.runs.first_of(number) else {
         return;
     };
-    if sweep.best.is_some_and(|(best, _)| best == first) {
-        sweep.best = versions::best(sweep, &sweep.codes);
+    if sweep.index.best.is_some_and(|(best, _)| best == first) {
+        sweep.index.best = versions::best(sweep, &sweep.code.versions);
     } else {
         let ranked = versions::ranked(sweep, first).map(|value| (first, value));
-        sweep.best = versions::better(goal, sweep.best, ranked);
+        sweep.index.best = versions::better(goal, sweep.index.best, ranked);
     }
 }
 
@@ -85,19 +76,18 @@ pub(super) fn withdraw(sweep: &mut Sweep, number: RunNumber, withdrawn: bool) {
     let Some(run) = sweep
         .runs
         .get(number)
-        .filter(|run| run.withdrawn != withdrawn)
+        .filter(|run| run.point.withdrawn != withdrawn)
     else {
         return;
     };
-    let is_again = !run.again.is_empty();
-    let point = sweep.point_of(&Run {
-        withdrawn: false,
-        ..run.into_owned()
-    });
-    sweep.runs.change(number, |run| run.withdrawn = withdrawn);
+    let is_again = run.point.is_again();
+    let point = sweep.point_if_kept(&run);
+    sweep
+        .runs
+        .change(number, |run| run.point.withdrawn = withdrawn);
     match point {
-        Some(point) if withdrawn => sweep.remove_point(point, is_again),
-        Some(point) => sweep.add_point(point, is_again),
+        Some(point) if withdrawn => sweep.index.points.remove(point, is_again),
+        Some(point) => sweep.index.points.add(point, is_again),
         None => {}
     }
 }
