@@ -1,4 +1,4 @@
-//! Early stopping of programs that do not know of it.
+//! Early stopping of programs without code for it.
 
 use serde_json::Value;
 
