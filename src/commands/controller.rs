@@ -13,10 +13,10 @@ use clap::{Args, Subcommand};
 use nix::libc::O_NOFOLLOW;
 use nix::sys::stat::{Mode, umask};
 use serde_json::json;
+use sweep_access::{TOKEN_FILE, Token, card};
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeOptions};
 use sweep_controller::store::StoreError;
-use sweep_controller::token::Token;
 use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -248,7 +248,7 @@ fn announce_token(controller: &Controller, data_dir: &Path) {
             .unwrap_or_else(|| "this-host".to_owned());
         say!(
             "On a GPU box:\n\n  SWEEP_TOKEN=… sweep agent <id> --controller http://{host}:{port}\n\nThe token is in {}.",
-            data_dir.join("token").display()
+            data_dir.join(TOKEN_FILE).display()
         );
     }
 }
@@ -368,7 +368,7 @@ async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         .context("cannot start a controller")?;
     loop {
         // Its own token: it may not have noted yet where its data is.
-        let token = Token::read(&data_dir.join("token"))
+        let token = Token::read(&data_dir.join(TOKEN_FILE))
             .ok()
             .map(|token| token.reveal().to_owned());
         let target = ControllerArgs {
@@ -457,7 +457,7 @@ async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let is_held = || {
         data_dir
             .as_deref()
-            .is_some_and(|data_dir| serve::card(data_dir).is_some())
+            .is_some_and(|data_dir| card(data_dir).is_some())
     };
     for _ in 0..200 {
         if args.connect().await.is_err() && !is_held() {
@@ -499,7 +499,7 @@ fn rotate_token(args: DataDirArgs) -> Result<ExitCode> {
     writeln!(out(), "{token}")?;
     say!(
         "The token is also in {}; the old one is refused from the next start on.",
-        data_dir.join("token").display()
+        data_dir.join(TOKEN_FILE).display()
     );
     Ok(ExitCode::SUCCESS)
 }

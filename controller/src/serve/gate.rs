@@ -380,7 +380,7 @@ mod tests {
     }
 
     fn keys() -> (AccessGate, Arc<Logins>) {
-        let token = crate::token::Token::parse("a-token-of-a-directory").unwrap();
+        let token = sweep_access::Token::parse("a-token-of-a-directory").unwrap();
         let logins = Arc::new(Logins::new(&token));
         (
             AccessGate::Token(Arc::new(Keys {
