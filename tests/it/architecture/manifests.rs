@@ -1,10 +1,12 @@
 //! The manifests: which crate may depend on which, what pure crates must not have, features.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use regex::Regex;
 
 use super::{read, root};
+use crate::harness::finish;
 
 /// Each crate, its folder, and the crates of ours that it may depend on.
 pub(super) const CRATES: [(&str, &str, &[&str]); 10] = [
@@ -149,7 +151,7 @@ fn what_people_build_has_no_feature_simulation() {
             "{name} may not need the simulation"
         );
         assert!(
-            !manifest.lines().any(|line| line.starts_with("default = ")),
+            folder == "." || !manifest.lines().any(|line| line.starts_with("default = ")),
             "{name}: no feature is on by default"
         );
     }
@@ -188,6 +190,60 @@ fn pure_crates_stay_pure() {
             );
         }
     }
+}
+
+/// Crates that the build of an agent leaves out: they take most of the time and of the size.
+const FULL_BUILD_ALONE: [&str; 9] = [
+    "crossterm",
+    "faer",
+    "maud",
+    "quick-junit",
+    "ratatui",
+    "resvg",
+    "rusqlite",
+    "sweep-controller",
+    "sweep-search",
+];
+
+#[test]
+fn the_build_of_an_agent_is_lean() {
+    let built = |flags: &[&str]| {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args(["tree", "--locked", "--offline", "--package", "sweep"])
+            .args([
+                "--edges",
+                "normal,build",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+            ])
+            .args(flags)
+            .current_dir(root());
+        let tree = finish(tree);
+        assert_eq!(tree.code, 0, "{}", tree.stderr);
+        let names = tree
+            .stdout
+            .lines()
+            .filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let agent = built(&["--no-default-features", "--features", "agent"]);
+    let full = built(&[]);
+    for name in FULL_BUILD_ALONE {
+        assert!(full.contains(name), "nothing needs {name} any more");
+        assert!(!agent.contains(name), "the build of an agent needs {name}");
+    }
+    let limit = full.len() * 2 / 3;
+    assert!(
+        agent.len() <= limit,
+        "the build of an agent has {} crates, at most {limit} are wanted",
+        agent.len()
+    );
+    assert!(
+        full.iter().chain(&agent).all(|name| name != "plotly"),
+        "plotly.js is vendored: the crate builds for a minute and is not used"
+    );
 }
 
 /// Returns what a manifest depends on, for building and for testing.
