@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use sweep_access::Token;
 use sweep_agent::channel::{ControllerTarget, Trust, is_outcome_unknown};
-use sweep_controller::token::Token;
 use sweep_proto::CONTROLLER_HEADER;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{CreateLoginLinkRequest, GetStatusRequest, GetSweepRequest, Sweep};

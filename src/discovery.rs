@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use sweep_controller::serve::card;
-use sweep_controller::token::Token;
+use sweep_access::{TOKEN_FILE, Token, card};
 
 use crate::places;
 
@@ -102,7 +101,7 @@ pub(crate) fn find(address: &str) -> Option<LocalController> {
         (None, IpAddr::V6(ip)) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         (None, ip) => ip,
     };
-    let token = match Token::read(&data_dir.join("token")) {
+    let token = match Token::read(&data_dir.join(TOKEN_FILE)) {
         Ok(token) => Some(token),
         Err(error) => {
             tracing::debug!(%error, "no token is read");

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use sweep_access::card;
 use sweep_agent::{RunFolder, controller_of, size_of};
-use sweep_controller::serve::card;
 
 /// How `sweep run` calls its data directories.
 pub(crate) const PREFIX: &str = "run-";

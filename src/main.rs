@@ -5,6 +5,14 @@
 
 // `eprintln!` panics when nobody reads any more; `say!` does not.
 #![warn(clippy::print_stderr)]
+#![cfg_attr(
+    not(feature = "full"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "commands of the full build use it"
+    )
+)]
 
 /// Prints a line to standard error. Where nobody reads it any more, the command goes on: an agent outlives the `tee` that it was piped into.
 macro_rules! say {
@@ -14,6 +22,7 @@ macro_rules! say {
 }
 
 mod batch_job;
+#[cfg(feature = "full")]
 mod ci;
 mod client;
 mod commands;
@@ -22,14 +31,17 @@ mod discovery;
 mod display;
 mod environments;
 mod failure;
+#[cfg(feature = "full")]
 mod figures;
 mod left_data;
+#[cfg(feature = "full")]
 mod pinning;
 mod places;
 mod queries;
 mod shell;
 mod signals;
 mod snapshots;
+#[cfg(feature = "full")]
 mod watch;
 
 use std::process::ExitCode;
@@ -43,11 +55,20 @@ use crate::commands::CliCommand;
 /// A W&B sweep file works unchanged, with no account and no cloud. A controller holds the search, agents run the training program as it is.
 #[derive(Debug, Parser)]
 #[command(name = "sweep", version, max_term_width = 110)]
-#[command(after_help = "Quick start:
+#[cfg_attr(
+    not(feature = "full"),
+    command(
+        after_help = "This build is for machines that execute runs. The full build has the controller and all other commands."
+    )
+)]
+#[cfg_attr(
+    feature = "full",
+    command(after_help = "Quick start:
   sweep run sweep.yaml                 everything on this machine, in one command
   id=$(sweep create sweep.yaml)        or: start a sweep …
   sweep agent $id                      … and work on it, on as many machines as you like
-  sweep watch $id                      … and look at it")]
+  sweep watch $id                      … and look at it")
+)]
 struct Cli {
     #[command(subcommand)]
     command: CliCommand,
@@ -72,10 +93,10 @@ fn main() -> ExitCode {
 /// Logs go to standard error; people who only look at results see warnings alone.
 fn start_log(command: &CliCommand) {
     use tracing_subscriber::EnvFilter;
-    let default = if matches!(command, CliCommand::Controller(_)) {
-        "info"
-    } else {
-        "error"
+    let default = match command {
+        #[cfg(feature = "full")]
+        CliCommand::Controller(_) => "info",
+        _ => "error",
     };
     let filter = EnvFilter::try_from_env("SWEEP_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt()

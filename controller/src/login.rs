@@ -9,8 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-
-use crate::token::Token;
+use sweep_access::Token;
 
 /// The page that logs a browser in.
 pub const PATH: &str = "/login";

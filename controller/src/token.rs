@@ -7,31 +7,16 @@
 //! - Without the file, as after the restore of a backup, the tokens of the database go on working, and a further one is made for the file.
 //! - A token that the controller is given (`--token-file`, `SWEEP_TOKEN`) is accepted beside that of the directory, and stored nowhere.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
-use nix::unistd::geteuid;
 use rusqlite::{Connection, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use sweep_access::{TOKEN_FILE, Token, TokenError};
 
 use crate::store::token_checksum;
-
-const PREFIX: &str = "swp_";
-/// The file in the data directory.
-pub(crate) const FILE_NAME: &str = "token";
-/// Shorter tokens can be guessed.
-const CHARS_MIN: usize = 16;
-/// Longer ones fit no header.
-const CHARS_MAX: usize = 1024;
-
-/// A token. Its `Debug` hides it, so that it cannot end in a log.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
 
 /// The valid tokens.
 #[derive(Clone)]
@@ -45,89 +30,22 @@ pub(crate) struct Tokens {
     pub(crate) local: Token,
 }
 
-/// Why there is no token.
+/// Why a controller has no tokens.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The token file cannot be read or written, or is not what a token file is.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A text is not a token.
-    #[error("{0}")]
-    Malformed(String),
+pub enum TokensError {
+    /// The token of the data directory cannot be read, written or drawn.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The database failed.
     #[error("the token's hash cannot be stored: {0}")]
     Database(#[from] rusqlite::Error),
-    /// The system has no randomness.
-    #[error("the system gives no random numbers for a token: {0}")]
-    Randomness(#[from] getrandom::Error),
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-impl Token {
-    /// Reads a token from a text; white space around it does not count.
-    ///
-    /// # Errors
-    /// [`TokenError::Malformed`]: it is too short or too long, or has characters that no header takes.
-    pub fn parse(text: &str) -> Result<Self, TokenError> {
-        let text = text.trim();
-        let malformed = |reason: String| Err(TokenError::Malformed(reason));
-        if text.len() < CHARS_MIN {
-            return malformed(format!(
-                "a token has at least {CHARS_MIN} characters, and this one has {}",
-                text.len()
-            ));
-        }
-        if text.len() > CHARS_MAX {
-            return malformed(format!(
-                "a token has at most {CHARS_MAX} characters, and this one has {}",
-                text.len()
-            ));
-        }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return malformed("a token is one word of ASCII characters".to_owned());
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    /// Reads a token file. Where others may read or write it, its mode becomes 0600, and the log says so.
-    ///
-    /// # Errors
-    /// It is missing, no regular file, another user's, or holds no token.
-    pub fn read(path: &Path) -> Result<Self, TokenError> {
-        read(path)?.ok_or_else(|| file_error(path, ErrorKind::NotFound.into()))
-    }
-
-    /// Returns its text, for a header.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    fn draw() -> Result<Self, TokenError> {
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret)?;
-        Ok(Self(format!("{PREFIX}{}", hex::encode(secret))))
-    }
-
-    fn hash(&self) -> [u8; 32] {
-        digest(&self.0)
-    }
 }
 
 impl TokenHashes {
     /// Returns what `tokens` are compared with.
     #[cfg(test)]
     pub(crate) fn of(tokens: &[Token]) -> Self {
-        Self(tokens.iter().map(Token::hash).collect())
+        Self(tokens.iter().map(hash).collect())
     }
 
     /// Returns whether a caller's text is one of the tokens. Takes the same time wherever it differs.
@@ -140,6 +58,10 @@ impl TokenHashes {
     }
 }
 
+fn hash(token: &Token) -> [u8; 32] {
+    digest(token.reveal())
+}
+
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
@@ -147,22 +69,22 @@ fn digest(text: &str) -> [u8; 32] {
 /// Returns the tokens of a data directory, with one that the controller was `given`. `database` is the SQLite file of the same directory.
 ///
 /// # Errors
-/// See [`TokenError`].
+/// See [`TokensError`].
 pub(crate) fn open(
     data_dir: &Path,
     database: &Path,
     given: Option<&Token>,
-) -> Result<Tokens, TokenError> {
-    let path = data_dir.join(FILE_NAME);
+) -> Result<Tokens, TokensError> {
+    let path = data_dir.join(TOKEN_FILE);
     let mut connection = connect(database)?;
     let mut known = stored(&connection)?;
-    let local = match read(&path)? {
-        Some(token) if known.contains(&token.hash()) => token,
+    let local = match Token::find(&path)? {
+        Some(token) if known.contains(&hash(&token)) => token,
         Some(token) => {
             if !known.is_empty() {
                 tracing::warn!(path = %path.display(), "the token file holds a new token; the tokens before it are refused from now on");
             }
-            known = vec![token.hash()];
+            known = vec![hash(&token)];
             store(&mut connection, &known)?;
             token
         }
@@ -171,14 +93,14 @@ pub(crate) fn open(
                 tracing::info!(path = %path.display(), "the token file was missing and has a new token; the token of agents remains valid");
             }
             let token = Token::draw()?;
-            known.push(token.hash());
+            known.push(hash(&token));
             // The database first: a file whose token it does not know would replace the tokens that agents have.
             store(&mut connection, &known)?;
-            write(&path, &token)?;
+            token.write(&path)?;
             token
         }
     };
-    known.extend(given.map(Token::hash));
+    known.extend(given.map(hash));
     Ok(Tokens {
         hashes: TokenHashes(known),
         local,
@@ -188,22 +110,28 @@ pub(crate) fn open(
 /// Makes a new token for a data directory; every token before it is refused from the next start on.
 ///
 /// # Errors
-/// See [`TokenError`].
-pub(crate) fn rotate(data_dir: &Path, database: &Path) -> Result<Token, TokenError> {
-    let path = data_dir.join(FILE_NAME);
+/// See [`TokensError`].
+pub(crate) fn rotate(data_dir: &Path, database: &Path) -> Result<Token, TokensError> {
+    let path = data_dir.join(TOKEN_FILE);
     let mut connection = connect(database)?;
     let token = Token::draw()?;
     // The file first: after a crash in between, the next start takes its token and refuses the others.
     match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(file_error(&path, error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(TokenError::File {
+                path,
+                source: error,
+            }
+            .into());
+        }
         _ => {}
     }
-    write(&path, &token)?;
-    store(&mut connection, &[token.hash()])?;
+    token.write(&path)?;
+    store(&mut connection, &[hash(&token)])?;
     Ok(token)
 }
 
-fn stored(connection: &Connection) -> Result<Vec<[u8; 32]>, TokenError> {
+fn stored(connection: &Connection) -> Result<Vec<[u8; 32]>, TokensError> {
     let mut statement = connection.prepare("SELECT hash FROM tokens ORDER BY created_ms, hash")?;
     let hashes = statement
         .query_map([], |row| row.get(0))?
@@ -211,7 +139,7 @@ fn stored(connection: &Connection) -> Result<Vec<[u8; 32]>, TokenError> {
     Ok(hashes)
 }
 
-fn store(connection: &mut Connection, hashes: &[[u8; 32]]) -> Result<(), TokenError> {
+fn store(connection: &mut Connection, hashes: &[[u8; 32]]) -> Result<(), TokensError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute("DELETE FROM tokens", [])?;
     for hash in hashes {
@@ -226,75 +154,13 @@ fn store(connection: &mut Connection, hashes: &[[u8; 32]]) -> Result<(), TokenEr
     Ok(())
 }
 
-fn connect(database: &Path) -> Result<Connection, TokenError> {
+fn connect(database: &Path) -> Result<Connection, TokensError> {
     let connection = Connection::open(database)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection
         .execute_batch("CREATE TABLE IF NOT EXISTS tokens (hash BLOB NOT NULL, created_ms INTEGER NOT NULL, checksum INTEGER) STRICT")?;
     Ok(connection)
-}
-
-/// Reads a token file; `None`: there is none.
-fn read(path: &Path) -> Result<Option<Token>, TokenError> {
-    // Neither a link nor a pipe that somebody has put there is followed or waited for.
-    let file = match File::options()
-        .read(true)
-        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
-        .open(path)
-    {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(file_error(path, source)),
-    };
-    let invalid = |reason: &str| {
-        file_error(
-            path,
-            std::io::Error::new(ErrorKind::InvalidData, reason.to_owned()),
-        )
-    };
-    let found = file.metadata().map_err(|source| file_error(path, source))?;
-    if !found.is_file() {
-        return Err(invalid("a token file is a regular file"));
-    }
-    if found.uid() != geteuid().as_raw() {
-        return Err(invalid(
-            "the token file belongs to another user; remove it, or change its owner",
-        ));
-    }
-    if found.mode() & 0o077 != 0 {
-        file.set_permissions(PermissionsExt::from_mode(0o600))
-            .map_err(|source| file_error(path, source))?;
-        tracing::warn!(path = %path.display(), "other users could read the token file; its mode is 0600 now, and a new token is safer");
-    }
-    let mut text = String::new();
-    file.take(CHARS_MAX as u64 + 64)
-        .read_to_string(&mut text)
-        .map_err(|source| file_error(path, source))?;
-    Token::parse(&text).map(Some).map_err(|error| {
-        invalid(&format!(
-            "{error}; a controller makes a new token where the one of its data directory is missing"
-        ))
-    })
-}
-
-fn write(path: &Path, token: &Token) -> Result<(), TokenError> {
-    // `create_new` with a mode: at no moment can anybody else read it, and no link is followed.
-    let opened = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let written =
-        opened.and_then(|mut file| writeln!(file, "{}", token.0).and_then(|()| file.sync_all()));
-    written.map_err(|source| file_error(path, source))
-}
-
-fn file_error(path: &Path, source: std::io::Error) -> TokenError {
-    TokenError::File {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn now_ms() -> i64 {
@@ -306,6 +172,8 @@ fn now_ms() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn opened(dir: &Path) -> Tokens {
@@ -317,18 +185,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = opened(dir.path());
         let token = first.local;
-        assert_eq!(token.reveal().len(), PREFIX.len() + 64);
-        assert_eq!(format!("{token:?}"), "Token(…)");
         assert!(first.hashes.matches(token.reveal()));
         assert!(!first.hashes.matches("swp_"));
         assert!(!first.hashes.matches(""));
-        let file = dir.path().join(FILE_NAME);
+        let file = dir.path().join(TOKEN_FILE);
         assert_eq!(
             std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
             0o600
         );
         let database = std::fs::read(dir.path().join("sweep.db")).unwrap();
-        let secret = token.reveal().strip_prefix(PREFIX).unwrap().as_bytes();
+        let secret = token.reveal().strip_prefix("swp_").unwrap().as_bytes();
         assert!(
             !database
                 .windows(secret.len())
@@ -342,7 +208,7 @@ mod tests {
     fn a_token_works_without_its_file_until_it_is_rotated() {
         let dir = tempfile::tempdir().unwrap();
         let old = opened(dir.path()).local;
-        std::fs::remove_file(dir.path().join(FILE_NAME)).unwrap();
+        std::fs::remove_file(dir.path().join(TOKEN_FILE)).unwrap();
         let restored = opened(dir.path());
         assert!(restored.local != old, "the owner has a token again");
         assert!(
@@ -360,7 +226,7 @@ mod tests {
     #[test]
     fn a_token_file_that_is_there_is_used_and_replaces_what_was() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(FILE_NAME);
+        let file = dir.path().join(TOKEN_FILE);
         std::fs::write(&file, "laid-down-before-the-start\n").unwrap();
         let first = opened(dir.path());
         assert_eq!(first.local.reveal(), "laid-down-before-the-start");
@@ -384,7 +250,7 @@ mod tests {
     #[test]
     fn what_is_no_token_file_is_an_error_that_says_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(FILE_NAME);
+        let file = dir.path().join(TOKEN_FILE);
         let refused = || {
             open(dir.path(), &dir.path().join("sweep.db"), None)
                 .err()

@@ -2,6 +2,7 @@
 
 pub(crate) mod code;
 pub(crate) mod compare;
+#[cfg(feature = "full")]
 pub(crate) mod diagnostic;
 pub(crate) mod edit;
 pub(crate) mod environment;

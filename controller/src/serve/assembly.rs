@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sweep_access::Token;
+
 use super::data_dir::DATABASE;
 use super::{ServeError, marker, presence};
 use crate::engine::{
@@ -10,7 +12,7 @@ use crate::engine::{
 };
 use crate::reader::Reader;
 use crate::store::{SqliteQuery, SqliteStore, StoreError, has_zeroed_pages, make_room};
-use crate::token::{self, Token, Tokens};
+use crate::token::{self, Tokens};
 use crate::{planner, reaper};
 
 /// Which callers are let in.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
 use nix::unistd::geteuid;
-use serde::{Deserialize, Serialize};
+use sweep_access::{CARD_FILE, Card, LOCK_FILE};
 
 use super::ServeError;
 
@@ -24,31 +24,6 @@ pub(super) struct DataDir {
     lock: File,
 }
 
-/// `<data_dir>/controller.json`: which controller serves; missing while none does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Card {
-    /// Its process.
-    pub pid: u32,
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// Its version.
-    pub version: String,
-    /// When it started: milliseconds since 1970.
-    pub started_ms: i64,
-}
-
-/// Returns the card of the controller that serves a data directory of this user; `None`: none does.
-pub fn card(data_dir: &Path) -> Option<Card> {
-    // Without the lock it is the card of a controller that was killed, and another user's program may have its port.
-    let is_own = fs::metadata(data_dir).is_ok_and(|found| found.uid() == geteuid().as_raw());
-    if !is_own || !is_held(data_dir) {
-        return None;
-    }
-    serde_json::from_slice(&fs::read(data_dir.join(CARD)).ok()?).ok()
-}
-
-const CARD: &str = "controller.json";
-
 impl DataDir {
     /// Makes the directory where there is none, and takes hold of it.
     pub(super) fn hold(path: &Path) -> Result<Self, ServeError> {
@@ -63,7 +38,7 @@ impl DataDir {
             .canonicalize()
             .map_err(|source| file_error(path, source))?;
         restrict(&path, true)?;
-        let lock_path = path.join("lock");
+        let lock_path = path.join(LOCK_FILE);
         let open = OpenOptions::new()
             .read(true)
             .write(true)
@@ -118,7 +93,7 @@ impl DataDir {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms,
         };
-        let new = self.path.join("controller.json.new");
+        let new = self.path.join(format!("{CARD_FILE}.new"));
         let written = serde_json::to_string_pretty(&card).map_err(std::io::Error::from);
         let write = |text: String| {
             let mut file = OpenOptions::new()
@@ -139,7 +114,7 @@ impl DataDir {
     }
 
     fn card(&self) -> PathBuf {
-        self.path.join(CARD)
+        self.path.join(CARD_FILE)
     }
 
     fn sign(&mut self, text: &str) {
@@ -219,12 +194,6 @@ fn network_file_system(_: &Path) -> Option<&'static str> {
     None
 }
 
-/// Returns whether a controller has a data directory.
-fn is_held(path: &Path) -> bool {
-    File::open(path.join("lock"))
-        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
 fn file_error(path: &Path, source: std::io::Error) -> ServeError {
     ServeError::File {
         path: path.to_owned(),
@@ -234,6 +203,8 @@ fn file_error(path: &Path, source: std::io::Error) -> ServeError {
 
 #[cfg(test)]
 mod tests {
+    use sweep_access::card;
+
     use super::*;
 
     #[test]
@@ -263,10 +234,10 @@ mod tests {
             card(dir.path()).unwrap().address,
             "127.0.0.1:7433".parse().unwrap()
         );
-        let left = fs::read(dir.path().join(CARD)).unwrap();
+        let left = fs::read(dir.path().join(CARD_FILE)).unwrap();
         drop(held);
         assert_eq!(card(dir.path()), None);
-        fs::write(dir.path().join(CARD), left).unwrap();
+        fs::write(dir.path().join(CARD_FILE), left).unwrap();
         assert_eq!(card(dir.path()), None, "another program may have its port");
     }
 

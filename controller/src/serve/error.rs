@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sweep_access::TokenError;
+
 use crate::store::StoreError;
-use crate::token::TokenError;
+use crate::token::TokensError;
 
 /// Why no controller could be started.
 #[derive(Debug, thiserror::Error)]
@@ -61,10 +63,10 @@ pub enum ServeError {
     Store(#[from] StoreError),
 }
 
-impl From<TokenError> for ServeError {
-    fn from(error: TokenError) -> Self {
+impl From<TokensError> for ServeError {
+    fn from(error: TokensError) -> Self {
         match error {
-            TokenError::File { path, source } => Self::File { path, source },
+            TokensError::Token(TokenError::File { path, source }) => Self::File { path, source },
             other => Self::Store(StoreError::Failed(other.to_string())),
         }
     }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use sweep_access::Token;
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::AccessPolicy;
-use sweep_controller::token::Token;
 
 use crate::client::ControllerArgs;
 use crate::commands::agent::duration;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use serde_json::json;
+use sweep_access::TOKEN_FILE;
 use sweep_controller::serve;
 
 use super::args::{BackupArgs, DataDirArgs, VerifyArgs};
@@ -42,7 +43,7 @@ pub(super) fn rotate_token(args: DataDirArgs) -> Result<ExitCode> {
     writeln!(out(), "{token}")?;
     say!(
         "The token is also in {}; the old one is refused from the next start on.",
-        data_dir.join("token").display()
+        data_dir.join(TOKEN_FILE).display()
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use nix::libc::O_NOFOLLOW;
 use serde_json::json;
+use sweep_access::{TOKEN_FILE, Token, card};
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, Controller, ServeError, ServeOptions};
 use sweep_controller::store::StoreError;
-use sweep_controller::token::Token;
 use sweep_proto::v1::{GetStatusRequest, StopControllerRequest};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -81,7 +81,7 @@ pub(super) fn announce_token(controller: &Controller, data_dir: &Path) {
             .unwrap_or_else(|| "this-host".to_owned());
         say!(
             "On a GPU box:\n\n  SWEEP_TOKEN=… sweep agent <id> --controller http://{host}:{port}\n\nThe token is in {}.",
-            data_dir.join("token").display()
+            data_dir.join(TOKEN_FILE).display()
         );
     }
 }
@@ -201,7 +201,7 @@ pub(super) async fn spawn(args: &ServeArgs, data_dir: &Path) -> Result<()> {
         .context("cannot start a controller")?;
     loop {
         // Its own token: it may not have noted yet where its data is.
-        let token = Token::read(&data_dir.join("token"))
+        let token = Token::read(&data_dir.join(TOKEN_FILE))
             .ok()
             .map(|token| token.reveal().to_owned());
         let target = ControllerArgs {
@@ -292,7 +292,7 @@ pub(super) async fn stop(args: &ControllerArgs) -> Result<ExitCode> {
     let is_held = || {
         data_dir
             .as_deref()
-            .is_some_and(|data_dir| serve::card(data_dir).is_some())
+            .is_some_and(|data_dir| card(data_dir).is_some())
     };
     for _ in 0..200 {
         if args.connect().await.is_err() && !is_held() {

@@ -1,4 +1,4 @@
-//! What is refused or waited for: sizes, filters, locks.
+//! Limits of a snapshot: too many files, missing filters, locks of others.
 
 use super::*;
 

@@ -70,7 +70,7 @@ fn without_a_token_nothing_that_a_proxy_passed_on_is_let_in() {
 }
 
 fn keys() -> (AccessGate, Arc<Logins>) {
-    let token = crate::token::Token::parse("a-token-of-a-directory").unwrap();
+    let token = sweep_access::Token::parse("a-token-of-a-directory").unwrap();
     let logins = Arc::new(Logins::new(&token));
     (
         AccessGate::Token(Arc::new(Keys {
