@@ -1,4 +1,4 @@
-//! What is refused or waited for: sizes, filters, locks.
+//! Files that are refused or waited for: sizes, filters, locks.
 
 use super::*;
 
