@@ -9,9 +9,7 @@ use clap::Args;
 use sweep_agent::channel::is_outcome_unknown;
 use sweep_code::{Snapshot, Source, Working};
 use sweep_proto::v1::push_code_request::Part;
-use sweep_proto::v1::{
-    Code, PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse,
-};
+use sweep_proto::v1::{PrepareCodeRequest, PushCodeHeader, PushCodeRequest, StageCodeResponse};
 
 use crate::client::{Client, request_id};
 use crate::display::printable;
@@ -167,36 +165,6 @@ fn chunks(file: File) -> impl Iterator<Item = Vec<u8>> {
             .filter(|read| *read > 0)
             .map(|_| chunk)
     })
-}
-
-/// A version as the wire has it.
-pub(crate) fn wire(snapshot: &Snapshot) -> Code {
-    let Snapshot {
-        version,
-        commit,
-        subject,
-        branch,
-        remote,
-        changed: (files, lines_added, lines_removed),
-        patch,
-        prefix,
-        notes,
-        outputs,
-    } = snapshot.clone();
-    Code {
-        version,
-        commit,
-        subject,
-        branch,
-        remote,
-        files,
-        lines_added,
-        lines_removed,
-        notes,
-        prefix,
-        patch: patch.to_string(),
-        outputs,
-    }
 }
 
 /// Says what was not taken along.

@@ -18,15 +18,16 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use sweep_code::{CodeError, RunningAttempt, Snapshot, Source, Turn, Working};
+use sweep_proto::v1;
 
 use self::flood::VersionCount;
 use crate::AgentOptions;
 use crate::private::PrivateDir;
 
-/// Where what is captured is kept in a folder for runs.
+/// The folder for captures in a folder for runs.
 const FOLDER: &str = "code";
-/// How long one look may take. A folder that takes longer is no code, or lies on a network that is
-/// not there.
+/// The longest time of a capture. A folder that takes longer is no code, or is on a network that is
+/// not available.
 const LOOK_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// Looks at the code of a working folder, again and again.
@@ -47,13 +48,13 @@ struct LastCapture {
     include: Vec<String>,
     /// Outputs that were named already.
     named: BTreeSet<String>,
-    /// When the last look began, and what it saw.
+    /// The time of the last capture, and its result.
     seen: Option<(Instant, Arc<Snapshot>)>,
-    /// Nothing will be seen here.
+    /// Capturing has failed for good.
     given_up: bool,
     versions: VersionCount,
-    /// There were too many versions: nothing is looked at until one of the files changes that say
-    /// what is no code. What they were then.
+    /// There were too many versions. Nothing is captured until one of the files changes that
+    /// exclude files from the code; their stamps at that time.
     flooded: Option<Vec<Option<(SystemTime, u64)>>>,
 }
 
@@ -89,9 +90,39 @@ fn found(
     Ok(Working::find_keeping(workdir, runs_dir, &store)?.for_sweep(sweep))
 }
 
+/// Returns a version as the wire has it.
+pub fn code_message(snapshot: &Snapshot) -> v1::Code {
+    let Snapshot {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        changed: (files, lines_added, lines_removed),
+        patch,
+        prefix,
+        notes,
+        outputs,
+    } = snapshot.clone();
+    v1::Code {
+        version,
+        commit,
+        subject,
+        branch,
+        remote,
+        files,
+        lines_added,
+        lines_removed,
+        prefix,
+        notes,
+        patch: patch.to_string(),
+        outputs,
+    }
+}
+
 impl Capture {
-    /// Captures what is in the working folder, for a sweep whose file includes some untracked
-    /// files. What that needs is kept in the folder for runs, which is no code wherever it lies.
+    /// Captures the working folder, for a sweep whose file includes some untracked files. The data
+    /// for that is kept in the folder for runs, which is never code.
     pub(crate) fn new(options: &AgentOptions, sweep: &str, include: &[String]) -> Self {
         let (workdir, runs_dir, code_dir) = (
             options.workdir.clone(),

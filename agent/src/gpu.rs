@@ -125,9 +125,9 @@ fn device<'a>(nvml: &'a Nvml, name: &str) -> Result<Device<'a>, NvmlError> {
     }
 }
 
-/// Returns the GPUs whose memory is in use though no program is left on them, and how many bytes
-/// there are more than before. Where a program computes on one, it is somebody else's, and so is
-/// the memory.
+/// Returns the GPUs whose memory is in use though no program is left on them, and by how many bytes
+/// more than before. Where a program computes on one, it belongs to another user, and so does the
+/// memory.
 pub(crate) fn left_behind(
     driver: &dyn GpuDriver,
     before: &BTreeMap<String, u64>,

@@ -50,6 +50,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 pub use crate::attempt::UserSignal;
+pub use crate::capture::code_message;
 pub use crate::capture::environment::{CapturedEnvironment, survey};
 pub use crate::folders::controller_of;
 pub use crate::gpu::{GpuDriver, GpuUse, Nvidia};

@@ -31,7 +31,7 @@ pub enum Notice {
     Disconnected { reason: String },
     /// The controller can be reached again.
     Reconnected,
-    /// Anything else that a person should know.
+    /// Any other note to the user.
     Note(String),
 }
 

@@ -1,7 +1,7 @@
 //! The log of a program's output: both of its streams in one file, line by line in order of
 //! arrival, and beside it which bytes are from which.
 //!
-//! A line of one stream never lies within a line of the other, so the log alone can be read too.
+//! A line of one stream is never inside a line of the other, so the log alone can be read too.
 //! Only what spans lines, such as a dictionary, needs the [`StreamOrigins`].
 
 use std::collections::VecDeque;

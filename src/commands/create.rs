@@ -58,7 +58,9 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
     if let Some(taken) = &taken {
         pinning::send(&client, "", taken).await?;
     }
-    let code = taken.as_ref().map(|taken| pinning::wire(&taken.snapshot));
+    let code = taken
+        .as_ref()
+        .map(|taken| sweep_agent::code_message(&taken.snapshot));
     let request = CreateSweepRequest {
         yaml: text,
         request_id: request_id()?,
@@ -72,7 +74,7 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
         .await?;
     writeln!(out(), "{}", created.sweep_id)?;
     if let Some(TakenSnapshot { snapshot, .. }) = &taken {
-        let origin = display::code::origin(&pinning::wire(snapshot));
+        let origin = display::code::origin(&sweep_agent::code_message(snapshot));
         let origin = if origin.is_empty() {
             String::new()
         } else {

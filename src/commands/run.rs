@@ -187,7 +187,9 @@ async fn work(
     if let Some(taken) = &taken {
         pinning::send(&client, "", taken).await?;
     }
-    let code = taken.as_ref().map(|taken| pinning::wire(&taken.snapshot));
+    let code = taken
+        .as_ref()
+        .map(|taken| sweep_agent::code_message(&taken.snapshot));
     let request = CreateSweepRequest {
         yaml: text,
         request_id: request_id()?,

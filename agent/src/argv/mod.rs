@@ -32,7 +32,7 @@ pub(crate) struct Template<'a> {
 pub(crate) struct Argv {
     /// argv.
     pub(crate) items: Vec<String>,
-    /// Where in `items` the script stands that an interpreter is asked to read.
+    /// The index in `items` of the script that an interpreter reads.
     pub(crate) script: Option<usize>,
     /// Warnings about the template for the user.
     pub(crate) warnings: Vec<String>,
@@ -83,7 +83,7 @@ pub(crate) fn build(template: Template<'_>, machine: &impl Machine) -> Argv {
     argv
 }
 
-/// The macro that may stand behind a prefix: the prefix stands before each of its arguments then.
+/// The macro that may follow a prefix, which then precedes each of its arguments.
 const PREFIXED: &str = "${args_no_hyphens}";
 
 fn is_prefix(text: &str) -> bool {

@@ -122,7 +122,7 @@ pub(super) fn of(line: &str) -> Option<Sign> {
         .iter()
         .copied()
         .find(|sign| line.contains(sign.text))?;
-    // PyTorch says so of processes other than the one that asks for memory: somebody else has
+    // PyTorch says so of processes other than the one that asks for memory: another program has
     // filled the GPU.
     let others = found.kind == "cuda_out_of_memory"
         && line.contains("Process ")

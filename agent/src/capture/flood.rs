@@ -18,7 +18,7 @@ pub(super) struct VersionCount {
 }
 
 impl VersionCount {
-    /// Counts a version. Returns whether there are more than a person makes.
+    /// Counts a version. Returns whether there are more than users make by hand.
     pub(super) fn is_flooded_by(&mut self, version: &str, now: Instant) -> bool {
         self.seen
             .retain(|_, first| now.duration_since(*first) < WITHIN);

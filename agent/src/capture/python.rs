@@ -209,8 +209,7 @@ fn installed(folder: &Path) -> Vec<(String, String)> {
 }
 
 fn package(path: &Path) -> Option<(String, String)> {
-    // One that holds control characters is no package of anybody's, and a list of names is one line
-    // each.
+    // A name with control characters is no package, and a list of names has one a line.
     let name = path
         .file_name()?
         .to_str()

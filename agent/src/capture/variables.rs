@@ -40,7 +40,7 @@ const SECRET: [&str; 9] = [
 ];
 /// Variables that the agent sets for each run, and variables that change with every shell.
 const PASSING: [&str; 4] = ["SWEEP_", "WANDB_SWEEP_", "SHLVL", "_"];
-/// A longer value is none that a person has set by hand.
+/// A longer value was not set by hand.
 const VALUE_BYTES_MAX: usize = 1000;
 
 /// Returns `NAME=value` or `NAME` for each variable, sorted.

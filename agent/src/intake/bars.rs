@@ -23,7 +23,7 @@ static DRAWN: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Returns the length of a bar at the beginning of a line, and zero where there is none. A bar
-/// leaves its line open: what is printed next stands behind it.
+/// leaves its line open: the next output follows it.
 pub(super) fn drawn_length(line: &str) -> usize {
     DRAWN.find(line).map_or(0, |bar| bar.end())
 }

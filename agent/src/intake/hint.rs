@@ -199,7 +199,7 @@ impl Hints {
                 .all(|(cell, word)| means(cell, word))
     }
 
-    /// Returns what a person should know where a metric has the objective's name in another form:
+    /// Returns a note to the user where a metric has the objective's name in another form:
     /// `eval_loss` for `eval/loss`.
     pub(crate) fn alike(&self, name: &str) -> Option<String> {
         let is_it = name != self.objective
@@ -210,8 +210,8 @@ impl Hints {
         })
     }
 
-    /// Returns what a person should know where MLflow names the server that it has logged to, and
-    /// that is not the one that the agent has started for it.
+    /// Returns a note to the user where MLflow names the server that it has logged to, and that is
+    /// not the one that the agent has started for it.
     pub(crate) fn elsewhere(&self, line: &str) -> Option<String> {
         let server = SERVER.captures(line)?.get(1)?.as_str();
         let is_ours = server.rsplit('/').next().is_some_and(|token| {

@@ -204,7 +204,7 @@ impl Parser<'_> {
                     .ok_or(LiteralStop::End)?;
                 let code = u32::from_str_radix(digits, 16).map_err(|_| LiteralStop::Wrong)?;
                 self.at += 4;
-                // Halves of a pair are in no name of a metric that anybody asks for.
+                // Halves of a pair are in no name of a metric.
                 text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
             other => text.push(other),

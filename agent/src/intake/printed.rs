@@ -45,7 +45,7 @@ pub(crate) struct OutputReader {
 /// The metrics found in output.
 #[derive(Debug, Default)]
 pub(crate) struct Printed {
-    /// Lines a person would see in the end, in order.
+    /// Lines as a terminal would show them in the end, in order.
     pub(crate) lines: Vec<String>,
     /// Metrics, in order.
     pub(crate) readings: Vec<Reading>,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Why something is neither read nor written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Obstruction {
-    /// Something of another kind lies there.
+    /// There is something of another kind.
     #[error("{} is {found}, not {expected}; it is neither followed nor opened", path.display())]
     Kind {
         /// Where.

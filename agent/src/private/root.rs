@@ -11,7 +11,8 @@ use super::obstruction::Obstruction;
 /// Makes the folder for runs itself where it is not there.
 ///
 /// # Errors
-/// It cannot be made; or it is a link that another user has put into a folder where everybody may.
+/// It cannot be made; or it is a link that another user has put into a folder that everyone can
+/// write to.
 pub(crate) fn make_root(root: &Path) -> io::Result<()> {
     if is_planted(root) {
         let path = root.to_owned();

@@ -67,7 +67,7 @@ pub(crate) struct Launch {
 /// A program that was found, and its argv.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchCommand {
-    /// Where it lies.
+    /// Its path.
     pub(crate) executable: PathBuf,
     /// The first item is its name.
     pub(crate) argv: Vec<String>,

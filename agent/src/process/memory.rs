@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How often the kernel has killed for want of memory, by the file that says so.
+/// The number of processes that the kernel has killed since memory ran out, with the file that
+/// counts them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Kills(BTreeMap<PathBuf, u64>);
 

@@ -89,7 +89,7 @@ impl Shims {
         ))
     }
 
-    /// `None` where none waits, or somebody has killed it.
+    /// `None` where none waits, or it was killed.
     async fn told_ahead(&self, folder: &Path) -> Option<(i32, Option<ChildStdout>)> {
         let mut ahead = self
             .ahead

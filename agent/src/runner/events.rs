@@ -28,7 +28,7 @@ pub(crate) enum AttemptEvent {
     },
     /// Metrics, in order.
     Points(Vec<Point>),
-    /// Something a person should know.
+    /// A note to the user.
     Note(String),
     /// A warning about the program for the user, once for all its runs.
     Remark(String),

@@ -178,7 +178,7 @@ async fn follow(
     }
 }
 
-/// Passes on what is seen, and tells a person of the start.
+/// Passes events on, and notifies the user of the start.
 async fn announce(
     session: &Session,
     job: &Job,

@@ -8,8 +8,8 @@ pub(super) fn id() -> String {
 }
 
 /// Returns a new id for a request, which begins with the time as a UUID of version 7 does (RFC
-/// 9562): replies are kept by these ids, and what is recorded together then lies together on the
-/// controller's disk.
+/// 9562). Replies are kept by these ids, so those that are recorded together are close to each
+/// other on the controller's disk.
 pub(super) fn request_id() -> String {
     format!(
         "{:012x}{:016x}{:04x}",

@@ -18,6 +18,7 @@ use super::chance;
 use super::link::Link;
 use super::sending::{Sending, Telling};
 use super::state::Session;
+use crate::capture::code_message;
 use crate::job::Job;
 use crate::{Interrupt, Notice};
 
@@ -85,8 +86,8 @@ impl Session {
         capture.begin_attempt().await
     }
 
-    /// Looks at the folder once more, so that what programs have written counts as output, and what
-    /// a person writes from now on as code.
+    /// Captures the folder once more, so that files that programs have written count as output, and
+    /// later ones of the user as code.
     pub(super) async fn look_at_outputs(&self) {
         self.code_version(Duration::ZERO).await;
     }
@@ -128,37 +129,11 @@ impl Session {
     /// Describes a version to the controller, which may be away, and sends the code if the
     /// controller wants it.
     fn describe(&self, snapshot: &Snapshot, source: Option<Source>) {
-        let Snapshot {
-            version,
-            commit,
-            subject,
-            branch,
-            remote,
-            changed: (files, lines_added, lines_removed),
-            patch,
-            prefix,
-            notes,
-            outputs,
-        } = snapshot.clone();
-        let patch = patch.to_string();
-        let code = v1::Code {
-            version: version.clone(),
-            commit,
-            subject,
-            branch,
-            remote,
-            files,
-            lines_added,
-            lines_removed,
-            prefix,
-            notes,
-            patch,
-            outputs,
-        };
+        let version = &snapshot.version;
         let request = v1::DescribeCodeRequest {
             agent_id: self.agent.clone(),
             sweep_id: self.sweep.clone(),
-            code: Some(code),
+            code: Some(code_message(snapshot)),
             request_id: chance::request_id(),
         };
         let mut book = self.book();
@@ -240,7 +215,7 @@ pub(super) async fn finish_sending(session: &Session, why: Option<Interrupt>) {
 /// Sends the code of a version. Runs continue without it, but cannot be reproduced elsewhere.
 ///
 /// # Errors
-/// It cannot be packed, or the controller does not take it: what a person should know.
+/// It cannot be packed, or the controller rejects it: a note to the user.
 async fn push(
     link: &Arc<Link>,
     sweep: &str,
@@ -338,7 +313,7 @@ fn parts(header: v1::PushCodeHeader, file: &Path) -> ReceiverStream<v1::PushCode
     ReceiverStream::new(receiver)
 }
 
-/// Names outputs of programs, for a person.
+/// Names outputs of programs, for the user.
 fn outputs(names: &[String]) -> String {
     let more = match names.len().saturating_sub(OUTPUTS_NAMED) {
         0 => String::new(),
@@ -351,7 +326,7 @@ fn outputs(names: &[String]) -> String {
     )
 }
 
-/// Says what a version is, for a person.
+/// Describes a version, for the user.
 fn words(snapshot: &Snapshot) -> String {
     let short = |hash: &str| hash.chars().take(8).collect::<String>();
     let (files, added, removed) = snapshot.changed;

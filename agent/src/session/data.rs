@@ -1,4 +1,4 @@
-//! Declared data sets, looked at before each run; a person is told where they have changed.
+//! Declared data sets, compared before each run; the user is told of changes.
 
 use std::sync::{Arc, PoisonError};
 
@@ -55,7 +55,7 @@ impl Session {
     }
 }
 
-/// Says what a data set is, for a person.
+/// Describes a data set, for the user.
 fn words(set: &DataSet, known: bool) -> String {
     let news = if known {
         "the data has changed"

@@ -70,7 +70,7 @@ impl Holdings {
         holding.wants = Some(wants);
     }
 
-    /// Says where the points of an attempt are. Returns what a person should know.
+    /// Attaches the spool with the points of an attempt. Returns a note to the user.
     pub(super) fn attach(&mut self, attempt: &HeldAttempt, spool: &Arc<Spool>) -> Option<String> {
         let holding = self.attempts.get_mut(attempt)?;
         let note = holding
@@ -166,7 +166,7 @@ impl Holdings {
             .is_some_and(|holding| std::mem::take(&mut holding.needs_start))
     }
 
-    /// Takes in what a registration says of an attempt. Returns what a person should know.
+    /// Applies the answer to a registration to an attempt. Returns notes to the user.
     pub(super) fn apply(&mut self, attempt: &HeldAttempt, known: &v1::HeldAttempt) -> Vec<String> {
         let mut notes = Vec::new();
         let Some(holding) = self.attempts.get_mut(attempt) else {

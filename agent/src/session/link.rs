@@ -128,7 +128,7 @@ impl Link {
             .map(Response::into_inner)
     }
 
-    /// Judges an answer, and tells a person of the beginning and the end of an outage.
+    /// Judges an answer, and notifies the user of the beginning and the end of an outage.
     ///
     /// # Errors
     /// See [`Link::once`].
@@ -265,8 +265,8 @@ impl Link {
         self.send_registration(&mut registration).await
     }
 
-    /// Registers an agent that the controller does not know, or not with what it holds, unless
-    /// somebody has since `generation`.
+    /// Registers an agent that the controller does not know, or not with its attempts, unless
+    /// another task has since `generation`.
     ///
     /// # Errors
     /// The controller refused, or there was no answer of it.
@@ -359,7 +359,7 @@ impl Link {
         lock(&self.controller).clone()
     }
 
-    /// Tells a person.
+    /// Notifies the user.
     pub(super) fn notice(&self, notice: Notice) {
         let _ = self.notices.send(notice);
     }

@@ -105,7 +105,7 @@ impl Report {
         tokio::join!(collect, send, ship);
     }
 
-    /// Tells a person.
+    /// Notifies the user.
     pub(super) fn note(&self, text: &str) {
         self.link.notice(Notice::Note(format!(
             "run {} attempt {}: {text}",
@@ -113,7 +113,7 @@ impl Report {
         )));
     }
 
-    /// Tells a person, unless another attempt has.
+    /// Notifies the user, unless another attempt has.
     fn remark(&self, text: String) {
         let is_new = self.session.book().remarks.insert(text.clone());
         if is_new {

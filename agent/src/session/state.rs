@@ -112,14 +112,14 @@ impl Session {
         self.handover.release(attempt);
     }
 
-    /// Tells a person, once for all slots, why there is nothing to do.
+    /// Notifies the user, once for all slots, why there is nothing to do.
     pub(super) fn tell_waiting(&self, reason: &str) {
         if self.book().waits_told.insert(reason.to_owned()) {
             self.link.notice(Notice::Note(format!("waiting: {reason}")));
         }
     }
 
-    /// Tells a person, once, why early stopping has nothing to compare with.
+    /// Notifies the user, once, why early stopping has nothing to compare with.
     pub(super) fn tell_note(&self, note: &str) {
         if !note.is_empty() && self.book().early_stop_note != note {
             note.clone_into(&mut self.book().early_stop_note);
@@ -127,7 +127,7 @@ impl Session {
         }
     }
 
-    /// Returns why no attempt can begin here, and tells a person when that changes.
+    /// Returns the reason why no attempt can begin here, and notifies the user when it changes.
     pub(super) fn obstacle(&self) -> Option<String> {
         let look = self.room.look();
         look.news

@@ -75,7 +75,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
     let request = MoveCodeRequest {
         sweep_id: sweep.id.clone(),
         request_id: request_id()?,
-        code: Some(pinning::wire(&taken.snapshot)),
+        code: Some(sweep_agent::code_message(&taken.snapshot)),
         pin: args.pin,
         stop_running: args.stop_running,
         rerun,
@@ -93,7 +93,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<ExitCode> {
         writeln!(out, "{object}")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let code = pinning::wire(&taken.snapshot);
+    let code = sweep_agent::code_message(&taken.snapshot);
     let (number, version, origin) = (
         answer.number,
         display::code::short(&code.version),

@@ -73,7 +73,7 @@ impl Frames {
         }
         let left = BLOCK - at % BLOCK;
         if left < HEAD {
-            // Too little for a fragment: nothing stands there.
+            // Too little for a fragment: the rest of the block is empty.
             return Ok(Some(left).filter(|left| rest.len() >= *left));
         }
         let Some(&[a, b, c, d, low, high, kind]) = rest.first_chunk::<HEAD>() else {
@@ -84,7 +84,7 @@ impl Frames {
         if fits && rest.len() < length {
             return Ok(None);
         }
-        // The checksum is of the kind, which stands last before the content, and of the content.
+        // The checksum covers the kind, which is the last byte before the content, and the content.
         if !fits || crc32fast::hash(&rest[HEAD - 1..length]) != u32::from_le_bytes([a, b, c, d]) {
             (self.damaged, self.record, self.skip) = (true, None, left);
             return self.next(taken, records);

@@ -21,7 +21,7 @@ pub(super) struct WandbRecord {
     pub(super) exit: Option<ExitRecord>,
 }
 
-/// `RunRecord`: stands before everything that is logged.
+/// `RunRecord`: precedes everything that is logged.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct RunHead {
     #[prost(string, tag = "1")]

@@ -1,4 +1,4 @@
-//! Limits of a snapshot: too many files, missing filters, locks of others.
+//! Files that are refused or waited for: sizes, filters, locks.
 
 use super::*;
 
