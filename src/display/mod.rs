@@ -24,13 +24,15 @@ use crate::shell;
 
 pub(crate) use code::code;
 pub(crate) use failures::{FailureGroup, failures};
-pub(crate) use run_facts::{last_beside, metrics, params, params_line, said};
-use run_facts::{repeat, rounded};
+pub(crate) use run_facts::{Constants, last_beside, metrics, params_line, said};
+use run_facts::{params_block, repeat, rounded};
 use text::printable_lines;
 pub(crate) use text::{ago, bytes, counted, is_seen, number, out, printable, span, width};
 
 /// Causes of failures that are shown of a sweep.
 const GROUPS_MAX: usize = 8;
+/// A longer command line is no help on a screen.
+const COMMAND_BYTES_MAX: usize = 400;
 /// A wider course shows no more.
 const COURSE_WIDTH_MAX: usize = 100;
 
@@ -64,9 +66,15 @@ pub(crate) fn chosen(title: &str, sweep: &Sweep, run: &Run) -> String {
         sweep.id,
         run.run
     );
-    params_block(run, &mut text);
+    text.push_str(&params_block(run, &Constants::of(sweep), false));
     if let Some(command) = shell::command_line(run) {
-        let _ = writeln!(text, "  again: {}", printable(&command));
+        // `sweep best --command` prints long ones.
+        let command = if command.len() > COMMAND_BYTES_MAX {
+            format!("sweep reproduce {}/{} --run", sweep.id, run.run)
+        } else {
+            printable(&command)
+        };
+        let _ = writeln!(text, "  again: {command}");
     }
     text
 }
@@ -259,18 +267,6 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     }
 }
 
-fn params_block(run: &Run, text: &mut String) {
-    let parts = params(run);
-    let widest = parts
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (name, value) in parts {
-        let _ = writeln!(text, "  {name:<widest$}  {value}");
-    }
-}
-
 /// A sweep in full.
 pub(crate) fn sweep(
     sweep: &Sweep,
@@ -417,7 +413,7 @@ pub(crate) fn run(
     {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
     }
-    text.push_str(&course("course", values));
+    text.push_str(&course("curve", values));
     if let Some(repeats) = &run.repeats {
         let _ = writeln!(text, "  {}", repeat(repeats));
     }
@@ -432,7 +428,7 @@ pub(crate) fn run(
     }
     let _ = writeln!(text, "  why: {}", printable(&run.why));
     let _ = writeln!(text, "\nParameters:");
-    params_block(run, &mut text);
+    text.push_str(&params_block(run, &Constants::of(sweep), true));
     for attempt in &run.attempts {
         let version = &attempt.code_version;
         let code = if version.is_empty() {
