@@ -1,15 +1,15 @@
 //! The page of one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use serde_json::Value;
 use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
 
 use super::agents::brief;
+use super::constants::{Constants, Parameters};
 use super::failures::word;
 use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
-use super::rows::params;
 use super::series;
 use super::sweep::{short, value_text};
 use super::sweeps::title;
@@ -17,12 +17,15 @@ use crate::store::{AttemptRow, Query, RunRow, StoreError, SweepRow};
 
 /// Bytes of output that are shown without scripts.
 const TAIL: usize = 32 << 10;
+/// More constants than these are folded.
+const CONSTANTS_SHOWN_MAX: usize = 5;
 
 /// The content of the page.
 pub(super) struct RunPage {
     sweep: SweepRow,
     run: RunRow,
     best: Option<RunRow>,
+    constants: Constants,
     environment: Option<Environment>,
     tail: String,
 }
@@ -56,6 +59,7 @@ pub(super) fn read(
         None => String::new(),
     };
     Ok(Some(RunPage {
+        constants: Constants::of(&row),
         sweep: row,
         run,
         best,
@@ -70,19 +74,22 @@ pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
     let output = html! {
         section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
     };
-    // Why a run failed is mostly in its output.
+    // Why a run failed is mostly in its output. That of others is near the top too: people look for it first.
     let has_failed = run.state == "failed";
     let body = html! {
         div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(Escaped(&sweep.goal))
             data-code=(Escaped(&run.code)) data-best=[found.best.as_ref().map(|best| best.run)] data-best-code=[found.best.as_ref().map(|best| Escaped(&best.code).to_string())] {
             div data-refresh="head" { (head(found, now_ms)) }
+            nav.sections aria-label="Sections" {
+                @for (place, name) in SECTIONS { a href={ "#" (place) } { (name) } }
+            }
             @if has_failed { (output) }
             div.grid2 {
                 section #parameters { h2 { "Parameters" } (parameters(found)) }
                 section #why { h2 { "Why it was suggested" } (why(found)) }
             }
-            section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
             @if !has_failed { (output) }
+            section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
             section #system hidden { h2 { "The machine" } div #system-plot.charts {} }
             section #attempts { h2 { "Attempts" } div data-refresh="attempts" { (attempts(found, now_ms)) } }
             section #code { h2 { "Code" } (code(found)) div #code-diff {} }
@@ -102,6 +109,16 @@ pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
     document(&frame, &body)
 }
 
+const SECTIONS: [(&str, &str); 7] = [
+    ("log", "Output"),
+    ("parameters", "Parameters"),
+    ("metrics", "Metrics"),
+    ("attempts", "Attempts"),
+    ("code", "Code"),
+    ("environment", "Environment"),
+    ("again", "Again"),
+];
+
 fn head(found: &RunPage, now_ms: i64) -> Markup {
     let run = &found.run;
     let attempt = run.attempts.last();
@@ -112,7 +129,7 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
         }
         @if !run.reason.is_empty() { p { (Escaped(&run.reason)) } }
         @if !run.aside.is_empty() { p.soft { (Escaped(&run.aside)) } }
-        @for violated in &run.violates { p.bad { "Violates a constraint: " (Escaped(violated)) } }
+        @for violated in run.violates.iter().filter(|_| run.state != "failed") { p.bad { "Violates a constraint: " (Escaped(violated)) } }
         p.facts {
             @if let Some(value) = run.value { span { (Escaped(&found.sweep.metric)) " = " strong { (number(value)) } } }
             @if let (Some(best), Some(last)) = (run.best, run.last) && (run.value.is_none() || number(best) != number(last)) { span.soft { "best " (number(best)) ", last " (number(last)) } }
@@ -131,28 +148,50 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
 }
 
 fn parameters(found: &RunPage) -> Markup {
-    let own = params(&found.run.params_json);
+    let constants = &found.constants;
+    let (varied, fixed) = constants.split(&found.run.params_json);
     let best = found
         .best
         .as_ref()
         .filter(|best| best.run != found.run.run)
-        .map(|best| (best.run, params(&best.params_json)));
-    let names: std::collections::BTreeSet<&String> = own
+        .map(|best| (best.run, constants.split(&best.params_json)));
+    let best_run = best.as_ref().map(|(run, _)| *run);
+    let varied = parameter_rows(&varied, best.as_ref().map(|(_, (varied, _))| varied));
+    let many = fixed.len() > CONSTANTS_SHOWN_MAX;
+    let count = counted(fixed.len() as u64, "constant");
+    let fixed = parameter_rows(&fixed, best.as_ref().map(|(_, (_, fixed))| fixed));
+    html! {
+        @if many {
+            (parameter_table("Parameters", &varied, best_run))
+            details.constants { summary { (count) } (parameter_table("Constants", &fixed, best_run)) }
+        } @else { (parameter_table("Parameters", &html! { (varied) (fixed) }, best_run)) }
+    }
+}
+
+fn parameter_table(title: &str, rows: &Markup, best: Option<u64>) -> Markup {
+    html! {
+        div.scroll { table aria-label=(title) {
+            thead { tr { th { (title.trim_end_matches('s')) } th.number { "Value" } @if let Some(run) = best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
+            tbody { (rows) }
+        } }
+    }
+}
+
+/// Rows of parameters, beside those of the best run.
+fn parameter_rows(own: &Parameters, best: Option<&Parameters>) -> Markup {
+    let names: BTreeSet<&String> = own
         .keys()
-        .chain(best.iter().flat_map(|(_, params)| params.keys()))
+        .chain(best.into_iter().flat_map(BTreeMap::keys))
         .collect();
     html! {
-        div.scroll { table aria-label="Parameters" {
-            thead { tr { th { "Parameter" } th.number { "Value" } @if let Some((run, _)) = &best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
-            tbody { @for name in names {
-                @let (here, there) = (own.get(name), best.as_ref().map(|(_, params)| params.get(name)));
-                tr class=[there.is_some_and(|there| there != here).then_some("differs")] {
-                    td { (Escaped(name)) }
-                    td.number { (Escaped(&here.map(value_text).unwrap_or_default())) }
-                    @if let Some(there) = there { td.number { (Escaped(&there.map(value_text).unwrap_or_default())) } td.number.soft { (difference(here, there)) } }
-                }
-            } }
-        } }
+        @for name in names {
+            @let (here, there) = (own.get(name), best.map(|params| params.get(name)));
+            tr class=[there.is_some_and(|there| there != here).then_some("differs")] {
+                td { (Escaped(name)) }
+                td.number { (Escaped(&here.map(value_text).unwrap_or_default())) }
+                @if let Some(there) = there { td.number { (Escaped(&there.map(value_text).unwrap_or_default())) } td.number.soft { (difference(here, there)) } }
+            }
+        }
     }
 }
 
