@@ -165,8 +165,8 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
         let _ = writeln!(
             text,
             "  computed from {} and {}",
-            text::counted(why.observations, "result"),
-            text::counted(why.pending, "open run")
+            counted(why.observations, "result"),
+            counted(why.pending, "open run")
         );
         let _ = writeln!(text, "  rule          {}", rule(&sweep.method, &why.kind));
     }
