@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
-use super::constants::{Constants, Parameters};
-use super::html::{Escaped, PageFrame, document, duration, number, state};
-use super::sweep::{short, value_text};
+use super::constants::{ConstantParameters, Parameters};
+use super::html::{Escaped, PageFrame, document, duration, number, state, value_text};
+use super::sweep::short;
 use super::sweeps::title;
 use crate::store::{Query, RunRow, StoreError, SweepRow};
 
@@ -100,7 +100,7 @@ pub(super) fn page(found: &ComparedRuns) -> String {
 
 fn table(found: &ComparedRuns) -> Markup {
     let runs = &found.runs;
-    let constants = Constants::of(&found.sweep);
+    let constants = ConstantParameters::of(&found.sweep);
     let (configurations, fixed): (Vec<_>, Vec<_>) = runs
         .iter()
         .map(|(run, _)| constants.split(&run.params_json))

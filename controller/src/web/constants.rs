@@ -6,10 +6,9 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 use sweep_lifecycle::spec;
 
-use super::html::{Escaped, counted};
+use super::html::{Escaped, counted, value_text};
 use super::limits;
 use super::rows;
-use super::sweep::value_text;
 use crate::store::SweepRow;
 
 /// More constants than these are counted on a line.
@@ -20,9 +19,9 @@ pub(super) type Parameters = BTreeMap<String, Value>;
 
 /// The constants of a sweep by name.
 #[derive(Debug, Default)]
-pub(super) struct Constants(Parameters);
+pub(super) struct ConstantParameters(Parameters);
 
-impl Constants {
+impl ConstantParameters {
     /// Reads the newest file of a sweep.
     pub(super) fn of(row: &SweepRow) -> Self {
         let constants = limits::spec(row).map(|file| spec::constants(&file));

@@ -96,6 +96,17 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// A parameter's value as people write it.
+pub(super) fn value_text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(float) if float.is_f64() => {
+            float.as_f64().map_or_else(|| float.to_string(), number)
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The frame around the content of a page.
 #[derive(Default)]
 pub(super) struct PageFrame<'a> {

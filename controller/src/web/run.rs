@@ -7,11 +7,13 @@ use serde_json::Value;
 use sweep_lifecycle::state::{CodeVersion, Environment, SweepId};
 
 use super::agents::brief;
-use super::constants::{Constants, Parameters};
+use super::constants::{ConstantParameters, Parameters};
 use super::failures::word;
-use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
+use super::html::{
+    Escaped, PageFrame, counted, document, duration, moment, number, state, value_text,
+};
 use super::series;
-use super::sweep::{short, value_text};
+use super::sweep::short;
 use super::sweeps::title;
 use crate::store::{AttemptRow, Query, RunRow, StoreError, SweepRow};
 
@@ -25,7 +27,7 @@ pub(super) struct RunPage {
     sweep: SweepRow,
     run: RunRow,
     best: Option<RunRow>,
-    constants: Constants,
+    constants: ConstantParameters,
     environment: Option<Environment>,
     tail: String,
 }
@@ -59,7 +61,7 @@ pub(super) fn read(
         None => String::new(),
     };
     Ok(Some(RunPage {
-        constants: Constants::of(&row),
+        constants: ConstantParameters::of(&row),
         sweep: row,
         run,
         best,
@@ -216,14 +218,32 @@ fn why(found: &RunPage) -> Markup {
     html! {
         p { (Escaped(&run.why)) }
         dl.findings {
-            dt { "Kind" } dd { (Escaped(&word(&why.kind))) }
-            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(predicted.deviation)) } }
-            @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Came to" } dd { (number(value)) } }
-            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(improvement)) " expected over the best before" } }
+            dt { "Kind" } dd { (Escaped(kind_in_words(&word(&why.kind)))) }
+            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(rounded(predicted.deviation))) } }
+            @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Result" } dd { (metric) " = " (number(value)) } }
+            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(rounded(improvement))) " expected over the best before" } }
             @if let Some(success) = why.success { dt { "Success" } dd { (format!("{:.0} %", 100.0 * success)) " likely to end well" } }
-            dt { "Computed from" } dd { (why.observations) " ended and " (why.pending) " open runs" }
+            dt { "Computed from" } dd { (counted(why.observations, "result")) " and " (counted(why.pending, "open run")) }
         }
     }
+}
+
+/// Returns the meaning of a kind of suggestion.
+fn kind_in_words(kind: &str) -> &str {
+    match kind {
+        "start up" => "start-up: spread over the space",
+        "probe" => "probe: good with older code",
+        "exploit" => "exploitation: a value like the best or better is expected",
+        "explore" => "exploration: promising mostly for the model's uncertainty",
+        "far" => "exploration: far from what was tried",
+        "dense" => "exploitation: where good results are dense",
+        other => other,
+    }
+}
+
+/// Rounds to two significant digits: more would say nothing of an uncertain number.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 fn metrics(run: &RunRow) -> Markup {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::{CodeVersion, SweepId};
 
 use super::agents::{self, Busy};
-use super::constants::Constants;
+use super::constants::ConstantParameters;
 use super::failures::{self, CauseGroup, Failures};
 use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::sweeps::{outcome, progress, title};
@@ -25,7 +25,7 @@ pub(super) struct SweepPage {
     failures: Failures,
     newest: Vec<RunRow>,
     best: Option<RunRow>,
-    constants: Constants,
+    constants: ConstantParameters,
     /// Why early stopping has nothing to compare with, or empty.
     early_stop_note: String,
 }
@@ -69,7 +69,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPag
     let failures = failures::read(query, sweep)?;
     let early_stop_note = early_stop_note(query, &row)?;
     Ok(Some(SweepPage {
-        constants: Constants::of(&row),
+        constants: ConstantParameters::of(&row),
         row,
         early_stop_note,
         counts,
@@ -254,17 +254,6 @@ fn best(found: &SweepPage) -> Markup {
     }
 }
 
-/// A parameter's value as people write it.
-pub(super) fn value_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(float) if float.is_f64() => {
-            float.as_f64().map_or_else(|| float.to_string(), number)
-        }
-        other => other.to_string(),
-    }
-}
-
 fn codes(found: &SweepPage, now_ms: i64) -> Markup {
     if found.codes.is_empty() {
         return html! { p.soft { "No run has begun yet." } };
@@ -326,7 +315,7 @@ fn runs(found: &SweepPage) -> Markup {
     }
 }
 
-fn line(run: &RunRow, constants: &Constants) -> Markup {
+fn line(run: &RunRow, constants: &ConstantParameters) -> Markup {
     let started = run
         .attempts
         .iter()
