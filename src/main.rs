@@ -1,6 +1,6 @@
 //! The command line of `sweep`: parse, dispatch, print what went wrong, exit.
 //!
-//! Modules import rightwards only: `commands → watch, pinning, snapshots, queries, environments → ci, client → figures, discovery →
+//! Modules import rightwards only: `commands → watch, pinning, snapshots, environments → queries → ci, client → figures, discovery →
 //! display, places, confirm → failure, shell, signals, batch_job, left_data`.
 
 // `eprintln!` panics when nobody reads any more; `say!` does not.

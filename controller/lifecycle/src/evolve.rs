@@ -50,7 +50,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             changes,
             effect,
         } => change_sweep(state, sweep, |sweep| {
-            let revision = sweeps::Edited {
+            let revision = sweeps::EditedFile {
                 spec,
                 source,
                 restores: *restores,
@@ -138,7 +138,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             reason,
             code_version,
         } => change_sweep(state, sweep, |sweep| {
-            let imported = runs::Imported {
+            let imported = runs::ImportedOutcome {
                 state: *to,
                 value: *value,
                 reason,
@@ -201,7 +201,7 @@ pub fn evolve(state: &mut State, recorded: &Recorded) {
             blamed,
             withdrawn,
         } => change_sweep(state, sweep, |sweep| {
-            let ended = runs::Ended {
+            let ended = runs::RunEnd {
                 state: *to,
                 value: *value,
                 reason,

@@ -1,4 +1,4 @@
-//! What the subcommands take.
+//! Arguments of the subcommands.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::state::{
 };
 
 /// The outcome of a run that was executed elsewhere.
-pub(super) struct Imported<'a> {
+pub(super) struct ImportedOutcome<'a> {
     pub(super) state: RunState,
     pub(super) value: Option<f64>,
     pub(super) reason: &'a str,
@@ -22,7 +22,7 @@ pub(super) struct Imported<'a> {
 }
 
 /// The end of a run as its event has it.
-pub(super) struct Ended<'a> {
+pub(super) struct RunEnd<'a> {
     pub(super) state: RunState,
     pub(super) value: Option<f64>,
     pub(super) reason: &'a str,
@@ -92,7 +92,7 @@ pub(super) fn import(
     sweep: &mut Sweep,
     number: RunNumber,
     config: &Config,
-    imported: &Imported<'_>,
+    imported: &ImportedOutcome<'_>,
     at: Timestamp,
 ) {
     let why = Why::new(Kind::External, "imported");
@@ -116,7 +116,7 @@ pub(super) fn import(
 pub(super) fn end(
     sweep: &mut Sweep,
     number: RunNumber,
-    ended: &Ended<'_>,
+    ended: &RunEnd<'_>,
     (at, epoch): (Timestamp, u32),
 ) {
     let changed = sweep.runs.change(number, |run| {

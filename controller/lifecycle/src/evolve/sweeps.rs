@@ -13,7 +13,7 @@ use crate::state::{
 use crate::versions;
 
 /// A revision of a sweep's file as its event has it.
-pub(super) struct Edited<'a> {
+pub(super) struct EditedFile<'a> {
     pub(super) spec: &'a SweepSpec,
     pub(super) source: &'a str,
     pub(super) restores: Option<u32>,
@@ -74,7 +74,7 @@ pub(super) fn stall(sweep: &mut Sweep, reason: &str) {
 }
 
 // What was suggested, and what the search had found out about the end of the space, was of the space before.
-pub(super) fn edit(sweep: &mut Sweep, edited: Edited<'_>, since: Timestamp) {
+pub(super) fn edit(sweep: &mut Sweep, edited: EditedFile<'_>, since: Timestamp) {
     let spec = Arc::new(edited.spec.clone());
     let has_new_space = sweep.spec.space != spec.space;
     let revision = Revision {

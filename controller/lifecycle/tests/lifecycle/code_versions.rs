@@ -1,4 +1,4 @@
-//! What users say of versions of the code.
+//! Marks of code versions: aliases and exclusions.
 
 use sweep_lifecycle::command::{Command, Push, Rerun, SweepAction};
 use sweep_lifecycle::observe::{code_line, observations};

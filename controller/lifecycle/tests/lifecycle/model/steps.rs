@@ -1,4 +1,4 @@
-//! Steps at random, and what their numbers stand for.
+//! Random steps, and the meaning of their numbers.
 
 use proptest::prelude::*;
 use sweep_lifecycle::command::{
