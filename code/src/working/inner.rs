@@ -76,27 +76,7 @@ impl Working {
                 ));
                 continue;
             }
-            let known = self
-                .inner
-                .iter()
-                .position(|(known, _)| known == path)
-                .map(|index| self.inner.swap_remove(index).1);
-            let mut code = match known {
-                Some(code) => code,
-                None => {
-                    let found = Self::find_at(
-                        &self.root.join(OsStr::from_bytes(path)),
-                        &self.private.join("inner"),
-                        self.depth + 1,
-                    )?;
-                    Self {
-                        within: [self.within.as_slice(), path].concat(),
-                        takes_secrets: self.takes_secrets,
-                        sweep: self.sweep.clone(),
-                        ..found
-                    }
-                }
-            };
+            let mut code = self.take_inner(path)?;
             code.is_active = self.is_active || self.attempts().has_any();
             let snapshot = code.snapshot()?;
             notes.extend(snapshot.notes.iter().map(|note| format!("{name}{note}")));
@@ -117,6 +97,25 @@ impl Working {
                 .env("GIT_INDEX_FILE", &whole)
                 .args(self.settings.write_tree()),
         )?))
+    }
+
+    /// Takes a repository inside of this one from the last snapshot, or finds it where it is new.
+    fn take_inner(&mut self, path: &[u8]) -> Result<Self, CodeError> {
+        let known = self.inner.iter().position(|(known, _)| known == path);
+        if let Some(index) = known {
+            return Ok(self.inner.swap_remove(index).1);
+        }
+        let found = Self::find_at(
+            &self.root.join(OsStr::from_bytes(path)),
+            &self.private.join("inner"),
+            self.depth + 1,
+        )?;
+        Ok(Self {
+            within: [self.within.as_slice(), path].concat(),
+            takes_secrets: self.takes_secrets,
+            sweep: self.sweep.clone(),
+            ..found
+        })
     }
 
     /// Makes the objects of a repository inside of this one known here.

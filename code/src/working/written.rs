@@ -11,7 +11,7 @@ use crate::error::CodeError;
 use crate::file_kind::{self, FileKind, begin_of};
 use crate::git::{feed, output, paths};
 use crate::left_out::{LeftOut, kept_by_user};
-use crate::outputs::{Entries, OutputEvidence};
+use crate::outputs::{Entries, FoundOutputs, OutputEvidence};
 use crate::own_files::{
     BEGIN_BYTES, FOLDER_MARKS, SWEEP_FILE_BYTES_MAX, is_sweep_file, is_written_by_sweep,
     may_be_sweep_file, may_be_written_by_sweep,
@@ -122,25 +122,9 @@ impl Working {
         let mut others = others;
         if let Some(before) = &before {
             if is_active {
-                let included = self.included()?;
-                let kept: BTreeSet<Vec<u8>> = kept_by_user(&self.root)
-                    .into_iter()
-                    .chain(paths(&included).map(<[u8]>::to_vec))
-                    .collect();
-                let root = self.root.clone();
-                let found = OutputEvidence {
-                    before,
-                    now: &now,
-                    tracked: &tracked,
-                    kind: &|path| file_kind::of(&root, path),
-                    is_there: &|path| self.is_there(path),
-                    holds_only_source: &|folder| holds_only_source(&root, folder),
-                }
-                .judge();
+                let found = self.found_outputs(before, &now, &tracked)?;
                 for (path, entry) in found.changed {
-                    if !kept.contains(&path) {
-                        frozen.entry(path).or_insert(entry);
-                    }
+                    frozen.entry(path).or_insert(entry);
                 }
                 // What is listed although its folder is an output was kept by the user, with its folder.
                 let appeared: BTreeSet<_> = found
@@ -164,19 +148,50 @@ impl Working {
             self.write_record(&record, &written(&frozen))?;
             self.forget_old_sweeps();
         }
+        self.index_frozen(&frozen)?;
+        frozen.keys().for_each(|path| left_out.note_unlike(path));
+        self.frozen = frozen;
+        Ok(others)
+    }
+
+    /// Finds the outputs among what has changed; changed files that the user keeps are none.
+    fn found_outputs(
+        &self,
+        before: &Entries,
+        now: &Entries,
+        tracked: &BTreeSet<&[u8]>,
+    ) -> Result<FoundOutputs, CodeError> {
+        let included = self.included()?;
+        let kept: BTreeSet<Vec<u8>> = kept_by_user(&self.root)
+            .into_iter()
+            .chain(paths(&included).map(<[u8]>::to_vec))
+            .collect();
+        let mut found = OutputEvidence {
+            before,
+            now,
+            tracked,
+            kind: &|path| file_kind::of(&self.root, path),
+            is_there: &|path| self.is_there(path),
+            holds_only_source: &|folder| holds_only_source(&self.root, folder),
+        }
+        .judge();
+        found.changed.retain(|path, _| !kept.contains(path));
+        Ok(found)
+    }
+
+    /// Puts files into our index as they were before runs changed them.
+    fn index_frozen(&self, frozen: &Entries) -> Result<(), CodeError> {
         let entries: Vec<u8> = frozen
             .iter()
             .flat_map(|(path, entry)| [entry.as_slice(), b"\t", path, b"\0"].concat())
             .collect();
-        if !entries.is_empty() {
-            feed(
-                self.git().args(["update-index", "-z", "--index-info"]),
-                &entries,
-            )?;
-            frozen.keys().for_each(|path| left_out.note_unlike(path));
+        if entries.is_empty() {
+            return Ok(());
         }
-        self.frozen = frozen;
-        Ok(others)
+        feed(
+            self.git().args(["update-index", "-z", "--index-info"]),
+            &entries,
+        )
     }
 
     /// Records outputs and takes them out of our index. Returns what git lists now: what it still lists, a person has kept.
