@@ -2,7 +2,7 @@
 //! everything, reports.
 //!
 //! Modules import rightwards only: `reproduce, simulation → session → executor, run_folders →
-//! capture, folders, runner → fencing, fuzzing, job, monitor, options, reread → attempt, intake,
+//! capture, folders, runner → fencing, fuzzing, job, monitor, options, reread → attempt → intake,
 //! machine → handover, process → held, mlflow, slot, spool → argv, channel, gpu, outcome, private,
 //! room, streams, token, weakness`. `attempt` is pure: it decides what to do; `runner` carries it
 //! out and decides nothing.
