@@ -175,16 +175,22 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
 }
 
 /// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
-/// smaller one; and what a person has asked for again. `None`: it is open-ended.
+/// smaller one; and what a person has asked for again. Imported runs are points of the grid, and do not count against the cap. `None`:
+/// it is open-ended, or its grid has more points than can be counted.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
     let grid = sweep
         .grid_size
         .map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
-    [sweep.spec.run_cap, grid]
+    let cap = sweep
+        .spec
+        .run_cap
+        .map(|cap| cap.saturating_add(sweep.index.imported));
+    [cap, grid]
         .into_iter()
         .flatten()
         .min()
         .map(|planned| planned.saturating_add(sweep.index.reruns))
+        .filter(|planned| *planned < u64::MAX)
 }
 
 /// Returns how many more points may be tried now, `u64::MAX` where nothing bounds them. `None`: none, because the sweep hands out
@@ -271,7 +277,7 @@ impl SweepProgress {
     pub(crate) fn limit(&self, spec: &SweepSpec) -> Option<String> {
         let ended = self.best.filter(|(_, value)| reaches_target(spec, *value));
         if let Some((run, value)) = ended.or_else(|| self.reached.first().copied()) {
-            return Some(format!("target reached by run {run}: {value}"));
+            return Some(format!("target reached by run {run}: {}", rounded(value)));
         }
         if let Some(cap) = spec.run_cap.filter(|cap| self.created >= *cap) {
             return Some(format!("run cap of {cap} reached"));
@@ -300,6 +306,11 @@ impl SweepProgress {
         };
         exhausted.then(|| format!("{points} of the {place} tried{hint}"))
     }
+}
+
+/// Rounds to six significant digits, as people read numbers.
+fn rounded(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 /// Returns the value that a running run has reported so far, where it reaches the target and breaks no constraint.

@@ -1,5 +1,7 @@
 //! The parameters of a sweep as axes to draw on.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sweep_search::space::{Distribution, Parameter, Value};
 
@@ -29,6 +31,22 @@ pub struct ParameterAxis {
 /// Returns the axes of a sweep, in the order of its parameters.
 pub fn axes(spec: &SweepSpec) -> Vec<ParameterAxis> {
     spec.space.parameters().iter().map(axis).collect()
+}
+
+/// Returns the parameters that have one value, by name.
+pub fn constants(spec: &SweepSpec) -> BTreeMap<String, serde_json::Value> {
+    axes(spec)
+        .into_iter()
+        .filter(|axis| axis.constant)
+        .filter_map(|axis| {
+            let low = || {
+                axis.range
+                    .map(|(low, _)| serde_json::Value::from(low as i64))
+            };
+            let value = axis.values.first().cloned().or_else(low)?;
+            Some((axis.name, value))
+        })
+        .collect()
 }
 
 fn axis(parameter: &Parameter) -> ParameterAxis {

@@ -29,7 +29,7 @@ mod upkeep;
 mod when;
 mod yaml;
 
-pub use axes::{ParameterAxis, axes};
+pub use axes::{ParameterAxis, axes, constants};
 pub use changes::{changes, unexplained};
 pub use diagnostic::{Diagnostic, Severity, Span};
 pub use model::{

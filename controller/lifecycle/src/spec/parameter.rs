@@ -260,6 +260,13 @@ pub fn was_mistake(parameter: &Parameter, was: &Value) -> Option<String> {
     };
     let kinds: Vec<_> = match &parameter.distribution {
         Distribution::Constant { .. } => return None,
+        Distribution::IntUniform { .. } if matches!(was, Value::Float(float) if float.fract() != 0.0) =>
+        {
+            return Some(format!(
+                "parameter `{}`: `was` is a fraction, and its values are whole numbers",
+                parameter.path
+            ));
+        }
         Distribution::Categorical { values, .. } => values.iter().map(kind).collect(),
         Distribution::CategoricalWithProbabilities { values, .. } => {
             values.iter().map(kind).collect()

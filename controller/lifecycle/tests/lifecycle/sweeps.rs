@@ -4,6 +4,7 @@ use sweep_lifecycle::command::{AttemptResult, Command, Directive, Refusal, Reply
 use sweep_lifecycle::observe::{planned, wants_suggestions};
 use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{RunState, StopKind, SweepId, SweepState};
+use sweep_search::space::{Parameter, Path, Space};
 use sweep_search::suggest::Method;
 
 use crate::world::{World, acquire, crash, exhaust, grid, objective, report, sweep};
@@ -62,6 +63,33 @@ fn a_paused_sweep_hands_out_nothing_until_resumed() {
     );
     world.ask_idly(&set(SweepAction::Resume));
     world.acquire("ann", &[1]);
+}
+
+#[test]
+fn a_grid_of_more_points_than_can_be_counted_has_no_planned_number() {
+    let mut spec = grid(2000);
+    let axis = spec.space.parameters()[0].clone();
+    let axes = ["a", "b", "c", "d", "e", "f", "g"].map(|name| Parameter {
+        path: Path::flat(name),
+        ..axis.clone()
+    });
+    spec.space = Space::new(axes.to_vec()).expect("seven parameters");
+    let mut world = World::default();
+    world.create(spec);
+    assert_eq!(planned(world.sweep()), None);
+    assert_eq!(wants_suggestions(world.sweep()), Some(u64::MAX));
+}
+
+#[test]
+fn a_target_is_said_with_six_digits() {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.objective.as_mut().expect("it has one").target = Some(0.6);
+    world.create(spec);
+    world.register("ann");
+    let good = world.begin("ann", 1);
+    world.succeed("ann", &good, 0.588_235_294_117_647_1);
+    assert_eq!(world.sweep().reason, "target reached by run 1: 0.588235");
 }
 
 #[test]

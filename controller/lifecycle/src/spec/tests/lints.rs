@@ -206,4 +206,14 @@ fn what_the_code_used_before_has_to_be_possible() {
     for possible in ["7", "0.5", "null"] {
         assert!(parse(&file(possible)).0.is_some(), "{possible}");
     }
+    let whole = |was: &str| file(was).replace("values: [1, 2]", "min: 1, max: 9");
+    assert!(
+        errors(&whole("2.5"))[0]
+            .contains("parameter `y`: `was` is a fraction, and its values are whole numbers"),
+        "{:?}",
+        errors(&whole("2.5"))
+    );
+    for possible in ["700", "2.0"] {
+        assert!(parse(&whole(possible)).0.is_some(), "{possible}");
+    }
 }
