@@ -264,7 +264,7 @@ fn sentence(summary: &AgentSummary) -> String {
     for (count, word) in [
         (stopped, "stopped early"),
         (failed, "failed"),
-        (other, "given back or cancelled"),
+        (other, "requeued or cancelled"),
     ] {
         if *count > 0 {
             counts.push(format!("{count} {word}"));

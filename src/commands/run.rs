@@ -22,6 +22,7 @@ use crate::ci::{CiVerdict, SweepOutcome, SweepRunEnd, junit, report};
 use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::agent::{self, PlaceArgs, at_least_one, duration};
 use crate::commands::{controller, create, watch as watching};
+use crate::display::Constants;
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
 use crate::failure::CommandError;
@@ -238,7 +239,8 @@ async fn work(
 }
 
 async fn follow(client: Client, id: String) {
-    let mut live = Live::new();
+    let constants = client.sweep(&id).await.map(|sweep| Constants::of(&sweep));
+    let mut live = Live::new(constants.unwrap_or_default());
     // The outcome is read from the controller afterwards: a view that breaks off loses nothing.
     if let Err(error) = watching::follow(client, &id, &mut live).await {
         tracing::debug!(%error, "the view broke off");

@@ -8,6 +8,7 @@ use clap::Args;
 use sweep_proto::v1::Sweep;
 
 use crate::client::{Client, ControllerArgs};
+use crate::display::Constants;
 use crate::display::live::Live;
 use crate::display::{json, out};
 use crate::queries::SweepViews;
@@ -36,12 +37,12 @@ pub(crate) async fn run(args: &WatchArgs) -> Result<ExitCode> {
     if args.json {
         return watch_json(client, &args.sweep).await;
     }
+    // A sweep that is not there is said before the screen is taken.
+    let sweep = client.sweep(&args.sweep).await?;
     if std::io::stdout().is_terminal() && std::io::stdin().is_terminal() {
-        // A sweep that is not there is said before the screen is taken.
-        let sweep = client.sweep(&args.sweep).await?;
-        return watch::full_screen(&args.controller, &sweep.id).await;
+        return watch::full_screen(&args.controller, &sweep).await;
     }
-    let mut live = Live::new();
+    let mut live = Live::new(Constants::of(&sweep));
     follow(client, &args.sweep, &mut live).await?;
     live.close();
     Ok(ExitCode::SUCCESS)

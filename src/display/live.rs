@@ -9,7 +9,7 @@ use console::{Term, style, truncate_str};
 use sweep_agent::Notice;
 use sweep_proto::v1::{Run, Sweep, WatchSweepResponse};
 
-use super::run_facts::params_line;
+use super::run_facts::{Constants, params_line};
 use super::{number, printable, span};
 
 const RUNNING_LINES_MAX: usize = 8;
@@ -39,6 +39,7 @@ fn erase(term: &Term, drawn: &mut usize) {
 #[derive(Debug)]
 pub(crate) struct Live {
     term: Term,
+    constants: Constants,
     seen: BTreeSet<(u64, usize)>,
     began: Instant,
     last_state: String,
@@ -50,9 +51,10 @@ pub(crate) struct Live {
 
 impl Live {
     /// Begins with nothing drawn.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(constants: Constants) -> Self {
         Self {
             term: Term::stderr(),
+            constants,
             seen: BTreeSet::new(),
             began: Instant::now(),
             last_state: String::new(),
@@ -112,7 +114,7 @@ impl Live {
             lines.push(format!(
                 "  best {label} by run {}: {}",
                 best.run,
-                params_line(best)
+                params_line(best, &self.constants)
             ));
         }
         if !sweep.unread.is_empty() {
@@ -132,7 +134,7 @@ impl Live {
                 style("running").green().for_stderr(),
                 run.run,
                 objective(sweep, run),
-                params_line(run)
+                params_line(run, &self.constants)
             ));
         }
         if view.running.len() > RUNNING_LINES_MAX {
@@ -142,7 +144,7 @@ impl Live {
             ));
         }
         for run in view.ended.iter().take(ENDED_LINES_MAX) {
-            lines.push(ended_line(sweep, run));
+            lines.push(ended_line(sweep, run, &self.constants));
         }
         lines
     }
@@ -150,7 +152,7 @@ impl Live {
     fn lines(&mut self, sweep: &Sweep, view: &WatchSweepResponse) {
         for run in view.ended.iter().rev() {
             if self.seen.insert((run.run, run.attempts.len())) {
-                say!("{}", ended_line(sweep, run).trim_start());
+                say!("{}", ended_line(sweep, run, &self.constants).trim_start());
             }
         }
         if !sweep.unread.is_empty() && !self.unread_said {
@@ -258,7 +260,7 @@ fn objective(sweep: &Sweep, run: &Run) -> String {
     }
 }
 
-fn ended_line(sweep: &Sweep, run: &Run) -> String {
+fn ended_line(sweep: &Sweep, run: &Run, constants: &Constants) -> String {
     let (state, note) = match run.state.as_str() {
         "finished" => (style("finished").cyan(), String::new()),
         "stopped" => (style(" stopped").yellow(), run.reason.clone()),
@@ -278,7 +280,7 @@ fn ended_line(sweep: &Sweep, run: &Run) -> String {
         "  {} {:>4}  {value}{}{note}",
         state.for_stderr(),
         run.run,
-        params_line(run)
+        params_line(run, constants)
     )
 }
 
@@ -333,7 +335,7 @@ pub(crate) fn notice(notice: &Notice) -> String {
                 format!("  {}", printable(message))
             };
             let verb = match state.as_str() {
-                "queued" => "Given back".to_owned(),
+                "queued" => "Requeued".to_owned(),
                 other => other
                     .chars()
                     .take(1)

@@ -19,6 +19,6 @@ mod text;
 pub(crate) use code::code;
 pub(crate) use failures::{FailureGroup, failures};
 pub(crate) use run::{attribution, best, chosen, recommendation, run, why};
-pub(crate) use run_facts::{last_beside, metrics, params, params_line, said};
+pub(crate) use run_facts::{Constants, last_beside, metrics, params_line, said};
 pub(crate) use sweep::sweep;
 pub(crate) use text::{ago, bytes, counted, is_seen, number, out, printable, span, width};

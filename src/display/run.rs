@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 
 use sweep_proto::v1::{Attempt, CodeVersion, Environment, Recommendation, Run, Sweep};
 
-use super::run_facts::{last_beside, metrics, params, repeat, rounded, said};
+use super::run_facts::{Constants, last_beside, metrics, params_block, repeat, rounded, said};
 use super::text::{counted, number, printable, printable_lines, span, width};
 use super::{code, environment, spark};
 use crate::shell;
 
+/// A longer command line is no help on a screen.
+const COMMAND_BYTES_MAX: usize = 400;
 /// A wider course shows no more.
 const COURSE_WIDTH_MAX: usize = 100;
 
@@ -43,9 +45,15 @@ pub(crate) fn chosen(title: &str, sweep: &Sweep, run: &Run) -> String {
         sweep.id,
         run.run
     );
-    params_block(run, &mut text);
+    text.push_str(&params_block(run, &Constants::of(sweep), false));
     if let Some(command) = shell::command_line(run) {
-        let _ = writeln!(text, "  again: {}", printable(&command));
+        // `sweep best --command` prints long ones.
+        let command = if command.len() > COMMAND_BYTES_MAX {
+            format!("sweep reproduce {}/{} --run", sweep.id, run.run)
+        } else {
+            printable(&command)
+        };
+        let _ = writeln!(text, "  again: {command}");
     }
     text
 }
@@ -175,18 +183,6 @@ pub(crate) fn course(title: &str, values: &[f64]) -> String {
     format!("  {title}  {}  {ends}\n", spark::spark(values, room))
 }
 
-fn params_block(run: &Run, text: &mut String) {
-    let parts = params(run);
-    let widest = parts
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (name, value) in parts {
-        let _ = writeln!(text, "  {name:<widest$}  {value}");
-    }
-}
-
 /// Returns the attribution of a failure in words. Earlier controllers write `nobody` for `external`.
 pub(crate) fn attribution(blame: &str) -> String {
     match blame {
@@ -223,7 +219,7 @@ pub(crate) fn run(
     {
         let _ = writeln!(text, "  best {}, last {}", number(best), number(last));
     }
-    text.push_str(&course("course", values));
+    text.push_str(&course("curve", values));
     if let Some(repeats) = &run.repeats {
         let _ = writeln!(text, "  {}", repeat(repeats));
     }
@@ -238,7 +234,7 @@ pub(crate) fn run(
     }
     let _ = writeln!(text, "  why: {}", printable(&run.why));
     let _ = writeln!(text, "\nParameters:");
-    params_block(run, &mut text);
+    text.push_str(&params_block(run, &Constants::of(sweep), true));
     for attempt in &run.attempts {
         let version = &attempt.code_version;
         let code = if version.is_empty() {

@@ -3,17 +3,74 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sweep_proto::v1::{Attempt, Repeats, Run};
+use sweep_lifecycle::spec;
+use sweep_proto::v1::{Attempt, Repeats, Run, Sweep};
 
-use super::text::{number, printable};
+use super::text::{counted, number, printable};
 
-/// Returns the parameters of a run on one line: `lr=0.01 layers=3`.
-pub(crate) fn params_line(run: &Run) -> String {
-    params(run)
+/// More constants than these are counted, not listed: on a line, and in a list.
+const CONSTANTS_IN_LINE_MAX: usize = 3;
+const CONSTANTS_IN_LIST_MAX: usize = 8;
+
+/// The parameters of a sweep that have one value, as text by name. Views show them after the varied ones.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Constants(BTreeMap<String, String>);
+
+impl Constants {
+    /// Reads the file of a sweep. Without a file every parameter counts as varied.
+    pub(crate) fn of(sweep: &Sweep) -> Self {
+        let constants = spec::parse(&sweep.yaml)
+            .0
+            .map(|file| spec::constants(&file));
+        let mut parts = Vec::new();
+        for (name, value) in constants.into_iter().flatten() {
+            flatten(&name, &value, &mut parts);
+        }
+        Self(parts.into_iter().collect())
+    }
+
+    /// Returns the parameters of a run: the varied ones, and the constants. A value from an earlier revision of the file is varied.
+    pub(crate) fn split(&self, run: &Run) -> (Vec<(String, String)>, Vec<(String, String)>) {
+        params(run)
+            .into_iter()
+            .partition(|(name, value)| self.0.get(name) != Some(value))
+    }
+}
+
+/// Returns the parameters of a run on one line, constants last: `lr=0.01 layers=3`, `lr=0.01 and 45 constants`.
+pub(crate) fn params_line(run: &Run, constants: &Constants) -> String {
+    let (mut shown, fixed) = constants.split(run);
+    let mut rest = String::new();
+    if shown.is_empty() || fixed.len() <= CONSTANTS_IN_LINE_MAX {
+        shown.extend(fixed);
+    } else {
+        rest = format!(" and {}", counted(fixed.len() as u64, "constant"));
+    }
+    let shown: Vec<_> = shown
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+        .collect();
+    shown.join(" ") + &rest
+}
+
+/// Writes the parameters of a run, one a line, constants last. A short text counts many constants instead.
+pub(super) fn params_block(run: &Run, constants: &Constants, in_full: bool) -> String {
+    let (mut shown, fixed) = constants.split(run);
+    let is_counted = !in_full && !shown.is_empty() && fixed.len() > CONSTANTS_IN_LIST_MAX;
+    let rest = if is_counted {
+        let many = counted(fixed.len() as u64, "constant");
+        format!("  and {many}: `sweep show {}/{}`\n", run.sweep_id, run.run)
+    } else {
+        shown.extend(fixed);
+        String::new()
+    };
+    let names = shown.iter().map(|(name, _)| name.chars().count());
+    let widest = names.max().unwrap_or(0);
+    let lines: String = shown
+        .iter()
+        .map(|(name, value)| format!("  {name:<widest$}  {value}\n"))
+        .collect();
+    lines + &rest
 }
 
 /// Returns the parameters of a run by name, as text that steers nothing.
@@ -119,6 +176,58 @@ pub(crate) fn metrics(attempt: &Attempt) -> (BTreeMap<&String, &f64>, BTreeMap<&
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn constants_come_after_varied_parameters_and_many_are_counted() {
+        let sweep = |constants: usize| {
+            let fixed: String = (0..constants)
+                .map(|index| format!("  a_{index:02}: {{value: {index}}}\n"))
+                .collect();
+            Sweep {
+                yaml: format!(
+                    "method: random\nprogram: t.py\nparameters:\n{fixed}  z: {{min: 0.0, max: 1.0}}\n  net: {{parameters: {{kind: {{value: big}}}}}}\n"
+                ),
+                ..Sweep::default()
+            }
+        };
+        let run = |constants: usize, kind: &str| {
+            let fixed: String = (0..constants)
+                .map(|index| format!("\"a_{index:02}\": {index}, "))
+                .collect();
+            Run {
+                sweep_id: "ab12cd34".to_owned(),
+                run: 7,
+                params_json: format!("{{{fixed}\"net\": {{\"kind\": \"{kind}\"}}, \"z\": 0.5}}"),
+                ..Run::default()
+            }
+        };
+        let few = Constants::of(&sweep(1));
+        assert_eq!(
+            params_line(&run(1, "big"), &few),
+            "z=0.5 a_00=0 net.kind=big"
+        );
+        let many = Constants::of(&sweep(44));
+        let line = params_line(&run(44, "big"), &many);
+        assert_eq!(line, "z=0.5 and 45 constants");
+        let block = params_block(&run(44, "big"), &many, false);
+        assert_eq!(
+            block,
+            "  z  0.5\n  and 45 constants: `sweep show ab12cd34/7`\n"
+        );
+        let block = params_block(&run(44, "big"), &many, true);
+        assert!(
+            block.starts_with("  z         0.5\n  a_00      0\n"),
+            "{block}"
+        );
+        assert_eq!(block.lines().count(), 46);
+        let earlier = params_line(&run(44, "small"), &many);
+        assert_eq!(
+            earlier, "net.kind=small z=0.5 and 44 constants",
+            "the value of an earlier revision is none of them"
+        );
+        let unknown = params_line(&run(1, "big"), &Constants::default());
+        assert_eq!(unknown, "a_00=0 net.kind=big z=0.5");
+    }
 
     #[test]
     fn the_last_value_is_labelled_where_it_is_another_one() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use sweep_proto::v1::{Agent, Run, Sweep, SweepUsage};
 
-use super::run_facts::{last_beside, params_line, repeat, said};
+use super::run_facts::{Constants, last_beside, params_line, repeat, said};
 use super::spark::spark;
 use super::{ago, bytes, number, printable, width};
 
@@ -157,11 +157,12 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
     } else {
         metric.as_str().into()
     };
+    let constants = Constants::of(sweep);
     let mut table = table(&[
         "run",
         "state",
         &metric,
-        "course",
+        "curve",
         "tries",
         "parameters",
         "note",
@@ -200,7 +201,7 @@ pub(crate) fn runs(sweep: &Sweep, runs: &[Run], courses: &BTreeMap<u64, Vec<f64>
             value,
             course,
             tries,
-            params_line(run),
+            params_line(run, &constants),
             note,
         ]);
     }

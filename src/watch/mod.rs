@@ -13,11 +13,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event as Input, KeyEventKind};
+use sweep_proto::v1::Sweep;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::ControllerArgs;
+use crate::display::Constants;
 use draw::DrawOptions;
 use model::{Deed, View, WatchEffect, WatchEvent, WatchModel};
 use source::WatchSource;
@@ -41,11 +43,11 @@ impl Drop for Screen {
 }
 
 /// Shows a sweep until the user leaves.
-pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &str) -> Result<ExitCode> {
+pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &Sweep) -> Result<ExitCode> {
     let (sender, events) = mpsc::channel(EVENTS_MAX);
     let source = WatchSource {
         controller: controller.clone(),
-        sweep: sweep.to_owned(),
+        sweep: sweep.id.clone(),
         events: sender,
     };
     let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
@@ -60,7 +62,10 @@ pub(crate) async fn full_screen(controller: &ControllerArgs, sweep: &str) -> Res
     ];
     let mut watch = Watch {
         screen,
-        model: WatchModel::default(),
+        model: WatchModel {
+            constants: Constants::of(sweep),
+            ..WatchModel::default()
+        },
         source,
         output: None,
         list: None,

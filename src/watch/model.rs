@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sweep_proto::v1::{Agent, MetricPoint, Run, Sweep, WatchSweepResponse};
 
+use crate::display::Constants;
+
 use super::log::Log;
 use super::rows::{Filter, Order};
 
@@ -93,6 +95,7 @@ impl Deed {
 #[derive(Debug, Default)]
 pub(crate) struct WatchModel {
     pub(crate) sweep: Sweep,
+    pub(crate) constants: Constants,
     pub(crate) runs: BTreeMap<u64, Run>,
     pub(crate) running: Vec<u64>,
     pub(crate) ended: Vec<u64>,

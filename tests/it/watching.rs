@@ -188,8 +188,8 @@ fn courses_are_drawn_in_a_terminal_and_nowhere_else() {
     let (code, said) = bench.start(&["agent", &id]).wait();
     assert_eq!(code, 0, "{said}");
     let screen = Screen::open(&bench, &["runs", &id]);
-    screen.shows("COURSE");
+    screen.shows("CURVE");
     screen.shows("█▆▁");
     let plain = bench.ok(&["runs", &id]);
-    assert!(!plain.contains("COURSE") && !plain.contains('█'), "{plain}");
+    assert!(!plain.contains("CURVE") && !plain.contains('█'), "{plain}");
 }

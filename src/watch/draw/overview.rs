@@ -61,7 +61,10 @@ fn best(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'static
             cut(&format!("{metric} = {value} by run {}", best.run), width),
             look.head(),
         ),
-        Line::raw(cut(&format!("  {}", params_line(best)), width)),
+        Line::raw(cut(
+            &format!("  {}", params_line(best, &model.constants)),
+            width,
+        )),
     ];
     let history = spark::best_so_far(&model.sweep, model.runs.values());
     if history.len() > 1 {
@@ -144,7 +147,7 @@ fn running(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'sta
             "  {:>5}  {took:>7}  {}  {}",
             run.run,
             values.join(" "),
-            params_line(run)
+            params_line(run, &model.constants)
         );
         lines.push(Line::raw(cut(&text, width)));
     }
@@ -165,11 +168,11 @@ fn ended(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'stati
         .iter()
         .take(ENDED_MAX)
         .filter_map(|run| model.runs.get(run));
-    lines.extend(known.map(|run| ended_line(run, look, width)));
+    lines.extend(known.map(|run| ended_line(model, run, look, width)));
     lines
 }
 
-fn ended_line(run: &Run, look: DrawOptions, width: usize) -> Line<'static> {
+fn ended_line(model: &WatchModel, run: &Run, look: DrawOptions, width: usize) -> Line<'static> {
     let value = run
         .value
         .map(|value| format!("{}  ", number(value)))
@@ -185,7 +188,7 @@ fn ended_line(run: &Run, look: DrawOptions, width: usize) -> Line<'static> {
             "  {:>5}  {:<9}  {value}{reason}{}",
             run.run,
             run.state,
-            params_line(run)
+            params_line(run, &model.constants)
         ),
         width,
     );

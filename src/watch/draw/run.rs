@@ -74,16 +74,16 @@ fn parameters(
     width: usize,
 ) -> Vec<Line<'static>> {
     let best = model.best.as_ref().filter(|best| best.run != run.run);
-    let of_best: BTreeMap<_, _> = best
-        .map(display::params)
-        .unwrap_or_default()
-        .into_iter()
-        .collect();
+    let all = |run| {
+        let (varied, fixed) = model.constants.split(run);
+        [varied, fixed].concat()
+    };
+    let of_best: BTreeMap<_, _> = best.map(all).unwrap_or_default().into_iter().collect();
     let title = best.map_or("Parameters".to_owned(), |best| {
         format!("Parameters (and those of the best, run {})", best.run)
     });
     let mut lines = vec![Line::styled(cut(&title, width), look.head())];
-    for (name, value) in display::params(run) {
+    for (name, value) in all(run) {
         let other = of_best.get(&name).filter(|other| **other != value);
         let difference = other
             .map(|other| format!("  (best: {other})"))

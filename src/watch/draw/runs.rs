@@ -77,7 +77,7 @@ fn row(model: &WatchModel, run: &Run, look: DrawOptions, width: usize) -> Line<'
     let rest = format!(
         "{}  {}{reason}",
         cell(&value, VALUE_WIDTH),
-        params_line(run)
+        params_line(run, &model.constants)
     );
     let rest = cut(&rest, width.saturating_sub(left.len() + state.len()));
     let line = Line::from(vec![
