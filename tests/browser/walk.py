@@ -181,7 +181,7 @@ def filters(page):
     assert all(text == "failed" for text in page.locator(".virtual tbody .state").all_inner_texts())
     page.wait_for_url(re.compile("q=state"))
     search.fill("lr > ")
-    expect(page.locator("#runs-tools [role=alert]")).to_contain_text("a value must stand behind")
+    expect(page.locator("#runs-tools [role=alert]")).to_contain_text('">" needs a value on its right')
     search.fill("nothing = 3")
     expect(page.locator("#runs-tools [role=alert]")).to_contain_text('no run has "nothing"')
     search.fill("")
@@ -392,6 +392,28 @@ def narrow_and_dark(browser):
     expect(wide.locator("html")).to_have_attribute("data-theme", "light")
 
 
+def on_a_phone(browser):
+    """Nothing lies on a chart, names of axes are whole, the header says where one is, and the output is near the top."""
+    page = watch(browser.new_context(storage_state=SESSION, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).new_page())
+    visit(page, f"/sweeps/{SWEEP}")
+    for id in ["history", "importance", "curves"]:
+        place = drawn(page, id)
+        expect(place.locator(".modebar-btn")).to_have_count(0)
+        over = place.evaluate("(place) => { const legend = place.querySelector('.legend')?.getBoundingClientRect(); return legend ? legend.bottom - place.getBoundingClientRect().top - place._fullLayout._size.t : 0; }")
+        assert over <= 2, f"the legend of {id} lies {over} px on the plot"
+    names = page.locator("#parallel-plot .axis").evaluate_all("(names) => names.map((name) => [name.textContent, name.scrollWidth - name.clientWidth, name.scrollHeight - name.clientHeight])")
+    assert names and all(across <= 1 and down <= 1 for _, across, down in names), names
+    shot(page, "phone")
+    visit(page, f"/sweeps/{SWEEP}/runs/1")
+    trail = page.locator(".top nav > a").last
+    expect(trail).to_have_text("run 1")
+    box, tools = trail.bounding_box(), page.locator(".top .tools").bounding_box()
+    assert box["width"] > 30 and box["x"] + box["width"] <= tools["x"] + 1, (box, tools)
+    assert page.evaluate("document.querySelector('#log').getBoundingClientRect().top < document.querySelector('#metrics').getBoundingClientRect().top")
+    shot(page, "phone-run")
+    page.context.close()
+
+
 with sync_playwright() as playwright:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
@@ -404,6 +426,7 @@ with sync_playwright() as playwright:
         is_well()
     without_scripts(browser)
     narrow_and_dark(browser)
+    on_a_phone(browser)
     is_well()
     browser.close()
 print("all is well")

@@ -139,7 +139,7 @@ fn line(Busy { row, runs, gpus }: &Busy, with_sweep: bool, now_ms: i64) -> Marku
             td { code title=(Escaped(&row.id)) { (Escaped(brief(&row.id))) } }
             @if with_sweep { td { a href={ "/sweeps/" (sweep) } { code { (sweep) } } } }
             td { (health(row)) }
-            td.number { (row.running) "/" (row.slots) }
+            td.number { (row.running) "/" (row.slots.max(1)) }
             td { @for run in runs.iter().take(16) { a href={ "/sweeps/" (sweep) "/runs/" (run) } { (run) } " " } @if runs.len() > 16 { "…" } }
             td.number { (row.succeeded) }
             td.number { @if row.failed > 0 { span.bad[row.failed > row.succeeded] { (row.failed) } } }
@@ -177,7 +177,7 @@ pub(super) fn suspects(agents: &[Busy], failed: u64) -> Vec<Markup> {
         .filter(|agent| matches!(agent.row.health.as_str(), "quarantined" | "probing"))
     {
         said.push(html! {
-            strong { (Escaped(&row.host)) } " is " (Escaped(&row.health)) ": " (Escaped(&row.reason)) " (" (row.failed) " failed, " (row.succeeded) " ended well)"
+            strong { (Escaped(&row.host)) } @if row.alive { " is " } @else { " was " } (Escaped(&row.health)) ": " (Escaped(&row.reason)) " (" (row.failed) " failed, " (row.succeeded) " ended well)"
         });
     }
     if said.is_empty() {

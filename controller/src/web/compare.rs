@@ -6,9 +6,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_lifecycle::state::SweepId;
 
-use super::html::{Escaped, PageFrame, document, duration, number, state};
-use super::rows::params;
-use super::sweep::{short, value_text};
+use super::constants::{ConstantParameters, Parameters};
+use super::html::{Escaped, PageFrame, document, duration, number, state, value_text};
+use super::sweep::short;
 use super::sweeps::title;
 use crate::store::{Query, RunRow, StoreError, SweepRow};
 
@@ -100,11 +100,11 @@ pub(super) fn page(found: &ComparedRuns) -> String {
 
 fn table(found: &ComparedRuns) -> Markup {
     let runs = &found.runs;
-    let configurations: Vec<_> = runs
+    let constants = ConstantParameters::of(&found.sweep);
+    let (configurations, fixed): (Vec<_>, Vec<_>) = runs
         .iter()
-        .map(|(run, _)| params(&run.params_json))
-        .collect();
-    let parameters: BTreeSet<&String> = configurations.iter().flat_map(BTreeMap::keys).collect();
+        .map(|(run, _)| constants.split(&run.params_json))
+        .unzip();
     let metrics: Vec<BTreeMap<String, f64>> = runs
         .iter()
         .map(|(run, _)| {
@@ -116,7 +116,6 @@ fn table(found: &ComparedRuns) -> Markup {
         .collect();
     let names: BTreeSet<&String> = metrics.iter().flat_map(BTreeMap::keys).collect();
     let facts: BTreeSet<&String> = runs.iter().flat_map(|(_, facts)| facts.keys()).collect();
-    let text = |value: Option<&serde_json::Value>| value.map(value_text).unwrap_or_default();
     html! {
         div.scroll { table.compare aria-label="Runs side by side" {
             thead { tr { th aria-label="What" {} @for (run, _) in runs { th.number { a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "run " (run.run) } } } } }
@@ -127,14 +126,24 @@ fn table(found: &ComparedRuns) -> Markup {
                 (row("machine", runs.iter().map(|(run, _)| run.attempts.last().map(|attempt| attempt.host.clone()).unwrap_or_default()).collect(), true))
                 (row("code", runs.iter().map(|(run, _)| short(&run.code).to_owned()).collect(), true))
                 (row("why", runs.iter().map(|(run, _)| run.why.clone()).collect(), false))
-                (heading("Parameters", runs.len()))
-                @for name in parameters { (row(name, configurations.iter().map(|params| text(params.get(name))).collect(), true)) }
+                (parameters("Parameters", &configurations))
                 (heading("Metrics", runs.len()))
                 @for name in names { (row(name, metrics.iter().map(|known| known.get(name).map(|value| number(*value)).unwrap_or_default()).collect(), false)) }
                 (heading("Environment", runs.len()))
                 @for name in facts { (row(name, runs.iter().map(|(_, facts)| facts.get(name).cloned().unwrap_or_default()).collect(), true)) }
+                @if fixed.iter().any(|params| !params.is_empty()) { (parameters("Constants", &fixed)) }
             }
         } }
+    }
+}
+
+/// The parameters of runs, one a row.
+fn parameters(title: &str, of_runs: &[Parameters]) -> Markup {
+    let names: BTreeSet<&String> = of_runs.iter().flat_map(BTreeMap::keys).collect();
+    let text = |value: Option<&serde_json::Value>| value.map(value_text).unwrap_or_default();
+    html! {
+        (heading(title, of_runs.len()))
+        @for name in names { (row(name, of_runs.iter().map(|params| text(params.get(name))).collect(), true)) }
     }
 }
 

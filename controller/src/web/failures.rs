@@ -16,7 +16,7 @@ const RUNS_MAX: usize = 1_000;
 
 /// Failures with one cause.
 pub(super) struct CauseGroup {
-    kind: String,
+    pub(super) kind: String,
     blame: String,
     /// How many runs failed for it.
     pub(super) count: u64,

@@ -57,7 +57,7 @@ pub(super) fn moment(ms: i64, now_ms: i64) -> Markup {
     if ms == 0 {
         return html! {};
     }
-    html! { time data-ms=(ms) { (duration(now_ms - ms)) " ago" } }
+    html! { time data-ms=(ms) { (age(now_ms - ms)) " ago" } }
 }
 
 /// Returns a count with what is counted, as people say it: `1 run`, `2 runs`.
@@ -70,9 +70,31 @@ pub(super) fn duration(ms: i64) -> String {
     format::duration(Duration::from_millis(ms.max(0).unsigned_abs()))
 }
 
+/// Returns how long ago something was, in one unit: `12 s`, `13 min`, `4 h`, `6 d`.
+fn age(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// A number with up to five significant digits.
 pub(super) fn number(value: f64) -> String {
     format::significant(value, 5)
+}
+
+/// A parameter's value as people write it.
+pub(super) fn value_text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Number(float) if float.is_f64() => {
+            float.as_f64().map_or_else(|| float.to_string(), number)
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The frame around the content of a page.
@@ -121,10 +143,10 @@ pub(super) fn document(frame: &PageFrame<'_>, body: &Markup) -> String {
             body data-live=(Escaped(live)) {
                 a.skip href="#main" { "Skip to the content" }
                 header.top {
-                    nav aria-label="Pages" {
+                    nav.trail[!trail.is_empty()] aria-label="Pages" {
                         a.brand href="/" { "sweep" }
-                        a href="/" { "Sweeps" }
-                        a href="/agents" { "Agents" }
+                        a.wide href="/" { "Sweeps" }
+                        a.wide href="/agents" { "Agents" }
                         @for (href, name) in trail { span.soft aria-hidden="true" { "›" } a href=(Escaped(href)) { (Escaped(name)) } }
                     }
                     div.tools {
@@ -212,5 +234,18 @@ mod tests {
             !page.contains("<script>") && !page.contains('\u{202e}'),
             "{page}"
         );
+    }
+
+    #[test]
+    fn ages_have_one_unit() {
+        for (ms, text) in [
+            (-5, "0 s"),
+            (59_900, "59 s"),
+            (97_000, "1 min"),
+            (7_500_000, "2 h"),
+            (360_000_000, "4 d"),
+        ] {
+            assert_eq!(age(ms), text);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod agents;
 mod answer;
 mod assets;
 mod compare;
+mod constants;
 mod failures;
 mod html;
 mod limits;

@@ -1,28 +1,34 @@
 //! The page of one run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 use serde_json::Value;
 use sweep_lifecycle::state::{CodeVersion, Environment, RunState, SweepId};
+use sweep_proto::format::rounded;
 
 use super::agents::brief;
+use super::constants::{ConstantParameters, Parameters};
 use super::failures::word;
-use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
-use super::rows::params;
+use super::html::{
+    Escaped, PageFrame, counted, document, duration, moment, number, state, value_text,
+};
 use super::series;
-use super::sweep::{short, value_text};
+use super::sweep::short;
 use super::sweeps::title;
 use crate::store::{AttemptRow, Query, RunRow, StoreError, SweepRow};
 
 /// Bytes of output that are shown without scripts.
 const TAIL: usize = 32 << 10;
+/// More constants than these are folded.
+const CONSTANTS_SHOWN_MAX: usize = 5;
 
 /// The content of the page.
 pub(super) struct RunPage {
     sweep: SweepRow,
     run: RunRow,
     best: Option<RunRow>,
+    constants: ConstantParameters,
     environment: Option<Environment>,
     tail: String,
 }
@@ -56,6 +62,7 @@ pub(super) fn read(
         None => String::new(),
     };
     Ok(Some(RunPage {
+        constants: ConstantParameters::of(&row),
         sweep: row,
         run,
         best,
@@ -70,19 +77,22 @@ pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
     let output = html! {
         section #log { div.row.between { h2 { "Output" } div #log-tools.row {} } div.scroll { pre #output tabindex="0" { (Escaped(&found.tail)) } } }
     };
-    // Why a run failed is mostly in its output.
+    // Why a run failed is mostly in its output. That of others is near the top too: people look for it first.
     let has_failed = run.state == RunState::Failed;
     let body = html! {
         div #run data-sweep=(Escaped(&sweep.id)) data-run=(run.run) data-metric=(Escaped(&sweep.metric)) data-goal=(word(&sweep.goal))
             data-code=(Escaped(&run.code)) data-best=[found.best.as_ref().map(|best| best.run)] data-best-code=[found.best.as_ref().map(|best| Escaped(&best.code).to_string())] {
             div data-refresh="head" { (head(found, now_ms)) }
+            nav.sections aria-label="Sections" {
+                @for (place, name) in SECTIONS { a href={ "#" (place) } { (name) } }
+            }
             @if has_failed { (output) }
             div.grid2 {
                 section #parameters { h2 { "Parameters" } (parameters(found)) }
                 section #why { h2 { "Why it was suggested" } (why(found)) }
             }
-            section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
             @if !has_failed { (output) }
+            section #metrics { h2 { "Metrics" } div data-refresh="metrics" { (metrics(run)) } div #metrics-plot.charts {} }
             section #system hidden { h2 { "The machine" } div #system-plot.charts {} }
             section #attempts { h2 { "Attempts" } div data-refresh="attempts" { (attempts(found, now_ms)) } }
             section #code { h2 { "Code" } (code(found)) div #code-diff {} }
@@ -102,6 +112,16 @@ pub(super) fn page(found: &RunPage, now_ms: i64) -> String {
     document(&frame, &body)
 }
 
+const SECTIONS: [(&str, &str); 7] = [
+    ("log", "Output"),
+    ("parameters", "Parameters"),
+    ("metrics", "Metrics"),
+    ("attempts", "Attempts"),
+    ("code", "Code"),
+    ("environment", "Environment"),
+    ("again", "Again"),
+];
+
 fn head(found: &RunPage, now_ms: i64) -> Markup {
     let run = &found.run;
     let attempt = run.attempts.last();
@@ -112,7 +132,7 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
         }
         @if !run.reason.is_empty() { p { (Escaped(&run.reason)) } }
         @if !run.aside.is_empty() { p.soft { (Escaped(&run.aside)) } }
-        @for violated in &run.violates { p.bad { "Violates a constraint: " (Escaped(violated)) } }
+        @for violated in run.violates.iter().filter(|_| run.state != RunState::Failed) { p.bad { "Violates a constraint: " (Escaped(violated)) } }
         p.facts {
             @if let Some(value) = run.value { span { (Escaped(&found.sweep.metric)) " = " strong { (number(value)) } } }
             @if let (Some(best), Some(last)) = (run.best, run.last) && (run.value.is_none() || number(best) != number(last)) { span.soft { "best " (number(best)) ", last " (number(last)) } }
@@ -131,28 +151,50 @@ fn head(found: &RunPage, now_ms: i64) -> Markup {
 }
 
 fn parameters(found: &RunPage) -> Markup {
-    let own = params(&found.run.params_json);
+    let constants = &found.constants;
+    let (varied, fixed) = constants.split(&found.run.params_json);
     let best = found
         .best
         .as_ref()
         .filter(|best| best.run != found.run.run)
-        .map(|best| (best.run, params(&best.params_json)));
-    let names: std::collections::BTreeSet<&String> = own
+        .map(|best| (best.run, constants.split(&best.params_json)));
+    let best_run = best.as_ref().map(|(run, _)| *run);
+    let varied = parameter_rows(&varied, best.as_ref().map(|(_, (varied, _))| varied));
+    let many = fixed.len() > CONSTANTS_SHOWN_MAX;
+    let count = counted(fixed.len() as u64, "constant");
+    let fixed = parameter_rows(&fixed, best.as_ref().map(|(_, (_, fixed))| fixed));
+    html! {
+        @if many {
+            (parameter_table("Parameters", &varied, best_run))
+            details.constants { summary { (count) } (parameter_table("Constants", &fixed, best_run)) }
+        } @else { (parameter_table("Parameters", &html! { (varied) (fixed) }, best_run)) }
+    }
+}
+
+fn parameter_table(title: &str, rows: &Markup, best: Option<u64>) -> Markup {
+    html! {
+        div.scroll { table aria-label=(title) {
+            thead { tr { th { (title.trim_end_matches('s')) } th.number { "Value" } @if let Some(run) = best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
+            tbody { (rows) }
+        } }
+    }
+}
+
+/// Rows of parameters, beside those of the best run.
+fn parameter_rows(own: &Parameters, best: Option<&Parameters>) -> Markup {
+    let names: BTreeSet<&String> = own
         .keys()
-        .chain(best.iter().flat_map(|(_, params)| params.keys()))
+        .chain(best.into_iter().flat_map(BTreeMap::keys))
         .collect();
     html! {
-        div.scroll { table aria-label="Parameters" {
-            thead { tr { th { "Parameter" } th.number { "Value" } @if let Some((run, _)) = &best { th.number { "Best (run " (run) ")" } th.number { "Difference" } } } }
-            tbody { @for name in names {
-                @let (here, there) = (own.get(name), best.as_ref().map(|(_, params)| params.get(name)));
-                tr class=[there.is_some_and(|there| there != here).then_some("differs")] {
-                    td { (Escaped(name)) }
-                    td.number { (Escaped(&here.map(value_text).unwrap_or_default())) }
-                    @if let Some(there) = there { td.number { (Escaped(&there.map(value_text).unwrap_or_default())) } td.number.soft { (difference(here, there)) } }
-                }
-            } }
-        } }
+        @for name in names {
+            @let (here, there) = (own.get(name), best.map(|params| params.get(name)));
+            tr class=[there.is_some_and(|there| there != here).then_some("differs")] {
+                td { (Escaped(name)) }
+                td.number { (Escaped(&here.map(value_text).unwrap_or_default())) }
+                @if let Some(there) = there { td.number { (Escaped(&there.map(value_text).unwrap_or_default())) } td.number.soft { (difference(here, there)) } }
+            }
+        }
     }
 }
 
@@ -177,13 +219,26 @@ fn why(found: &RunPage) -> Markup {
     html! {
         p { (Escaped(&run.why)) }
         dl.findings {
-            dt { "Kind" } dd { (Escaped(&word(&why.kind))) }
-            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(predicted.deviation)) } }
-            @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Came to" } dd { (number(value)) } }
-            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(improvement)) " expected over the best before" } }
+            dt { "Kind" } dd { (Escaped(kind_in_words(&word(&why.kind)))) }
+            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(rounded(predicted.deviation, 2))) } }
+            @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Result" } dd { (metric) " = " (number(value)) } }
+            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(rounded(improvement, 2))) " expected over the best before" } }
             @if let Some(success) = why.success { dt { "Success" } dd { (format!("{:.0} %", 100.0 * success)) " likely to end well" } }
-            dt { "Computed from" } dd { (why.observations) " ended and " (why.pending) " open runs" }
+            dt { "Computed from" } dd { (counted(why.observations, "result")) " and " (counted(why.pending, "open run")) }
         }
+    }
+}
+
+/// Returns the meaning of a kind of suggestion.
+fn kind_in_words(kind: &str) -> &str {
+    match kind {
+        "start up" => "start-up: spread over the space",
+        "probe" => "probe: good with older code",
+        "exploit" => "exploitation: a value like the best or better is expected",
+        "explore" => "exploration: promising mostly for the model's uncertainty",
+        "far" => "exploration: far from what was tried",
+        "dense" => "exploitation: where good results are dense",
+        other => other,
     }
 }
 

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::{CodeVersion, RunState, SweepId};
 
 use super::agents::{self, Busy};
+use super::constants::ConstantParameters;
 use super::failures::{self, CauseGroup, Failures};
 use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::sweeps::{outcome, progress, title};
@@ -24,6 +25,7 @@ pub(super) struct SweepPage {
     failures: Failures,
     newest: Vec<RunRow>,
     best: Option<RunRow>,
+    constants: ConstantParameters,
     /// Why early stopping has nothing to compare with, or empty.
     early_stop_note: String,
 }
@@ -63,6 +65,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPag
     let failures = failures::read(query, sweep)?;
     let early_stop_note = early_stop_note(query, &row)?;
     Ok(Some(SweepPage {
+        constants: ConstantParameters::of(&row),
         row,
         early_stop_note,
         counts,
@@ -219,14 +222,14 @@ fn findings(found: &SweepPage, groups: &[CauseGroup]) -> Markup {
                     @match groups.first() {
                         None => "None.",
                         Some(worst) => {
-                            (counted(found.counts.failed, "run")) " failed, of " (counted(found.failures.causes, "cause")) "; the most frequent on "
-                            (Escaped(&failures::hosts(&worst.hosts))) ": " a href="#failures" { (counted(worst.count, "run")) } "."
+                            (counted(found.counts.failed, "run")) " failed, " (counted(found.failures.causes, "cause")) ". Most frequent: "
+                            a href="#failures" { (Escaped(&worst.kind)) } ", " (counted(worst.count, "run")) ", on " (Escaped(&failures::hosts(&worst.hosts))) "."
                         },
                     }
                 }
                 @if found.codes.len() > 1 {
                     dt { "Code" }
-                    dd #finding-code { (found.codes.len()) " versions: " a href="#code" { "what they came to" } "." }
+                    dd #finding-code { (found.codes.len()) " versions: " a href="#code" { "results by version" } "." }
                 }
             }
             dl.findings #learnt data-sweep=(Escaped(&row.id)) {}
@@ -242,27 +245,8 @@ fn best(found: &SweepPage) -> Markup {
     html! {
         a href={ "/sweeps/" (Escaped(&run.sweep)) "/runs/" (run.run) } { "Run " (run.run) }
         @if let Some(value) = value { ": " (Escaped(&found.row.metric)) " = " strong { (number(value)) } }
-        " with " (params(&run.params_json))
+        " with " (found.constants.line(&run.params_json))
         div.soft { "Suggested as: " (Escaped(&run.why)) }
-    }
-}
-
-/// The parameters of a run in a line.
-pub(super) fn params(json: &str) -> Markup {
-    let params = super::rows::params(json);
-    html! {
-        span.params { @for (name, value) in &params { span { (Escaped(name)) "=" b { (Escaped(&value_text(value))) } } " " } }
-    }
-}
-
-/// A parameter's value as people write it.
-pub(super) fn value_text(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Number(float) if float.is_f64() => {
-            float.as_f64().map_or_else(|| float.to_string(), number)
-        }
-        other => other.to_string(),
     }
 }
 
@@ -321,13 +305,13 @@ fn runs(found: &SweepPage) -> Markup {
     html! {
         div.scroll.long[found.newest.len() == RUNS_SHOWN] { table aria-label="Runs" {
             thead { tr { th.number { "Run" } th { "State" } th.number { "Value" } th { "Parameters" } th.number { "Took" } th { "Why" } } }
-            tbody { @for run in &found.newest { (line(run)) } }
+            tbody { @for run in &found.newest { (line(run, &found.constants)) } }
         } }
         @if found.newest.len() == RUNS_SHOWN { p.soft { "The newest " (RUNS_SHOWN) "; " code { "sweep runs " (Escaped(&found.row.id)) } " lists all." } }
     }
 }
 
-fn line(run: &RunRow) -> Markup {
+fn line(run: &RunRow, constants: &ConstantParameters) -> Markup {
     let started = run
         .attempts
         .iter()
@@ -341,7 +325,7 @@ fn line(run: &RunRow) -> Markup {
                 (number(value))
                 @if let Some(last) = run.last.map(number).filter(|last| *last != number(value)) { br; span.soft { "last " (last) } }
             } }
-            td { (params(&run.params_json)) }
+            td { (constants.line(&run.params_json)) }
             td.number { @if let (Some(started), true) = (started, run.ended_ms > 0) { (duration(run.ended_ms - started)) } }
             td.soft { (Escaped(if run.reason.is_empty() { &run.why } else { &run.reason })) }
         }

@@ -455,3 +455,41 @@ async fn sweeps_are_listed_a_page_at_a_time() {
     );
     controller.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn constants_never_crowd_out_what_varies() {
+    let dir = tempfile::tempdir().unwrap();
+    let controller = house::start(dir.path()).await;
+    let mut clients = house::clients(&controller).await;
+    let constants: String = (0..45)
+        .map(|index| format!("  a_{index:02}: {{value: {index}}}\n"))
+        .collect();
+    let file = format!("{}{constants}", GRID.replace("  x:", "  zz:"));
+    let id = clients.create(&file).await;
+    clients.register(&id, "agent-1").await;
+    clients.execute(&id, "agent-1", 0.5).await;
+    clients.execute(&id, "agent-1", 0.7).await;
+    let get = async |path: String| house::http(&controller, "GET", &path, &[]).await.body;
+    let page = get(format!("/sweeps/{id}")).await;
+    let best = page.split("id=\"finding-best\"").nth(1).unwrap();
+    let best = best.split("</dd>").next().unwrap();
+    assert!(
+        best.contains("zz=<b>1</b>") && best.contains("and 45 constants") && !best.contains("a_00"),
+        "{best}"
+    );
+    let run = get(format!("/sweeps/{id}/runs/2")).await;
+    let at = |text: &str| {
+        run.find(text)
+            .unwrap_or_else(|| panic!("no {text} in {run}"))
+    };
+    assert!(at("<td>zz</td>") < at("<summary>45 constants</summary>"));
+    assert!(at("<summary>45 constants</summary>") < at("<td>a_00</td>"));
+    assert!(
+        at("id=\"log\"") < at("id=\"metrics\""),
+        "output is near the top"
+    );
+    let compared = get(format!("/sweeps/{id}/compare?runs=1,2")).await;
+    assert!(compared.find("<td>zz</td>") < compared.find(">Constants</th>"));
+    assert!(compared.find(">Constants</th>") < compared.find("<td>a_00</td>"));
+    controller.stop().await.unwrap();
+}

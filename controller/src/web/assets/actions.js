@@ -16,9 +16,9 @@ async function attempt(what, action) {
   }
 }
 
-export function dialog(title, content, verb, act) {
+export function dialog(title, content, verb, act, close = "Close") {
   const button = element("button", { type: "button", class: "primary" }, verb);
-  const made = element("dialog", { "aria-label": title }, element("h2", {}, title), content, element("div", { class: "row" }, button, element("button", { type: "button", onclick: () => made.close() }, "Close")));
+  const made = element("dialog", { "aria-label": title }, element("h2", {}, title), content, element("div", { class: "row" }, button, element("button", { type: "button", onclick: () => made.close() }, close)));
   button.addEventListener("click", async () => {
     button.disabled = true;
     if (await act()) made.close();
@@ -30,10 +30,10 @@ export function dialog(title, content, verb, act) {
   return { made, button };
 }
 
-export const confirm = (title, text, verb, act) => dialog(title, element("p", {}, text), verb, act);
+export const confirm = (title, text, verb, act, close) => dialog(title, element("p", {}, text), verb, act, close);
 
 export async function setState(sweep, action) {
-  return attempt(action, async () => `the sweep is ${(await call("SetSweepState", { sweep_id: sweep, action: ACTION[action], request_id: requestId() })).state}`);
+  return attempt(`${action.slice(0, 1).toUpperCase()}${action.slice(1)}`, async () => `the sweep is ${(await call("SetSweepState", { sweep_id: sweep, action: ACTION[action], request_id: requestId() })).state}`);
 }
 
 export async function retry(sweep, runs) {
@@ -137,7 +137,7 @@ export function ofSweep(place, selection, yaml) {
   const { id, state } = selection.sweep;
   const failed = selection.runs.filter((run) => run.state === "failed").map((run) => run.run);
   const button = (name, act, title) => element("button", { type: "button", onclick: act, title }, name);
-  const sure = (name, verb, text) => button(name, () => confirm(`${name} ${id}`, text, name, () => setState(id, verb)));
+  const sure = (name, verb, text) => button(name, () => confirm(`${name} ${selection.sweep.name || id}?`, text, `${name} the sweep`, () => setState(id, verb), "Keep it running"));
   const buttons = [];
   if (state === "running") buttons.push(button("Pause", () => setState(id, "pause"), "No new runs; running ones go on"));
   else if (state !== "finished") buttons.push(button("Resume", () => setState(id, "resume")));

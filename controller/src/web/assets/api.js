@@ -1,13 +1,22 @@
 // The way to the controller: questions, calls that change something, and news.
 
+// A browser's own words for a controller that is away help nobody.
+async function reach(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch {
+    throw new Error("the controller does not answer");
+  }
+}
+
 export async function get(path) {
-  const response = await fetch(path);
+  const response = await reach(path);
   if (!response.ok) throw new Error(`${path}: the controller answered ${response.status}`);
   return response.json();
 }
 
 export async function text(path) {
-  const response = await fetch(path);
+  const response = await reach(path);
   if (!response.ok) throw new Error(`${path}: the controller answered ${response.status}`);
   return response.text();
 }
@@ -16,7 +25,7 @@ export async function text(path) {
 export const requestId = () => `page-${[...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 
 export async function call(name, body) {
-  const response = await fetch(`/api/v1/${name}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const response = await reach(`/api/v1/${name}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw Object.assign(new Error(answer.error?.message ?? `the controller answered ${response.status}`), { code: answer.error?.code });
   return answer;

@@ -1,7 +1,7 @@
 // The history of a sweep and the importance of its parameters.
 
-import { color, duration, label, number, plain } from "./format.js";
-import { MARKERS_MAX, draw } from "./plotly.js";
+import { bulk, color, duration, element, label, number, plain } from "./format.js";
+import { MARKERS_MAX, draw, empty, isNarrow } from "./plotly.js";
 
 // How wide the words for a direction are, and what is beside the bars.
 const DIRECTION = 115;
@@ -21,10 +21,8 @@ function thinned(runs, keep) {
   });
 }
 
-export async function history(place, selection) {
-  const { sweep, sign, codes } = selection;
-  const done = selection.runs.filter((run) => run.ended).sort((a, b) => ended(a) - ended(b) || a.run - b.run);
-  const order = new Map(done.map((run, index) => [run, index + 1]));
+// The best value after each run that has ended, and the runs that improved it.
+function bestSoFar(done, order, sign) {
   const [xs, bests, improved] = [[], [], new Set()];
   let best = null;
   for (const run of done) {
@@ -40,39 +38,86 @@ export async function history(place, selection) {
     xs.push(done.length);
     bests.push(best);
   }
-  const chosen = done.filter((run) => selection.isVisible(run.run));
-  const valued = thinned(chosen.filter((run) => run.value !== undefined), improved);
-  const failed = thinned(chosen.filter((run) => run.value === undefined && run.state === "failed"), new Set());
-  const text = (run) => plain(`run ${run.run} (${run.state})\n${sweep.metric} ${number(run.value)}\n${Object.entries(run.params).slice(0, 10).map(([name, value]) => `${name} = ${label(value)}`).join("\n")}`).replaceAll("\n", "<br>");
-  const [stopped, finished] = [valued.filter((run) => run.state === "stopped"), valued.filter((run) => run.state !== "stopped")];
-  // One terrible run must not press all others together, and the early values of stopped runs must not either.
-  const values = (finished.length > 2 ? finished : valued).map((run) => run.value).filter(Number.isFinite);
-  const sorted = [...values].sort((a, b) => a - b);
-  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
-  const spread = sorted.length ? at(0.95) - at(0.05) || Math.abs(at(0.5)) || 1 : 1;
-  const range = values.length && valued.length > 8 ? [Math.max(sorted[0], at(0.05) - 1.5 * spread) - 0.05 * spread, Math.min(sorted.at(-1), at(0.95) + 1.5 * spread) + 0.05 * spread] : undefined;
-  const floor = range ? range[0] : sorted[0];
-  const marks = (name, runs, marker) => ({ type: "scatter", mode: "markers", name, x: runs.map((run) => order.get(run)), y: runs.map((run) => run.value), customdata: runs.map((run) => run.run), text: runs.map(text), hovertemplate: "%{text}<extra></extra>", marker: { size: 6, opacity: 0.6, ...marker } });
-  const traces = [
-    marks("finished", finished, { color: color("accent") }),
-    ...(stopped.length ? [marks("stopped early", stopped, { color: color("warn"), symbol: "diamond-open" })] : []),
-    { type: "scatter", mode: "lines", name: "best so far", x: xs, y: bests, line: { shape: "hv", color: color("good"), width: 2.5 }, hovertemplate: "best %{y}<extra></extra>" },
-    { type: "scatter", mode: "markers", name: "failed", x: failed.map((run) => order.get(run)), y: failed.map(() => floor), customdata: failed.map((run) => run.run), text: failed.map((run) => plain(`run ${run.run}: ${run.failure || run.reason || "failed"}`)), hovertemplate: "%{text}<extra></extra>", marker: { symbol: "x", size: 6, color: color("bad") } },
-  ];
-  const shapes = [];
-  const annotations = [];
-  if (codes.length > 1) {
-    const first = new Map();
-    for (const run of done) if (run.code && !first.has(run.code)) first.set(run.code, order.get(run));
-    codes.forEach((version, index) => {
-      if (!first.has(version) || index === 0) return;
-      const x = first.get(version) - 0.5;
-      shapes.push({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: color("soft"), dash: "dot", width: 1.5 } });
-      annotations.push({ x, y: 1, yref: "paper", text: `code ${index + 1}`, showarrow: false, xanchor: "left", yanchor: "top", font: { size: 11 } });
-    });
+  return { xs, bests, improved };
+}
+
+// Where each version of the code began.
+function versions(codes, done, order) {
+  const [shapes, annotations] = [[], []];
+  const first = new Map();
+  for (const run of done) if (run.code && !first.has(run.code)) first.set(run.code, order.get(run));
+  codes.forEach((version, index) => {
+    if (!first.has(version) || index === 0) return;
+    const x = first.get(version) - 0.5;
+    shapes.push({ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: color("soft"), dash: "dot", width: 1.5 } });
+    annotations.push({ x, y: 1, yref: "paper", text: `code ${index + 1}`, showarrow: false, xanchor: "left", yanchor: "top", font: { size: 11 } });
+  });
+  return { shapes, annotations };
+}
+
+const check = (name, action) => {
+  const box = element("input", { type: "checkbox" });
+  box.addEventListener("change", action);
+  return { box, label: element("label", {}, box, name) };
+};
+
+export class History {
+  constructor(place, tools, selection) {
+    Object.assign(this, { place, selection });
+    this.all = check("all values", () => this.show());
+    this.log = check("logarithmic", () => this.show());
+    this.note = element("span", { class: "soft" });
+    tools.append(this.all.label, this.log.label, this.note);
+    this.show();
   }
-  await draw(place, traces, { shapes, annotations, xaxis: { title: { text: "runs ended" } }, yaxis: { title: { text: plain(sweep.metric) }, range }, hovermode: "closest" });
-  if (!place.dataset.linked) {
+
+  // Says why there is nothing to draw.
+  nothing(done) {
+    const { sweep, runs } = this.selection;
+    const failed = done.filter((run) => run.state === "failed").length;
+    const words = failed ? [`No run has a value: ${failed} of ${done.length} failed. `, element("a", { href: "#failures" }, "Failures")]
+      : done.length ? ["No run that has ended has a value."]
+      : runs.length ? ["No run has ended yet."]
+      : ["No run has begun. Start an agent: ", element("code", {}, `sweep agent ${sweep.id}`)];
+    [this.all, this.log].forEach(({ label }) => (label.hidden = true));
+    this.note.textContent = "";
+    empty(this.place, ...words);
+  }
+
+  async show() {
+    const { place, selection } = this;
+    const { sweep, sign, codes } = selection;
+    const done = selection.runs.filter((run) => run.ended).sort((a, b) => ended(a) - ended(b) || a.run - b.run);
+    const order = new Map(done.map((run, index) => [run, index + 1]));
+    const { xs, bests, improved } = bestSoFar(done, order, sign);
+    const chosen = done.filter((run) => selection.isVisible(run.run));
+    if (!done.some((run) => run.value !== undefined)) return this.nothing(done);
+    const valued = thinned(chosen.filter((run) => run.value !== undefined), improved);
+    const failed = thinned(chosen.filter((run) => run.value === undefined && run.state === "failed"), new Set());
+    const text = (run) => plain(`run ${run.run} (${run.state})\n${sweep.metric} ${number(run.value)}\n${selection.varied(run).slice(0, 10).map(([name, value]) => `${name} = ${label(value)}`).join("\n")}`).replaceAll("\n", "<br>");
+    // Diverged runs and the early values of stopped ones must not press all others together.
+    const finished = valued.filter((run) => run.state !== "stopped");
+    const values = (finished.length > 3 ? finished : valued).map((run) => run.value);
+    const usual = bulk(values, sign);
+    this.all.label.hidden = !usual;
+    this.log.label.hidden = valued.some((run) => run.value <= 0);
+    const log = this.log.box.checked && !this.log.label.hidden;
+    const range = log || this.all.box.checked ? undefined : usual;
+    const [out, shown] = [[], []];
+    for (const run of valued) (range && (run.value < range[0] || run.value > range[1]) ? out : shown).push(run);
+    this.note.textContent = out.length ? `${out.length} of ${valued.length} values lie ${sign > 0 ? "above" : "below"} the axis` : "";
+    const marks = (name, runs, marker, y = (run) => run.value) => ({ type: "scatter", mode: "markers", name, x: runs.map((run) => order.get(run)), y: runs.map(y), customdata: runs.map((run) => run.run), text: runs.map(text), hovertemplate: "%{text}<extra></extra>", cliponaxis: false, marker: { size: 6, opacity: 0.6, ...marker } });
+    const stopped = shown.filter((run) => run.state === "stopped");
+    const floor = range ? range[0] : Math.min(...valued.map((run) => run.value), ...bests);
+    const traces = [
+      marks("finished", shown.filter((run) => run.state !== "stopped"), { color: color("accent") }),
+      ...(stopped.length ? [marks("stopped early", stopped, { color: color("warn"), symbol: "diamond-open", size: 8, opacity: 0.9, line: { width: 1.5 } })] : []),
+      ...(out.length ? [marks(sign > 0 ? "above" : "below", out, { color: color("soft"), symbol: sign > 0 ? "triangle-up" : "triangle-down", size: 9 }, () => (sign > 0 ? range[1] : range[0]))] : []),
+      { type: "scatter", mode: "lines", name: "best so far", x: xs, y: bests, line: { shape: "hv", color: color("good"), width: 2.5 }, hovertemplate: "best %{y}<extra></extra>" },
+      ...(failed.length ? [{ ...marks("failed", failed, { symbol: "x", size: 6, opacity: 1, color: color("bad") }, () => floor), text: failed.map((run) => plain(`run ${run.run}: ${run.failure || run.reason || "failed"}`)) }] : []),
+    ];
+    await draw(place, traces, { ...versions(codes, done, order), xaxis: { title: { text: "runs ended" } }, yaxis: { title: { text: plain(sweep.metric) }, range, type: log ? "log" : "linear" }, hovermode: "closest" });
+    if (place.dataset.linked) return;
     place.dataset.linked = "yes";
     place.on("plotly_click", (event) => {
       const run = event.points[0]?.customdata;
@@ -81,21 +126,32 @@ export async function history(place, selection) {
   }
 }
 
+// Names that are longer are cut beside narrow charts.
+const NAME_MAX = 16;
+const NARROW_BARS_MAX = 8;
+
 export async function importance(place, effects) {
-  const shown = [...effects].sort((a, b) => a.share - b.share).slice(-14);
+  const narrow = isNarrow(place);
+  const shown = [...effects].sort((a, b) => a.share - b.share).slice(narrow ? -NARROW_BARS_MAX : -14);
   const widest = Math.max(...shown.map((effect) => effect.share + (effect.share_deviation ?? 0)));
+  const names = shown.map((effect) => plain(effect.parameter));
+  const cut = (name) => (narrow && name.length > NAME_MAX ? `${name.slice(0, NAME_MAX - 1)}…` : name);
   const trace = {
-    type: "bar", orientation: "h", x: shown.map((effect) => 100 * effect.share), y: shown.map((effect) => plain(effect.parameter)),
+    type: "bar", orientation: "h", x: shown.map((effect) => 100 * effect.share), y: names, width: narrow ? 0.4 : undefined,
     error_x: { type: "data", array: shown.map((effect) => 100 * (effect.share_deviation ?? 0)), color: color("soft"), thickness: 1.2 },
     marker: { color: color("accent"), opacity: 0.85 },
     hovertemplate: "%{y}: %{x:.1f} %<extra></extra>",
   };
-  const directions = shown.filter((effect) => effect.direction);
-  // Directions stand behind the longest bar.
+  // Directions stand behind the longest bar, or below their own one.
   const wide = Math.max(place.clientWidth - IMPORTANCE_MARGINS, 2 * DIRECTION);
-  const range = [0, (widest || 1) * Math.max(1.4, wide / (wide - DIRECTION))];
-  const annotations = directions.map((effect) => ({ x: 1, xref: "paper", xanchor: "right", y: plain(effect.parameter), text: effect.direction, showarrow: false, font: { color: color("soft") } }));
-  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: "share of variation, %" }, range: range.map((end) => 100 * end) }, yaxis: { type: "category" }, margin: { l: 110, r: 15, t: 10, b: 40 } });
+  const end = 100 * (widest || 1) * (narrow ? 1.1 : Math.max(1.4, wide / (wide - DIRECTION)));
+  const step = [5, 10, 20, 25, 50].find((size) => end / size <= 6) ?? 50;
+  const ticks = Array.from({ length: Math.floor(Math.min(100, end) / step) + 1 }, (_, index) => index * step);
+  const below = (0.35 * (place.clientHeight - 60)) / shown.length;
+  const annotations = shown.map((effect, index) => ({ effect, index })).filter(({ effect }) => effect.direction).map(({ effect, index }) => (narrow
+    ? { x: 0, xanchor: "left", y: names[index], yshift: -below, text: effect.direction, showarrow: false, font: { color: color("soft"), size: 11 } }
+    : { x: 1, xref: "paper", xanchor: "right", y: names[index], text: effect.direction, showarrow: false, font: { color: color("soft") } }));
+  await draw(place, [trace], { annotations, showlegend: false, xaxis: { title: { text: narrow ? "share, %" : "share of variation, %" }, range: [0, end], tickvals: ticks }, yaxis: { type: "category", tickvals: names, ticktext: shown.map((effect) => plain(cut(effect.parameter))) }, margin: { l: narrow ? 40 : 110, r: 15, t: 10, b: 40 } });
 }
 
 // One metric of one attempt.

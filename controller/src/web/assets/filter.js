@@ -64,12 +64,12 @@ export function parse(text, lookup) {
       next += 1;
       return inner;
     }
-    if (token.operator) throw new Error(`at ${token.at + 1}: a name must stand before "${token.text}"`);
+    if (token.operator) throw new Error(`at ${token.at + 1}: "${token.text}" needs a name on its left`);
     next += 1;
     const operator = list[next];
     if (operator?.operator && operator.text !== "(" && operator.text !== ")") {
       const value = list[next + 1];
-      if (!value || value.operator) throw new Error(`at ${operator.at + 1}: a value must stand behind "${operator.text}"`);
+      if (!value || value.operator) throw new Error(`at ${operator.at + 1}: "${operator.text}" needs a value on its right`);
       next += 2;
       return comparison(token, operator, value, lookup);
     }

@@ -28,6 +28,7 @@ export function learnt(place, selection, analysis) {
   if (analysis.agreements.length) say("agreement", "The code", ...analysis.agreements.map((one) => agreement(sweep.metric, one)));
   const advice = analysis.advice ?? [];
   const goesOn = sweep.state === "running" || sweep.state === "paused";
-  say("next", "Try next", ...(advice.length ? advice.map((one) => sentence(inert(one.text))) : [goesOn ? "Let it run on: nothing yet asks for a change." : "Nothing asks for a change."]));
+  const inVain = sweep.failed > 0 && sweep.finished + sweep.stopped === 0;
+  say("next", "Try next", ...(advice.length ? advice.map((one) => sentence(inert(one.text))) : [!selection.runs.length ? "Start an agent: nothing has run yet." : inVain ? "Look at the failures: no run has ended well." : goesOn ? "Let it run on: nothing yet asks for a change." : "Nothing asks for a change."]));
   place.replaceChildren(...entries);
 }

@@ -5,7 +5,7 @@ export function number(value) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
   const size = Math.abs(value);
-  return size >= 1e-4 && size < 1e9 ? String(Number(value.toPrecision(5))) : Number(value.toPrecision(4)).toExponential();
+  return size >= 1e-4 && size < 1e9 ? String(Number(value.toPrecision(5))) : Number(value.toPrecision(4)).toExponential().replace("e+", "e");
 }
 
 export function duration(ms) {
@@ -15,6 +15,33 @@ export function duration(ms) {
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
+}
+
+// How long ago something was, in one unit.
+export function age(ms) {
+  const seconds = Math.floor(Math.max(0, ms) / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400)} d`;
+}
+
+// The range of an axis that shows the bulk of the values: from the best to a few spreads beyond the median, or to the worst but a few where they are not
+// far. Nothing where it would gain little.
+export function bulk(values, sign, spreads = 3) {
+  const sorted = values.filter(Number.isFinite).map((value) => sign * value).sort((a, b) => a - b);
+  if (sorted.length < 4) return undefined;
+  const best = sorted[0];
+  const beyond = (share) => sorted[Math.floor(share * (sorted.length - 1))] - best;
+  // Where half of the runs diverge the median is none of the bulk.
+  let share = 0.5;
+  while (share > 0.1 && beyond(share) > 1000 * beyond(share / 2) && beyond(share / 2) > 0) share /= 2;
+  const spread = beyond(share) || (sorted.find((value) => value > best) ?? best) - best;
+  const most = beyond(0.9);
+  const length = Math.max((1 + spreads) * spread, most < 20 * spread ? most : 0);
+  if (!(spread > 0) || sorted.at(-1) - best < 2 * length) return undefined;
+  const margin = 0.05 * length;
+  const ends = [best - margin, best + length + margin];
+  return sign > 0 ? ends : [-ends[1], -ends[0]];
 }
 
 // What could disguise a text is shown by its number, as on the server.

@@ -1,7 +1,7 @@
 // What all pages share: the theme, times in the reader's own words, and parts that are asked for again when something has changed.
 
 import { live, text } from "./api.js";
-import { duration, later, toast } from "./format.js";
+import { age, later, toast } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -31,7 +31,7 @@ function theme() {
 function times() {
   for (const time of document.querySelectorAll("time[data-ms]")) {
     const ms = Number(time.dataset.ms);
-    time.textContent = `${duration(Date.now() - ms)} ago`;
+    time.textContent = `${age(Date.now() - ms)} ago`;
     if (time.dateTime) continue;
     time.title = MOMENT.format(ms);
     time.dateTime = new Date(ms).toISOString();

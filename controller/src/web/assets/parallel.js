@@ -3,12 +3,16 @@
 // Every run is a line through its parameters to its objective. Runs are drawn once, faintly; those that are chosen are drawn above them, batched by
 // colour. Of many, a brush shows evenly chosen ones at once and the rest when it rests, a part in each frame: the hand never waits for the picture.
 
-import { choice, color, element, inert, label, later, nextFrame, number } from "./format.js";
+import { bulk, choice, color, element, inert, label, later, nextFrame, number } from "./format.js";
 import { colorAt } from "./plotly.js";
 
 const TOP = 34;
 const BOTTOM = 30;
 const SIDE = 70;
+// On a phone, where axes are close: their names take turns on two rows.
+const SIDE_NARROW = 50;
+const GAP_NARROW = 90;
+const ROW_HEIGHT = 15;
 const COLORS = 24;
 const AXES_MAX = 12;
 // Lines that are drawn in one frame.
@@ -17,6 +21,9 @@ const AT_ONCE = 600;
 const BACK_MAX = 2000;
 const REST_MS = 200;
 const OBJECTIVE = "\u0000objective";
+
+// A number beside an axis: there is room for few digits.
+const short = (value) => (Math.abs(value) >= 1e6 ? Number(value.toPrecision(3)).toExponential().replace("e+", "e") : number(value));
 
 // Maps the values of one axis to places between 0 (below) and 1 (above).
 class Scale {
@@ -37,6 +44,9 @@ class Scale {
     // Not spread: there may be ten thousand.
     let [low, high] = axis.range ?? [Infinity, -Infinity];
     for (const value of numbers) if (Number.isFinite(value)) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    // Values beyond these lie at the end of the axis.
+    if (axis.usual) [low, high] = [Math.max(low, axis.usual[0]), Math.min(high, axis.usual[1])];
+    this.clipped = Boolean(axis.usual);
     if (!(high > low)) [low, high] = Number.isFinite(low) ? [low - 0.5, low + 0.5] : [0, 1];
     this.log = Boolean(axis.log) && low > 0;
     this.canLog = low > 0;
@@ -47,7 +57,8 @@ class Scale {
     if (value === undefined || value === null) return undefined;
     if (this.words) return (this.index.get(label(value)) + 0.5) / this.words.length;
     if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
-    return this.log ? Math.log(value / this.low) / Math.log(this.high / this.low) : (value - this.low) / (this.high - this.low);
+    const at = this.log ? Math.log(value / this.low) / Math.log(this.high / this.low) : (value - this.low) / (this.high - this.low);
+    return this.clipped ? Math.min(1, Math.max(0, at)) : at;
   }
 
   value(place) {
@@ -60,19 +71,20 @@ class Scale {
       const [from, to] = [Math.ceil(Math.log10(this.low) - 1e-9), Math.floor(Math.log10(this.high) + 1e-9)];
       const step = Math.max(1, Math.ceil((to - from) / 6));
       const powers = [];
-      for (let power = from; power <= to; power += step) powers.push([this.place(10 ** power), number(10 ** power)]);
-      return powers.length > 1 ? powers : [[0, number(this.low)], [1, number(this.high)]];
+      for (let power = from; power <= to; power += step) powers.push([this.place(10 ** power), short(10 ** power)]);
+      return powers.length > 1 ? powers : [[0, short(this.low)], [1, short(this.high)]];
     }
     const rough = (this.high - this.low) / 5;
     const unit = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((factor) => factor * unit).find((size) => size >= rough);
     const found = [];
-    for (let at = Math.ceil(this.low / step - 1e-9) * step; at <= this.high + step * 1e-9; at += step) found.push([this.place(at), number(Math.abs(at) < step * 1e-9 ? 0 : at)]);
+    for (let at = Math.ceil(this.low / step - 1e-9) * step; at <= this.high + step * 1e-9; at += step) found.push([this.place(at), short(Math.abs(at) < step * 1e-9 ? 0 : at)]);
     return found;
   }
 
   range([low, high]) {
-    if (!this.words) return `${number(this.value(low))} to ${number(this.value(high))}`;
+    const end = (place) => (this.clipped && place <= 0 ? "less" : this.clipped && place >= 1 ? "more" : number(this.value(place)));
+    if (!this.words) return `${end(low)} to ${end(high)}`;
     return this.words.filter((_, index) => (index + 0.5) / this.words.length >= low && (index + 0.5) / this.words.length <= high).join(", ");
   }
 }
@@ -130,7 +142,10 @@ export class Parallel {
     const objective = { name: sweep.metric || "value", key: OBJECTIVE, read: (run) => run.value };
     this.axes = [...wanted, objective].map((axis) => {
       const values = runs.map(axis.read);
-      const scale = new Scale({ ...axis, log: this.logs.get(axis.key) ?? axis.log }, values);
+      const log = this.logs.get(axis.key) ?? axis.log;
+      // Diverged runs must not press all others together.
+      const usual = axis.key === OBJECTIVE && !log ? bulk(values, this.selection.sign) : undefined;
+      const scale = new Scale({ ...axis, log, usual }, values);
       return { ...axis, scale };
     });
     for (const key of this.brushes.keys()) if (!this.axes.some((axis) => axis.key === key)) this.brush(key, null);
@@ -152,9 +167,10 @@ export class Parallel {
       canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
     }
     [this.width, this.height] = [width, height];
-    const gap = (width - 2 * SIDE) / Math.max(1, this.axes.length - 1);
-    this.axes.forEach((axis, index) => (axis.x = this.axes.length === 1 ? width / 2 : SIDE + index * gap));
-    this.gap = gap;
+    const side = width < 520 ? SIDE_NARROW : SIDE;
+    const gap = (width - 2 * side) / Math.max(1, this.axes.length - 1);
+    this.axes.forEach((axis, index) => (axis.x = this.axes.length === 1 ? width / 2 : side + index * gap));
+    [this.gap, this.side] = [gap, side];
     this.lines = new Float32Array(this.selection.runs.length * this.axes.length).fill(NaN);
     this.selection.runs.forEach((run, row) => {
       this.axes.forEach((axis, index) => {
@@ -178,8 +194,10 @@ export class Parallel {
     // New runs rebuild the names: the focus stays on the same name.
     const focused = [...this.names.children].find((name) => name === document.activeElement)?.dataset.key;
     this.names.replaceChildren(
-      ...this.axes.map((axis) => {
-        const name = element("button", { type: "button", "data-key": axis.key, class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px;max-width:min(9rem,${this.gap}px)`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
+      ...this.axes.map((axis, index) => {
+        const narrow = this.gap < GAP_NARROW;
+        const room = Math.min(narrow ? 2 * this.gap : this.gap, 2 * Math.min(axis.x, this.width - axis.x) || Infinity) - 4;
+        const name = element("button", { type: "button", "data-key": axis.key, class: `axis${axis.scale.log ? " log" : ""}`, style: `left:${axis.x}px;max-width:${this.axes.length === 1 ? this.width : room}px;top:${narrow && index % 2 ? 2 + ROW_HEIGHT : 2}px`, title: `${inert(axis.name)}: drag along the axis to choose; arrow keys move the range, with Shift its upper end, Escape clears, L changes between linear and logarithmic` }, axis.name);
         name.addEventListener("pointerdown", (event) => event.stopPropagation());
         name.addEventListener("dblclick", () => this.toggleLog(axis));
         name.addEventListener("keydown", (event) => this.key(event, axis));

@@ -19,28 +19,48 @@ function library() {
   return loading;
 }
 
-const CONFIG = { displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false };
+// A touch screen has no pointer that rests: there the tool bar would lie on the chart always.
+const config = () => ({ displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"], showTips: false, displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false });
+
+// A narrower chart is one on a phone.
+const NARROW = 520;
+export const isNarrow = (place) => place.clientWidth < NARROW;
 
 // Draws or redraws a chart.
 export async function draw(place, traces, layout = {}) {
   const plotly = await library();
   await turn();
-  const axis = { gridcolor: color("faint"), linecolor: color("line"), zeroline: false, automargin: true };
+  if (place.classList.contains("empty")) {
+    place.classList.remove("empty");
+    place.replaceChildren();
+  }
+  const axis = { gridcolor: color("faint"), linecolor: color("line"), zeroline: false, automargin: true, exponentformat: "power" };
   const full = {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { color: color("text"), family: "system-ui, sans-serif", size: 12 },
     margin: { l: 50, r: 15, t: 15, b: 40 },
     hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { color: color("text") }, align: "left" },
-    legend: { orientation: "h", y: 1.08, x: 0 },
+    // Above the chart, and higher where it needs more rows.
+    legend: { orientation: "h", y: 1.01, yanchor: "bottom", x: 0, font: { size: isNarrow(place) ? 11 : 12 } },
+    modebar: { bgcolor: "transparent", color: color("soft"), activecolor: color("accent") },
     ...layout,
-    xaxis: { ...axis, ...layout.xaxis },
+    // The steps between powers of ten would lie on each other.
+    xaxis: { ...axis, ...(isNarrow(place) && layout.xaxis?.type === "log" ? { nticks: 4 } : {}), ...layout.xaxis },
     yaxis: { ...axis, ...layout.yaxis },
   };
-  await plotly.react(place, traces, full, CONFIG);
+  await plotly.react(place, traces, full, config());
   describe(place, full.yaxis.title?.text);
   fit(plotly, place);
   return place;
+}
+
+// Says in the place of a chart why there is nothing to draw.
+export function empty(place, ...words) {
+  globalThis.Plotly?.purge(place);
+  delete place.dataset.linked;
+  place.classList.add("empty");
+  place.replaceChildren(...words);
 }
 
 const BORDERS = 4;

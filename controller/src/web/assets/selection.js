@@ -21,6 +21,14 @@ export class Selection extends EventTarget {
     return this.sweep.goal === "maximize" ? -1 : 1;
   }
 
+  // The parameters of a run with their values, constants last.
+  varied(run) {
+    this.constants ??= new Set(this.axes.filter((axis) => axis.constant).map((axis) => axis.name));
+    const entries = Object.entries(run.params);
+    const fixed = ([name]) => this.constants.has(name);
+    return [...entries.filter((entry) => !fixed(entry)), ...entries.filter(fixed)];
+  }
+
   // What can be read from a run by its name.
   reader(name) {
     const codes = new Map(this.codes.map((version, index) => [version, index + 1]));

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { color, element, label, number, plain } from "./format.js";
-import { MARKERS_MAX, draw, scale } from "./plotly.js";
+import { MARKERS_MAX, draw, empty, scale } from "./plotly.js";
 
 const values = (list) => list.map((json) => JSON.parse(json));
 
@@ -37,9 +37,7 @@ export class Surrogate {
       const slice = this.cache.get(key);
       await (y ? this.contour(slice, x, y) : this.line(slice, x));
     } catch (error) {
-      globalThis.Plotly?.purge(this.place);
-      this.place.classList.add("empty");
-      this.place.textContent = error.message;
+      empty(this.place, error.message);
     }
   }
 
@@ -49,18 +47,12 @@ export class Surrogate {
     return { words, read: (value) => (words ? plain(label(value)) : value), layout: { title: { text: plain(name) }, type: words ? "category" : axis?.log ? "log" : "linear" } };
   }
 
-  clean() {
-    if (this.place.classList.contains("empty")) this.place.textContent = "";
-    this.place.classList.remove("empty");
-  }
-
   // The runs of the sweep, as points over one parameter or two.
   runs(x, y) {
     return this.selection.visible().filter((run) => run.params[x] !== undefined && (!y || run.params[y] !== undefined)).slice(-MARKERS_MAX);
   }
 
   async line(slice, x) {
-    this.clean();
     const axis = this.axis(x);
     const xs = values(slice.x_json).map(axis.read);
     const mean = slice.mean;
@@ -79,7 +71,7 @@ export class Surrogate {
     const traces = [
       ...band,
       { type: "scatter", mode: "markers", name: "runs", x: runs.map(at), y: runs.map((run) => run.value), marker: { size: 5, opacity: 0.55, color: color("text") }, text: runs.map((run) => `run ${run.run}: ${number(run.value)}`), hovertemplate: "%{text}<extra></extra>" },
-      { type: "scatter", mode: "markers", name: "failed", x: failed.map(at), y: failed.map(() => floor), marker: { symbol: "x", color: color("bad"), size: 7 }, text: failed.map((run) => plain(`run ${run.run}: ${run.failure}`)), hovertemplate: "%{text}<extra></extra>" },
+      { type: "scatter", mode: "markers", name: "failed", x: failed.map(at), y: failed.map(() => floor), cliponaxis: false, marker: { symbol: "x", color: color("bad"), size: 7 }, text: failed.map((run) => plain(`run ${run.run}: ${run.failure}`)), hovertemplate: "%{text}<extra></extra>" },
     ];
     const shapes = [];
     if (!axis.words) {
@@ -93,7 +85,6 @@ export class Surrogate {
   }
 
   async contour(slice, x, y) {
-    this.clean();
     const [across, up] = [this.axis(x), this.axis(y)];
     const [xs, ys] = [values(slice.x_json).map(across.read), values(slice.y_json).map(up.read)];
     const grid = (list) => ys.map((_, row) => list.slice(row * xs.length, (row + 1) * xs.length));

@@ -72,7 +72,9 @@ export async function start(refresh) {
     const best = selection.best();
     byId("selection").textContent = words.length
       ? `${selection.chosen} of ${selection.runs.length} runs: ${words.join("; ")}${best ? `. Best of them: run ${best.run}` : ""}`
-      : "Drag along an axis to choose runs; everything on this page follows. A click on a line opens its run.";
+      : selection.runs.length
+        ? "Drag along an axis to choose runs; everything on this page follows. A click on a line opens its run."
+        : "No run has begun yet.";
   };
   const address = later(300, () => {
     const url = new URL(location);
@@ -87,7 +89,7 @@ export async function start(refresh) {
   });
   // The charts of the library take longer: when the hand has come to rest.
   const chart = later(500, async () => {
-    if (parts.history) await charts.history(parts.history, selection);
+    await parts.history?.show();
     await turn();
     parts.curves?.show();
   });
@@ -100,7 +102,7 @@ export async function start(refresh) {
   if (query.get("q")) parts.table.text = query.get("q");
 
   const redraw = () => {
-    if (parts.history) charts.history(parts.history, selection);
+    parts.history?.show();
     if (parts.importance) charts.importance(parts.importance, analysis.effects);
   };
   document.addEventListener("theme", redraw);
@@ -157,7 +159,7 @@ export async function start(refresh) {
   // What needs the large library, or an answer that is computed, comes when everything else is there to be used.
   await painted();
   document.body.dataset.usable = performance.now().toFixed(0);
-  part("history", (place) => charts.history((parts.history = place), selection));
+  part("history", (place, tools) => (parts.history = new charts.History(place, tools, selection)));
   part("curves", (place, tools) => (parts.curves = new Curves(place, tools, selection)));
   await analyze();
   document.body.dataset.ready = "yes";
