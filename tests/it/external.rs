@@ -76,7 +76,7 @@ fn agents_execute_what_is_offered_until_no_more_will_come() {
     assert_eq!(
         why,
         format!(
-            "Run {id}/3: offered\n  external: a person or their program chose it\n  came to       loss = 0.4\n"
+            "Run {id}/3: offered\n  external: a person or their program chose it\n  result        loss = 0.4\n"
         )
     );
 }
