@@ -12,7 +12,7 @@ use crate::shell;
 
 /// A longer command line is no help on a screen.
 const COMMAND_BYTES_MAX: usize = 400;
-/// A wider curve shows no more.
+/// A wider course shows no more.
 const COURSE_WIDTH_MAX: usize = 100;
 
 /// The best run of a sweep: value, parameters, how to run it again.

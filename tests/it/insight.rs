@@ -96,7 +96,7 @@ fn a_sweep_says_what_it_has_shown() {
     let why = bench.ok(&["show", "--why", &format!("{id}/{}", late["run"])]);
     for part in [
         "predicted",
-        "result",
+        "result  ",
         "improvement",
         "success",
         "computed from",

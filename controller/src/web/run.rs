@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 use serde_json::Value;
 use sweep_lifecycle::state::{CodeVersion, Environment, RunState, SweepId};
+use sweep_proto::format::rounded;
 
 use super::agents::brief;
 use super::constants::{ConstantParameters, Parameters};
@@ -219,9 +220,9 @@ fn why(found: &RunPage) -> Markup {
         p { (Escaped(&run.why)) }
         dl.findings {
             dt { "Kind" } dd { (Escaped(kind_in_words(&word(&why.kind)))) }
-            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(rounded(predicted.deviation))) } }
+            @if let Some(predicted) = why.predicted { dt { "Predicted" } dd { (metric) " = " (number(predicted.mean)) " ± " (number(rounded(predicted.deviation, 2))) } }
             @if let (Some(value), true) = (run.value, why.predicted.is_some()) { dt { "Result" } dd { (metric) " = " (number(value)) } }
-            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(rounded(improvement))) " expected over the best before" } }
+            @if let Some(improvement) = why.improvement { dt { "Improvement" } dd { (number(rounded(improvement, 2))) " expected over the best before" } }
             @if let Some(success) = why.success { dt { "Success" } dd { (format!("{:.0} %", 100.0 * success)) " likely to end well" } }
             dt { "Computed from" } dd { (counted(why.observations, "result")) " and " (counted(why.pending, "open run")) }
         }
@@ -239,11 +240,6 @@ fn kind_in_words(kind: &str) -> &str {
         "dense" => "exploitation: where good results are dense",
         other => other,
     }
-}
-
-/// Rounds to two significant digits: more would say nothing of an uncertain number.
-fn rounded(value: f64) -> f64 {
-    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 fn metrics(run: &RunRow) -> Markup {
