@@ -12,6 +12,9 @@ use super::text::{counted, number, printable};
 const CONSTANTS_IN_LINE_MAX: usize = 3;
 const CONSTANTS_IN_LIST_MAX: usize = 8;
 
+/// Names, each with its value as text.
+type NamedValues = Vec<(String, String)>;
+
 /// The parameters of a sweep that have one value, as text by name. Views show them after the varied ones.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Constants(BTreeMap<String, String>);
@@ -30,7 +33,7 @@ impl Constants {
     }
 
     /// Returns the parameters of a run: the varied ones, and the constants. A value from an earlier revision of the file is varied.
-    pub(crate) fn split(&self, run: &Run) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    pub(crate) fn split(&self, run: &Run) -> (NamedValues, NamedValues) {
         params(run)
             .into_iter()
             .partition(|(name, value)| self.0.get(name) != Some(value))
