@@ -8,6 +8,7 @@ use sweep_lifecycle::state::SweepId;
 
 use super::constants::{ConstantParameters, Parameters};
 use super::html::{Escaped, PageFrame, document, duration, number, state, value_text};
+use super::run::environment_of;
 use super::sweep::short;
 use super::sweeps::title;
 use crate::store::{Query, RunRow, StoreError, SweepRow};
@@ -48,15 +49,7 @@ pub(super) fn read(
         let Some(run) = query.run(sweep, number)? else {
             continue;
         };
-        let known = run
-            .attempts
-            .iter()
-            .rev()
-            .find(|attempt| !attempt.environment.is_empty());
-        let environment = match known {
-            Some(attempt) => query.environment(sweep, &attempt.environment)?,
-            None => None,
-        };
+        let environment = environment_of(query, sweep, &run)?;
         runs.push((
             run,
             environment

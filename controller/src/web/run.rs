@@ -46,15 +46,7 @@ pub(super) fn read(
         Some((best, _)) => query.run(sweep, best)?,
         None => None,
     };
-    let known = run
-        .attempts
-        .iter()
-        .rev()
-        .find(|attempt| !attempt.environment.is_empty());
-    let environment = match known {
-        Some(attempt) => query.environment(sweep, &attempt.environment)?,
-        None => None,
-    };
+    let environment = environment_of(query, sweep, &run)?;
     let tail = match series::attempt(&run, None) {
         Some(attempt) => {
             String::from_utf8_lossy(&series::tail(query, &attempt, TAIL)?).into_owned()
@@ -69,6 +61,20 @@ pub(super) fn read(
         environment,
         tail,
     }))
+}
+
+/// Returns the environment of the newest attempt that has one.
+pub(super) fn environment_of(
+    query: &dyn Query,
+    sweep: &SweepId,
+    run: &RunRow,
+) -> Result<Option<Environment>, StoreError> {
+    let attempts = run.attempts.iter().rev();
+    let mut known = attempts.filter(|attempt| !attempt.environment.is_empty());
+    match known.next() {
+        Some(attempt) => query.environment(sweep, &attempt.environment),
+        None => Ok(None),
+    }
 }
 
 /// Writes the page.

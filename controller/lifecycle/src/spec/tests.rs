@@ -377,14 +377,9 @@ fn the_schema_takes_what_the_parser_takes() {
             .to_json();
         assert!(!validator.is_valid(&json), "{parameter}");
     }
-    for (constraint, right) in [
-        ("{metric: mem, max: 4}", true),
-        ("{metric: mem}", false),
-        ("{metric: mem, min: 1, max: 2}", false),
-        ("{max: 1}", false),
-    ] {
+    let agree = |line: &str, right: bool| {
         let text = format!(
-            "method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nconstraints: [{constraint}]\n"
+            "method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\n{line}\n"
         );
         let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default())
             .expect("YAML")
@@ -393,8 +388,16 @@ fn the_schema_takes_what_the_parser_takes() {
         assert_eq!(
             (validator.is_valid(&json), parse(&text).0.is_some()),
             (right, right),
-            "{constraint}"
+            "{line}"
         );
+    };
+    for (constraint, right) in [
+        ("{metric: mem, max: 4}", true),
+        ("{metric: mem}", false),
+        ("{metric: mem, min: 1, max: 2}", false),
+        ("{max: 1}", false),
+    ] {
+        agree(&format!("constraints: [{constraint}]"), right);
     }
     for (rule, right) in [
         ("{type: hyperband, min_iter: 3}", true),
@@ -409,18 +412,7 @@ fn the_schema_takes_what_the_parser_takes() {
         ),
         ("{type: predictive, min_probability: 0.6}", false),
     ] {
-        let text = format!(
-            "method: random\nmetric: {{name: loss}}\nparameters: {{x: {{min: 1, max: 2}}}}\nearly_terminate: {rule}\n"
-        );
-        let json = super::yaml::read(&text, &mut super::diagnostic::DiagnosticReport::default())
-            .expect("YAML")
-            .to_value()
-            .to_json();
-        assert_eq!(
-            (validator.is_valid(&json), parse(&text).0.is_some()),
-            (right, right),
-            "{rule}"
-        );
+        agree(&format!("early_terminate: {rule}"), right);
     }
 }
 

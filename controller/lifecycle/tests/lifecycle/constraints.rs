@@ -8,12 +8,7 @@ use sweep_lifecycle::spec::{Bound, Constraint, Summary, SweepSpec};
 
 use crate::world::{World, agent, grid, sweep};
 
-fn world(constraints: Vec<Constraint>) -> World {
-    let mut world = World::default();
-    world.create(SweepSpec {
-        constraints,
-        ..grid(4)
-    });
+fn register_asking(world: &mut World) {
     let info = sweep_lifecycle::state::AgentInfo {
         asks: true,
         ..Default::default()
@@ -24,6 +19,15 @@ fn world(constraints: Vec<Constraint>) -> World {
         info,
         attempts: Vec::new(),
     });
+}
+
+fn world(constraints: Vec<Constraint>) -> World {
+    let mut world = World::default();
+    world.create(SweepSpec {
+        constraints,
+        ..grid(4)
+    });
+    register_asking(&mut world);
     world
 }
 
@@ -92,16 +96,7 @@ fn a_target_is_reached_by_a_run_that_keeps_to_the_constraints() {
     };
     spec.objective.as_mut().expect("it has one").target = Some(0.5);
     world.create(spec);
-    let info = sweep_lifecycle::state::AgentInfo {
-        asks: true,
-        ..Default::default()
-    };
-    world.ask(&Command::RegisterAgent {
-        agent: agent("ann"),
-        sweep: sweep(),
-        info,
-        attempts: Vec::new(),
-    });
+    register_asking(&mut world);
     tell(&mut world, 1, 0.1, Some(80.0));
     assert!(
         !world.sweep().state.is_terminal(),

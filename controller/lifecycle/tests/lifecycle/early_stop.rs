@@ -9,8 +9,8 @@ use sweep_search::observation::Outcome;
 
 use crate::world::{World, agent, grid, report};
 
-/// Three runs have ended at band 3 with 0.1, 0.2 and 0.3; a fourth has come to 0.9 there.
-fn with_hyperband() -> (World, AttemptRef, Reply) {
+/// A sweep with the rule Hyperband, strict from band 3 on.
+fn world_with_bands() -> World {
     let mut world = World::default();
     let mut spec = grid(9);
     spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
@@ -19,6 +19,12 @@ fn with_hyperband() -> (World, AttemptRef, Reply) {
         strict: true,
     }));
     world.create(spec);
+    world
+}
+
+/// Three runs have ended at band 3 with 0.1, 0.2 and 0.3; a fourth has come to 0.9 there.
+fn with_hyperband() -> (World, AttemptRef, Reply) {
+    let mut world = world_with_bands();
     world.register("ann");
     for (x, value) in [(1, 0.1), (2, 0.2), (3, 0.3)] {
         let attempt = world.begin("ann", x);
@@ -139,14 +145,7 @@ fn what_was_predicted_to_lose_is_stopped_and_its_ending_teaches_the_search() {
 
 #[test]
 fn an_ending_is_predicted_from_the_curves_of_the_moment() {
-    let mut world = World::default();
-    let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
-        bands: Bands::MinIter(3),
-        eta: 3.0,
-        strict: true,
-    }));
-    world.create(spec);
+    let mut world = world_with_bands();
     world.register("ann");
     let curve = |end: f64| {
         (0..20)
@@ -193,14 +192,7 @@ fn a_stop_that_was_logged_without_a_prediction_can_be_read() {
 
 #[test]
 fn runs_of_other_code_are_no_measure() {
-    let mut world = World::default();
-    let mut spec = grid(9);
-    spec.early_terminate = Some(EarlyStop::Hyperband(Hyperband {
-        bands: Bands::MinIter(3),
-        eta: 3.0,
-        strict: true,
-    }));
-    world.create(spec);
+    let mut world = world_with_bands();
     world.register("ann");
     let begin = |world: &mut World, x: i64, version: &str| {
         let attempt = world.acquire("ann", &[x]);

@@ -57,6 +57,22 @@ fn restored(names: &[&str]) -> World {
     world
 }
 
+/// Registers an agent again, which names an attempt that it holds.
+fn register_with(world: &mut World, name: &str, attempt: &AttemptRef) {
+    let Command::RegisterAgent {
+        agent, sweep, info, ..
+    } = register(name)
+    else {
+        unreachable!("it is one")
+    };
+    world.ask(&Command::RegisterAgent {
+        agent,
+        sweep,
+        info,
+        attempts: vec![attempt.clone()],
+    });
+}
+
 #[test]
 fn a_log_is_given_one_identity() {
     let mut world = running(&[]);
@@ -95,21 +111,7 @@ fn after_a_restore_agents_register_again_and_nothing_is_handed_out_for_a_while()
         Directive::Continue,
         "its program goes on meanwhile"
     );
-    let Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        ..
-    } = register("ann")
-    else {
-        unreachable!("it is one")
-    };
-    world.ask(&Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        attempts: vec![attempt.clone()],
-    });
+    register_with(&mut world, "ann", &attempt);
     world.report("ann", &attempt, 0, &[0.5]);
     let Reply::Wait { reason, .. } = world.ask_idly(&acquire("ann", &[2])) else {
         panic!("it waits")
@@ -326,21 +328,7 @@ fn a_later_attempt_of_a_run_that_an_edit_took_out_of_the_space_is_stale() {
         controller: String::new(),
         restored: true,
     });
-    let Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        ..
-    } = register("ann")
-    else {
-        unreachable!("it is one")
-    };
-    world.ask(&Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        attempts: vec![first.clone()],
-    });
+    register_with(&mut world, "ann", &first);
     world.ask(&Command::EditSweep {
         sweep: sweep(),
         spec: Box::new(grid(2)),
@@ -422,21 +410,7 @@ fn a_sweep_that_is_over_ends_only_once_agents_had_time_to_report() {
         controller: String::new(),
         restored: true,
     });
-    let Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        ..
-    } = register("ann")
-    else {
-        unreachable!("it is one")
-    };
-    world.ask(&Command::RegisterAgent {
-        agent: id,
-        sweep: of,
-        info,
-        attempts: vec![attempt.clone()],
-    });
+    register_with(&mut world, "ann", &attempt);
     world.succeed("ann", &attempt, 0.5);
     assert_eq!(world.sweep().state, SweepState::Running);
     world.ask(&Command::SettleEpoch);

@@ -23,6 +23,16 @@ fn set(action: SweepAction) -> Command {
     }
 }
 
+/// A sweep that ends once a run has reached 0.1, and one agent.
+fn world_with_target() -> World {
+    let mut world = World::default();
+    let mut spec = grid(9);
+    spec.objective.as_mut().expect("it has one").target = Some(0.1);
+    world.create(spec);
+    world.register("ann");
+    world
+}
+
 #[test]
 fn a_sweep_begins_once() {
     let mut world = running(2);
@@ -170,11 +180,7 @@ fn the_run_cap_counts_runs_and_not_attempts() {
 
 #[test]
 fn a_target_ends_the_sweep_once_running_runs_have_ended() {
-    let mut world = World::default();
-    let mut spec = grid(9);
-    spec.objective.as_mut().expect("it has one").target = Some(0.1);
-    world.create(spec);
-    world.register("ann");
+    let mut world = world_with_target();
     let good = world.begin("ann", 1);
     let other = world.begin("ann", 2);
     world.succeed("ann", &good, 0.1);
@@ -194,11 +200,7 @@ fn a_target_ends_the_sweep_once_running_runs_have_ended() {
 
 #[test]
 fn a_target_holds_back_new_runs_as_soon_as_it_is_reported() {
-    let mut world = World::default();
-    let mut spec = grid(9);
-    spec.objective.as_mut().expect("it has one").target = Some(0.1);
-    world.create(spec);
-    world.register("ann");
+    let mut world = world_with_target();
     let good = world.begin("ann", 1);
     assert_eq!(
         world.report("ann", &good, 0, &[0.4, 0.08, 0.3]),

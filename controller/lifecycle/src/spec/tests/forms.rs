@@ -7,7 +7,7 @@ use super::super::parse;
 use super::{distribution, errors};
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a list of files")]
+#[expect(clippy::too_many_lines, reason = "one form after the other")]
 fn each_form_is_inferred_as_wandb_infers_it() {
     assert_eq!(
         distribution("{min: 1, max: 3}"),
