@@ -33,7 +33,7 @@ pub(crate) fn wait() -> Duration {
     }
 }
 
-/// Returns whether programs outlive an agent that is killed. In a batch job, and in a container whose first process is the agent, nobody would come
+/// Returns whether programs outlive an agent that is killed. In a batch job, and in a container whose first process is the agent, no other agent would come
 /// to take them over.
 pub(crate) fn detaches() -> bool {
     !is_set("SLURM_JOB_ID") && std::process::id() != 1

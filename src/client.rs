@@ -148,7 +148,7 @@ impl ControllerArgs {
         let own = found
             .and_then(|found| found.token)
             .map(|token| token.reveal().to_owned());
-        // A variable that is meant for a controller elsewhere names nobody on this machine.
+        // A variable that is meant for a controller elsewhere names none on this machine.
         let is_elsewhere = given.is_some() && self.is_named();
         let trust = if own.is_none() && is_elsewhere {
             Trust::First
@@ -162,7 +162,7 @@ impl ControllerArgs {
         })
     }
 
-    /// Returns the controller as it is to be connected to.
+    /// Returns the controller's address for a connection.
     pub(crate) fn controller(&self) -> Result<ControllerTarget> {
         let Access { address, trust, .. } = self.access()?;
         Ok(ControllerTarget {

@@ -3,7 +3,7 @@
 //! Modules import rightwards only: `commands → watch, pinning, snapshots, environments → queries → ci, client → figures, discovery →
 //! display, places, confirm → failure, shell, signals, batch_job, left_data`.
 
-// `eprintln!` panics when nobody reads any more; `say!` does not.
+// `eprintln!` panics when the reader has gone; `say!` does not.
 #![warn(clippy::print_stderr)]
 #![cfg_attr(
     not(feature = "full"),
@@ -14,7 +14,7 @@
     )
 )]
 
-/// Prints a line to standard error. Where nobody reads it any more, the command goes on: an agent outlives the `tee` that it was piped into.
+/// Prints a line to standard error. Where its reader has gone, the command continues: an agent outlives the `tee` that it was piped into.
 macro_rules! say {
     ($($words:tt)*) => {{
         $crate::display::live::say(format_args!($($words)*));
@@ -90,7 +90,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Logs go to standard error; people who only look at results see warnings alone.
+/// Logs go to standard error; at the default level they are warnings alone.
 fn start_log(command: &CliCommand) {
     use tracing_subscriber::EnvFilter;
     let default = match command {

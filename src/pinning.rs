@@ -42,7 +42,7 @@ impl CodeFolderArgs {
     }
 }
 
-/// A snapshot that was taken and is on nobody's disk but this one's.
+/// A snapshot that was taken and is on no disk but this one.
 pub(crate) struct TakenSnapshot {
     pub(crate) snapshot: Snapshot,
     source: Source,

@@ -30,7 +30,7 @@ pub(crate) fn own_program() -> Result<PathBuf> {
 }
 
 fn base(variable: &str, below_home: &str) -> Result<PathBuf> {
-    // The specification: a relative path is to be ignored.
+    // The specification says to ignore a relative path.
     if let Some(path) = std::env::var_os(variable)
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())

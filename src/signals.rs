@@ -125,7 +125,7 @@ async fn forward_one(
                 ));
                 Interrupt::PassOn(signal)
             }
-            // A login shell that closes takes no training with it, and nobody reads of it.
+            // A login shell that closes takes no training with it, and no one reads a message about it.
             Meaning::Nothing => {
                 if !is_told && what != PreemptSignal::Hup {
                     say(&format!(

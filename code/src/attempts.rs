@@ -1,7 +1,7 @@
 //! Records that attempts run in a working folder, for all agents that share what is captured of it.
 //!
 //! While an attempt runs, its agent holds a shared lock. A file beside the lock says that an attempt has run since the last snapshot, also when its
-//! agent was killed: a snapshot removes it once nobody holds the lock any more.
+//! agent was killed: a snapshot removes it once no process holds the lock.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -44,7 +44,7 @@ impl AttemptRecords {
         if !self.has_any() {
             return false;
         }
-        // Who begins an attempt now waits for the lock, and makes the file again.
+        // An attempt that begins now waits for the lock, and makes the file again.
         if let Ok(lock) = self.lock() {
             match lock.try_lock() {
                 Ok(()) => drop(fs::remove_file(self.mark())),

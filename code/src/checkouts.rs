@@ -159,7 +159,7 @@ impl Checkouts {
         used
     }
 
-    /// Removes folders that nobody runs in any more. What cannot be removed costs space and nothing else. The versions themselves stay in the store: they are small,
+    /// Removes folders without attempts. What cannot be removed costs space and nothing else. The versions themselves stay in the store: they are small,
     /// and a later one builds on them.
     fn clean(&self, version: &str) {
         let trees = self.dir.join("trees");

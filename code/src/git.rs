@@ -112,7 +112,7 @@ fn any_git() -> Command {
             git.env_remove(name);
         }
     }
-    // Nothing of the user's is locked or refreshed, nobody is asked for a password, and what is missing is not fetched.
+    // Nothing of the user's is locked or refreshed, no password is asked for, and what is missing is not fetched.
     git.env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_NO_LAZY_FETCH", "1")

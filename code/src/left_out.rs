@@ -76,7 +76,7 @@ impl LeftOut {
         self.withhold(path);
     }
 
-    /// Records a file that belongs to `sweep` itself, which nobody misses in a version.
+    /// Records a file that belongs to `sweep` itself, which no version needs.
     pub(crate) fn withhold_own(&mut self, path: &[u8]) {
         self.withhold(path);
     }

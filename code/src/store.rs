@@ -154,7 +154,7 @@ impl CodeStore {
         .map(drop)
     }
 
-    /// Writes a bundle of a version for somebody who has some others already.
+    /// Writes a bundle of a version for a receiver that has some others already.
     ///
     /// # Errors
     /// See [`CodeError`].
@@ -382,7 +382,7 @@ impl CodeStore {
     /// git over the files of a version.
     fn over(&self, dir: &Path, index: &Path) -> Command {
         let mut git = self.git();
-        // The user's umask decides who can read the files.
+        // The user's umask decides which users can read the files.
         git.env_remove(UMASK);
         git.env("GIT_WORK_TREE", dir)
             .env("GIT_INDEX_FILE", index)

@@ -93,7 +93,7 @@ mod tests {
 
     use crate::Working;
 
-    /// Keys are put together here, so that nobody takes this file for one that holds any.
+    /// Keys are put together here, so that this file is not taken for one that holds any.
     fn key(beginning: &str, rest: usize) -> String {
         format!(
             "{beginning}{}",

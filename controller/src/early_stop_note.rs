@@ -8,7 +8,7 @@ use sweep_lifecycle::versions::{canonical, is_unusable};
 
 use crate::store::{CodeCounts, Query, StoreError, SweepRow};
 
-/// Fewer runs than this say nothing.
+/// The note needs this number of runs.
 const RUNS_MIN: u64 = 3;
 /// Runs whose curves are looked at, and points of each.
 const CURVES: usize = 2;

@@ -86,7 +86,7 @@ impl Logins {
     /// # Errors
     /// The system has no randomness.
     pub(crate) fn redeem(&self, code: &str) -> Result<Option<String>, getrandom::Error> {
-        // By its hash: how long a look-up takes says nothing of the codes.
+        // By its hash: the time of a look-up reveals nothing about the codes.
         let expiry = self.codes().remove(&digest(code));
         if expiry.is_none_or(|expiry| expiry <= now_s()) {
             return Ok(None);

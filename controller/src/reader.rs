@@ -1,4 +1,4 @@
-//! The way to the query tables for those who serve: the database is asked on a thread that may block.
+//! Gives the services access to the query tables, on threads that may block.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,7 +7,7 @@
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// The chance with which a difference is to be seen that is called detectable.
+/// The probability with which a detectable difference is seen.
 const POWER: f64 = 0.8;
 
 /// The estimate of one side: a mean and its standard error.
@@ -35,7 +35,7 @@ pub(crate) struct Comparison {
 }
 
 impl Estimate {
-    /// Returns what values say; `None` for fewer than two, which say nothing of the noise, and for such as are no numbers.
+    /// Returns the statistics of values; `None` for fewer than two, which have no spread, and where one is not finite.
     pub(crate) fn of_values(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = values.iter().sum::<f64>() / count;

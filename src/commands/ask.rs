@@ -18,7 +18,7 @@ const EXHAUSTED: u8 = 3;
 /// Asks for a run to execute yourself, and prints it as one line of JSON
 ///
 /// For scripts and schedulers that start the training themselves: ask, train, then report the outcome with `sweep tell`. The suggestion rests on everything
-/// that was told before. The run is yours for a day, and each ask or tell of the same worker renews that; then it is given to who asks next.
+/// that was told before. The run is yours for a day, and each ask or tell of the same worker renews that; then the next caller gets it.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep ask ab12cd34

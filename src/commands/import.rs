@@ -198,7 +198,7 @@ pub(super) fn read(file: &str) -> Result<String> {
     Ok(text)
 }
 
-/// A run of another sweep; `None` for a failure that says nothing of the configuration.
+/// A run of another sweep; `None` for a failure that is not attributed to the configuration.
 fn from_run(run: Run) -> Option<ImportedRun> {
     let imported = ImportedRun {
         params_json: run.params_json,

@@ -157,7 +157,7 @@ pub(crate) async fn run(args: &PruneArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Finds out what is to be deleted.
+/// Finds the files to delete.
 async fn plan(args: &PruneArgs, client: Option<&Client>) -> Result<Plan> {
     let runs_dir = args.runs_dir.clone().map_or_else(places::state_dir, Ok)?;
     let folders = run_folders(&runs_dir)
@@ -188,7 +188,7 @@ async fn plan(args: &PruneArgs, client: Option<&Client>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Finds out what of a controller's sweeps is to be deleted.
+/// Finds what to delete of a controller's sweeps.
 async fn of_controller(
     args: &PruneArgs,
     client: &Client,

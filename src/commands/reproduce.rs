@@ -330,7 +330,7 @@ async fn execute(
     let reproduced = sweep_agent::reproduce(what, interrupts, notices)
         .await
         .map_err(|error| CommandError::new(error.to_string()))?;
-    // It ends when nobody can say anything more.
+    // It ends when all senders are gone.
     let _ = telling.await;
     let same = is_same(&metric, attempt, &reproduced);
     if args.json {

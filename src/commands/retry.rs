@@ -74,7 +74,7 @@ pub(crate) async fn run(args: &RetryArgs) -> Result<ExitCode> {
             service.retry_runs(request).await
         })
         .await?;
-    // Who names runs wants them: none of them is a mistake, as a typo in a number is.
+    // A user who names runs means them: a number without a run is a mistake, such as a typo.
     if answer.requeued.is_empty() && are_named && !args.json {
         return Err(CommandError::input(format!(
             "nothing to run again: {}",

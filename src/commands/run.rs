@@ -248,7 +248,7 @@ async fn follow(client: Client, id: String) {
     live.close();
 }
 
-/// Waits until the controller has paused the sweep because every agent fails. Nobody will mend that while CI waits.
+/// Waits until the controller has paused the sweep because every agent fails. No one mends that while CI waits.
 async fn stalls(client: Client, id: String) {
     if watching::until(client, &id, |sweep| sweep.stalled)
         .await
@@ -398,7 +398,7 @@ fn print_for_people(
     data_dir: &Path,
 ) -> Result<()> {
     let mut out = out();
-    // A run that was to be tried again when the end came has failed for somebody who looks.
+    // A run that waited for its retry when the end came counts as failed.
     let has_failed = |run: &&Run| match run.state.as_str() {
         "failed" => true,
         "queued" | "assigned" | "running" => {

@@ -13,7 +13,7 @@ use super::{ago, counted, number, printable, table};
 /// Characters of a hash that are shown.
 const HASH_CHARACTERS: usize = 8;
 
-/// All versions, what their runs have come to, and who works with them.
+/// All versions, the results of their runs, and the agents that have them.
 pub(crate) fn code(
     sweep: &Sweep,
     answer: &ListCodeResponse,
@@ -339,7 +339,7 @@ pub(super) fn newer_best(sweep: &Sweep, versions: &[CodeVersion], best_run: &Run
 /// The first agent with a version, and the time.
 fn seen(version: &CodeVersion) -> (String, String) {
     let host = match version.host.as_str() {
-        // Of what came with imported runs nobody has the code.
+        // The code of imported runs is unknown.
         "" if version.kept => "pushed".to_owned(),
         "" => "imported".to_owned(),
         host => printable(host),

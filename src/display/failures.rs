@@ -9,7 +9,7 @@ use sweep_proto::v1::Run;
 #[derive(Debug)]
 pub(crate) struct FailureGroup {
     pub(crate) kind: String,
-    /// configuration, machine, nobody
+    /// configuration, machine, external
     pub(crate) blame: String,
     pub(crate) runs: Vec<u64>,
     /// The message of the first one.

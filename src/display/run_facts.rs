@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+#[cfg(feature = "full")]
 use sweep_lifecycle::spec;
 use sweep_proto::v1::{Attempt, Repeats, Run, Sweep};
 
@@ -21,6 +22,7 @@ pub(crate) struct Constants(BTreeMap<String, String>);
 
 impl Constants {
     /// Reads the file of a sweep. Without a file every parameter counts as varied.
+    #[cfg(feature = "full")]
     pub(crate) fn of(sweep: &Sweep) -> Self {
         let constants = spec::parse(&sweep.yaml)
             .0
@@ -30,6 +32,12 @@ impl Constants {
             flatten(&name, &value, &mut parts);
         }
         Self(parts.into_iter().collect())
+    }
+
+    /// The build for agents does not read sweep files: every parameter counts as varied.
+    #[cfg(not(feature = "full"))]
+    pub(crate) fn of(_: &Sweep) -> Self {
+        Self::default()
     }
 
     /// Returns the parameters of a run: the varied ones, and the constants. A value from an earlier revision of the file is varied.
@@ -160,7 +168,7 @@ pub(super) fn repeat(repeats: &Repeats) -> String {
     }
 }
 
-/// Rounds to two significant digits: more would say nothing of a deviation.
+/// Rounds to two significant digits: more have no meaning for a deviation.
 pub(super) fn rounded(deviation: f64) -> f64 {
     format!("{deviation:.1e}").parse().unwrap_or(deviation)
 }

@@ -8,7 +8,7 @@ use super::model::{Deed, View, WatchEffect, WatchModel};
 const SEARCH_CHARS_MAX: usize = 200;
 
 impl WatchModel {
-    /// Takes in a key; returns what is to be done elsewhere.
+    /// Handles a key; returns the action that others must take.
     pub(crate) fn key(&mut self, key: KeyEvent) -> Vec<WatchEffect> {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return if key.code == KeyCode::Char('c') {

@@ -1,4 +1,4 @@
-//! Keys and tokens whose form says what they are, as those who issue them document it.
+//! Keys and tokens whose form says what they are, as their issuers document it.
 
 /// A form: what it is of, in words, and a regular expression.
 pub(super) struct Form {

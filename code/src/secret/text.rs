@@ -164,7 +164,7 @@ fn beside_names(line: &[u8]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Whether a value looks as if nobody had made it up.
+/// Whether a value looks random.
 fn is_random(value: &[u8], is_quoted: bool) -> bool {
     let count = |is: fn(&u8) -> bool| value.iter().filter(|byte| is(byte)).count();
     let (digits, letters) = (count(u8::is_ascii_digit), count(u8::is_ascii_alphabetic));

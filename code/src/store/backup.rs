@@ -34,7 +34,7 @@ impl CodeStore {
     /// Takes in all versions of such a bundle.
     ///
     /// # Errors
-    /// See [`CodeError`]. What one of its names says is not what is there: then none is to be relied on.
+    /// See [`CodeError`]. One of its names does not match its content: then none is reliable.
     pub fn restore(&self, bundle: &Path) -> Result<(), CodeError> {
         packed(
             self.fetching(bundle).args([

@@ -25,7 +25,7 @@ const KEYS: [&str; 12] = [
     "core.trustctime",
 ];
 const REMOTE: &str = "remote.origin.url";
-/// Says that objects may be missing which nobody has needed yet.
+/// The key of a repository that may lack objects.
 const PARTIAL: &str = "extensions.partialclone";
 /// How names of indices begin that others share.
 const SHARED_INDEX: &str = "sharedindex.";

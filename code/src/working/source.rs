@@ -40,7 +40,7 @@ impl Source {
             .map_err(|error| trouble(error.error))
     }
 
-    /// Writes a bundle of a version that a look has seen, for somebody who has some others already.
+    /// Writes a bundle of a version that a look has seen, for a receiver that has some others already.
     ///
     /// # Errors
     /// See [`CodeError`].

@@ -295,7 +295,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Returns the code for which a point that was tried before is to be tried again, of a sweep that searches for `target`; empty where it was
+    /// Returns the code for which a point that was tried before is tried again, of a sweep that searches for `target`; empty where it was
     /// not.
     pub(crate) fn again(&self, target: Option<&str>, sweep: &Sweep) -> String {
         let probes = self.suggestion.why.kind == Kind::Probe && sweep.spec.method == Method::Bayes;
@@ -338,7 +338,7 @@ pub struct Import {
 pub struct Offered {
     /// The configuration.
     pub config: Config,
-    /// Why, in the words of who offers it; may be empty.
+    /// Why, in the words of its source; may be empty.
     pub reason: String,
 }
 

@@ -192,7 +192,7 @@ pub enum Event {
         #[serde(default)]
         failure: Option<Failure>,
     },
-    /// An attempt that was given up as lost goes on: nobody has begun its run again.
+    /// An attempt that was given up as lost continues: no other has begun its run.
     AttemptResumed { attempt: AttemptRef },
     /// The result of an attempt came when it had no effect any more.
     ResultOrphaned { attempt: AttemptRef, words: String },

@@ -12,8 +12,8 @@ use crate::state::{Run, RunNumber, RunState, Sweep, SweepState};
 use crate::versions;
 
 /// Returns what the search may learn from, by the number of the first run of each point: finished runs with their value, stopped ones with the
-/// ending that the curves known now predict, and failed ones whose configuration is to blame. Failures that blame the machine or nobody, and
-/// cancelled runs, say nothing about a configuration. Of repeats it is the mean of those that finished, or else of those that were stopped; they have
+/// ending that the curves known now predict, and failed ones whose configuration is to blame. Failures attributed to the machine or external causes, and
+/// cancelled runs, are no evidence about a configuration. Of repeats it is the mean of those that finished, or else of those that were stopped; they have
 /// failed where more of them failed than have a value.
 pub fn observations(sweep: &Sweep) -> Vec<Observation> {
     let mut endings = StoppedEndings::of(sweep);
@@ -175,17 +175,12 @@ pub fn pending(sweep: &Sweep) -> Vec<Pending> {
 }
 
 /// Returns how many runs the sweep will have when it ends by itself, short of its target: the run cap or the size of the grid, the
-/// smaller one; and what a person has asked for again. Imported runs are points of the grid, and do not count against the cap. `None`:
-/// it is open-ended, or its grid has more points than can be counted.
+/// smaller one; and what a person has asked for again. `None`: it is open-ended, or its grid has more points than can be counted.
 pub fn planned(sweep: &Sweep) -> Option<u64> {
     let grid = sweep
         .grid_size
         .map(|size| size.saturating_mul(u64::from(sweep.spec.repeats)));
-    let cap = sweep
-        .spec
-        .run_cap
-        .map(|cap| cap.saturating_add(sweep.index.imported));
-    [cap, grid]
+    [sweep.spec.run_cap, grid]
         .into_iter()
         .flatten()
         .min()

@@ -70,7 +70,7 @@ pub(crate) struct OtherAgents {
 }
 
 impl OtherAgents {
-    /// Looks at the other agents when `failing` fails. The rows of those that are in quarantine count only where nobody does well: then
+    /// Looks at the other agents when `failing` fails. The rows of those that are in quarantine count only where no agent does well: then
     /// configurations may be to blame. Otherwise one broken machine would excuse the next.
     pub(crate) fn of(state: &State, sweep: &Sweep, failing: &AttemptRef, agent: &AgentId) -> Self {
         let order = sweep.attempt(failing).map_or(0, |failing| failing.order);
@@ -168,7 +168,7 @@ pub(crate) fn judge(
     ))
 }
 
-/// Returns why the sweep gets nowhere when `failing` has failed on the only agent that was still trusted: nobody else is.
+/// Returns why the sweep gets nowhere when `failing` has failed on the only agent that was still trusted.
 pub(crate) fn stalled(
     state: &State,
     failing: &AttemptRef,

@@ -1,4 +1,4 @@
-//! Which sweeps have changed for people who look at them, so that an open page asks nothing while nothing changes.
+//! Tells open pages which sweeps have changed, so that a page makes no request while nothing changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

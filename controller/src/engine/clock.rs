@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sweep_lifecycle::lease::Mono;
 use sweep_lifecycle::state::Timestamp;
 
-/// How often the clock is to be looked at while a lease runs.
+/// How often the clock is read while a lease runs.
 pub(crate) const PULSE: Duration = Duration::from_millis(500);
-/// A clock that nobody has looked at for so long stood still with its process.
+/// A clock that was not read for this long stood still with its process.
 const STANDSTILL: Duration = Duration::from_millis(1500);
 
 /// The engine's two clocks.

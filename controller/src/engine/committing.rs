@@ -78,7 +78,7 @@ impl Writer {
             self.signals.figures.changes.note(commit, &batch);
             self.signals.commits.send_modify(|commits| *commits += 1);
         }
-        // First what can be seen without asking: who has an answer finds it there.
+        // First what can be seen without asking: a caller that has its answer finds it there.
         self.publish();
         for answer in group.answers {
             answer.give(&outcome);
@@ -109,7 +109,7 @@ impl Writer {
         let pause =
             FULL_PAUSE_MIN.max(self.clock.now().saturating_sub(started) * FULL_PAUSE_REPLAYS);
         self.full_until = Some(self.clock.now().saturating_add(pause));
-        // Who waits for a run is told too, and asks again.
+        // Callers that wait for a run are told too, and ask again.
         for call in std::mem::take(&mut self.waiting_calls)
             .into_values()
             .flatten()

@@ -26,7 +26,7 @@ pub(super) struct CommitGroup {
     pub(super) questions: Vec<EngineRequest>,
     /// Sweeps whose waiting agents may be served.
     pub(super) dirty: BTreeSet<SweepId>,
-    /// Leases and waits that have ended are to be dealt with.
+    /// Some leases or waits have ended and must be handled.
     pub(super) tick: bool,
     /// The command that took longest, and how long it took.
     pub(super) longest: &'static str,
@@ -66,7 +66,7 @@ pub(super) enum PendingAnswer {
 }
 
 impl PendingAnswer {
-    /// Gives the answer, or the failure of the commit in its place. Who asked may have gone away.
+    /// Gives the answer, or the failure of the commit in its place. The caller may have gone away.
     pub(super) fn give(self, commit: &Result<(), EngineError>) {
         fn settle<T>(
             reply: Answer<T>,
@@ -130,7 +130,7 @@ impl Touched {
             | Event::AgentReadmitted { agent, .. } => {
                 self.agents.insert(agent.clone());
             }
-            // The sweep's own row says nothing of it.
+            // The sweep's own row does not have it.
             Event::RunCreated { sweep, run, .. } => {
                 self.needs_suggestions.insert(sweep.clone());
                 self.runs.insert((sweep.clone(), *run));

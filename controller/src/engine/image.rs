@@ -22,9 +22,9 @@ pub(super) struct Images {
     every: u64,
     /// Events since the last one.
     events: u64,
-    /// The blocks that are to be written again.
+    /// The blocks to write again.
     blocks: BTreeSet<Block>,
-    /// All are to be written: what the store has, if anything, is not this state's.
+    /// All must be written: what the store has, if anything, is not this state's.
     whole: bool,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn load(store: &mut dyn Store, every: u64) -> Result<(State, Images),
     images.whole = after == 0;
     let mut events = 0;
     store.replay(after, &mut |recorded| {
-        // Where all is to be written, what has changed does not matter.
+        // Where all blocks are written, the changes do not matter.
         if after > 0 {
             touched.note(&recorded.event);
         }
@@ -185,7 +185,7 @@ pub(crate) fn from_image(
         let loader = thread::Builder::new()
             .spawn_scoped(scope, load)
             .map_err(|error| error.to_string())?;
-        // Nobody receives any more where a block was damaged: the loader says so.
+        // The receiver has gone where a block was damaged: the loader reports it.
         let read = blocks(&mut |block, body| drop(send.send((block, body.to_vec()))));
         drop(send);
         let loader = loader

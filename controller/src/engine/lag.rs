@@ -105,7 +105,7 @@ impl Lag {
         }
     }
 
-    /// Returns when rows are to be written even if nothing else is.
+    /// Returns when rows must be written even if nothing else is.
     pub(super) fn next_end(&self) -> Option<Mono> {
         if self.stale.is_empty() {
             (!self.runs.is_empty()).then_some(self.until)

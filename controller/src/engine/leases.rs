@@ -102,7 +102,7 @@ impl Writer {
             };
             // The loss of an agent ends its attempts too, so theirs may have nothing left to end.
             if let Err(refusal) = self.decide(group, &command) {
-                tracing::debug!(%refusal, "a lease ended that nobody held any more");
+                tracing::debug!(%refusal, "a lease ended that had no holder");
             }
         }
     }

@@ -66,7 +66,7 @@ pub(crate) use sample::complain;
 use signals::{Figures, Signals};
 use writer::Writer;
 
-/// Requests that may wait for the engine; who comes later waits to be let in.
+/// Requests that may wait for the engine; later ones wait to be let in.
 const QUEUE_MAX: usize = 1024;
 
 /// The way to the engine. Cheap to clone.
@@ -123,14 +123,14 @@ fn conclude(outcome: Result<(), StoreError>, end: oneshot::Sender<Result<(), Sto
     if let Err(error) = &outcome {
         tracing::error!(%error, "the engine stops: whether the last commit was written is unknown");
     }
-    // Nobody may be waiting for the end.
+    // The end may have no waiter.
     let _ = end.send(outcome);
 }
 
 impl Engine {
     /// Replays the log and starts the engine's thread. Blocks while it reads the log.
     ///
-    /// Nobody's lease ends and no suggestion is made unless [`reaper::run`](crate::reaper::run) and
+    /// No lease ends and no suggestion is made unless [`reaper::run`](crate::reaper::run) and
     /// [`planner::run`](crate::planner::run) are started with a clone of the handle.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Engine {
         options: EngineOptions,
     ) -> Result<(Self, EngineJoin, Driver), StoreError> {
         let (sender, requests) = mpsc::channel(QUEUE_MAX);
-        // The writer holds the sending ends, so that all who wait for a change see the end of the engine.
+        // The writer holds the sending ends, so that all waiters for a change see the end of the engine.
         let (signals, commits, wake, needs_suggestions) = Signals::new();
         let figures = Arc::clone(&signals.figures);
         let identity = signals.identity.subscribe();
@@ -417,7 +417,7 @@ impl Engine {
             .map_err(|_| EngineError::Stopped)
     }
 
-    /// Returns when [`Engine::tick`] is to be called next, by the clock of [`Engine::now`].
+    /// Returns when [`Engine::tick`] must be called next, by the clock of [`Engine::now`].
     pub fn next_tick(&self) -> watch::Receiver<Option<Mono>> {
         self.shared.wake.clone()
     }

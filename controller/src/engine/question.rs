@@ -16,7 +16,7 @@ use super::{Best, EngineError, Need, Results, Standing, SweepContext};
 const NAMED_MAX: usize = 5;
 
 impl Writer {
-    /// Answers a question from the state as it is on disk. Who asked may have gone away.
+    /// Answers a question from the state as it is on disk. The caller may have gone away.
     pub(super) fn answer(&mut self, question: EngineRequest) {
         match question {
             EngineRequest::Heartbeat {

@@ -55,7 +55,7 @@ fn digest(request: &impl Serialize) -> RequestDigest {
     digest
 }
 
-/// Returns whether two digests may be of the same request. One that another version of the program made says nothing of the content: then the
+/// Returns whether two digests may be of the same request. One that another version of the program made cannot be compared: then the
 /// request id alone counts.
 fn may_be_equal(stored: &RequestDigest, digest: &RequestDigest) -> bool {
     !stored.starts_with(&DIGEST_VERSION) || stored == digest

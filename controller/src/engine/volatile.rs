@@ -1,4 +1,4 @@
-//! Keeps in step with events what no restart preserves: leases, ready suggestions, and who may be served.
+//! Keeps in step with events what no restart preserves: leases, ready suggestions, and the agents that may be served.
 
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::lease::LeaseHolder;
@@ -11,7 +11,7 @@ use super::projection::metric_rows;
 use super::writer::Writer;
 
 impl Writer {
-    /// Keeps what is volatile in step with an event: leases, ready suggestions, who may be served.
+    /// Keeps what is volatile in step with an event: leases, ready suggestions, the agents that may be served.
     #[expect(clippy::too_many_lines, reason = "one arm for each kind of event")]
     pub(super) fn follow(&mut self, group: &mut CommitGroup, event: &Event) {
         group.touched.note(event);

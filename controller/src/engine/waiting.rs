@@ -25,7 +25,7 @@ impl Writer {
         reply: Answer<Acquired>,
     ) -> Result<(), StoreError> {
         let (now, id) = (self.clock.now(), wish.sweep.clone());
-        // Who does not wait takes what there is.
+        // A caller that does not wait takes what there is.
         let fresh = (
             self.ready.observed(&id),
             now.saturating_add(self.terms.patience.min(wish.wait)),
@@ -39,7 +39,7 @@ impl Writer {
             reason: String::new(),
             reply,
         };
-        // Nobody would take the run.
+        // No caller would take the run.
         if call.reply.is_closed() {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl Writer {
             return Ok(());
         }
         let crowded = self.waiting_calls.get_mut(&id).is_some_and(|waiting| {
-            // A repeat of a call that still waits: the first one has nobody listening any more.
+            // A repeat of a call that still waits: the caller of the first one has gone.
             let is_repeated = |other: &WaitingCall| {
                 !call.request_id.is_empty() && other.request_id == call.request_id
             };

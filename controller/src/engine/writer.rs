@@ -1,4 +1,4 @@
-//! The engine's thread. Owns everything that changes; talks to the store and to nobody else.
+//! The engine's thread. Owns everything that changes; talks to the store alone.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -109,7 +109,7 @@ impl Writer {
         }
     }
 
-    /// Works until it is told to stop, nobody is left to ask, or the store fails. Callers that wait are then told `Stopped`, since
+    /// Works until it is told to stop, all callers are gone, or the store fails. Callers that wait are then told `Stopped`, since
     /// the ends of their channels are dropped.
     pub(super) fn run(mut self) -> Result<(), StoreError> {
         while let Some(first) = self.requests.blocking_recv() {
@@ -222,7 +222,7 @@ impl Writer {
             }
             EngineRequest::Check { reply } => {
                 self.store.check()?;
-                // Who asked may have gone away.
+                // The caller may have gone away.
                 let _ = reply.send(());
             }
             EngineRequest::Heartbeat {
@@ -291,7 +291,7 @@ impl Writer {
         {
             group.dirty.insert(sweep.clone());
         }
-        // An agent that is not known any more registers and repeats what it said: then it is to be heard.
+        // An agent that is not known any more registers and repeats what it said: then it is accepted.
         let holds = !matches!(
             result,
             Err(Refusal::UnknownAgent(_) | Refusal::UnknownAttempt { .. })

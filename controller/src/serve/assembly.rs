@@ -75,7 +75,7 @@ impl Assembly {
 
     /// Ends everything in good order.
     pub(super) async fn stop(self) -> Result<(), StoreError> {
-        // Who closes the database last takes its write-ahead log away, and only the engine can.
+        // The last connection to close removes the write-ahead log, and only the engine can.
         drop(self.reader);
         self.join.stop().await
     }

@@ -63,7 +63,7 @@ pub(super) fn places() -> usize {
         .unwrap_or(usize::MAX)
 }
 
-/// Returns the connections that come in. One for which there is no place is closed at once: who calls tries again.
+/// Returns the connections that come in. One for which there is no place is closed at once: the caller tries again.
 pub(super) fn incoming(
     listener: TcpListener,
     places: usize,
@@ -75,7 +75,7 @@ pub(super) fn incoming(
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                // Nobody serves any more.
+                // The server has ended.
                 () = sender.closed() => return,
             };
             let (stream, peer) = match accepted {
@@ -125,7 +125,7 @@ pub(super) struct ConnectionInfo {
     place: Arc<ConnectionPlace>,
 }
 
-/// Notes that a request has shown who the caller is: its connection may stay.
+/// Records that a request has authenticated: its connection may stay.
 pub(super) fn authenticate<T>(request: &axum::http::Request<T>) {
     if let Some(connection) = request.extensions().get::<ConnectionInfo>() {
         connection.place.authenticate();
@@ -194,7 +194,7 @@ impl AsyncRead for Connection {
             if has_authenticated {
                 return Poll::Ready(Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "the caller says nothing",
+                    "the caller is silent",
                 )));
             }
         }
@@ -275,7 +275,7 @@ mod tests {
         heard.place.authenticate();
         assert_eq!(
             heard.read(&mut [0]).await.unwrap_err().to_string(),
-            "the caller says nothing",
+            "the caller is silent",
             "nor later"
         );
         caller.write_all(b"x").await.unwrap();

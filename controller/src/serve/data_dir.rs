@@ -33,7 +33,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(|source| file_error(path, source))?;
-        // Kept absolute: the directory is shown to people, who stand elsewhere.
+        // Kept absolute: the directory is shown to users, whose working folder is another one.
         let path = path
             .canonicalize()
             .map_err(|source| file_error(path, source))?;
@@ -83,7 +83,7 @@ impl DataDir {
         &self.path
     }
 
-    /// Says in the directory who serves and where. A full disk is no reason not to serve: then it does not say.
+    /// Writes the process and its address into the directory. A full disk is no reason not to serve: then nothing is written.
     pub(super) fn announce(&mut self, address: SocketAddr, started_ms: i64) {
         let pid = std::process::id();
         self.sign(&format!("process {pid} ({address})"));
@@ -109,7 +109,7 @@ impl DataDir {
             .and_then(write)
             .and_then(|()| fs::rename(&new, self.card()));
         if let Err(error) = written {
-            tracing::warn!(%error, path = %self.card().display(), "cannot say who serves");
+            tracing::warn!(%error, path = %self.card().display(), "cannot record the process that serves");
         }
     }
 
@@ -124,14 +124,14 @@ impl DataDir {
             .and_then(|()| self.lock.seek(SeekFrom::Start(0)))
             .and_then(|_| writeln!(self.lock, "{text}"));
         if let Err(error) = written {
-            tracing::warn!(%error, path = %self.path.display(), "cannot write who holds the data directory");
+            tracing::warn!(%error, path = %self.path.display(), "cannot record the holder of the data directory");
         }
     }
 }
 
 impl Drop for DataDir {
     fn drop(&mut self) {
-        // A card that stays behind says nothing wrong for long: the next holder writes its own.
+        // A card that stays behind is wrong only until the next holder writes its own.
         let _ = fs::remove_file(self.card());
     }
 }

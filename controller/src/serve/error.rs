@@ -27,7 +27,7 @@ pub enum ServeError {
         /// Why.
         source: std::io::Error,
     },
-    /// Without a token everybody who reaches the port may do anything.
+    /// Without a token every caller that reaches the port may do anything.
     #[error(
         "a controller without a token serves its own machine alone, and {0} is reachable from others"
     )]

@@ -162,7 +162,7 @@ fn is_service(request: &Request) -> bool {
 /// Where a browser says that a request comes from.
 #[derive(PartialEq, Eq)]
 enum RequestOrigin {
-    /// No browser made it, or it says nothing of it.
+    /// No browser made it, or none that names its origin.
     Unsaid,
     /// A page of ours.
     Own,

@@ -98,7 +98,7 @@ pub async fn start(options: ServeOptions) -> Result<Controller, ServeError> {
         address: options.listen,
         source,
     };
-    // Before the engine starts, which would have to be stopped. Who calls in the meantime waits in the queue of the port.
+    // Before the engine starts, which would have to be stopped. Callers wait in the queue of the port in the meantime.
     let listener = takeover::listen(options.listen, was_killed)
         .await
         .map_err(listen_error)?;
@@ -250,7 +250,7 @@ async fn supervise(
             None
         }
     };
-    // Who removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
+    // Whatever removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
     let failed = match lost {
         Some(_) => tokio::time::timeout(SAVING_TIME, assembly.ended())
             .await

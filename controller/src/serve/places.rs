@@ -224,7 +224,7 @@ impl TakenPlaces {
         self.known.insert(peer, Instant::now());
     }
 
-    /// Says that connections are refused, but not for each one: who opens too many could fill the disk.
+    /// Says that connections are refused, but not for each one: a caller that opens too many could fill the disk.
     fn refuse(&mut self, address: IpAddr) {
         self.refused += 1;
         if self
@@ -256,12 +256,12 @@ struct Removal {
 }
 
 impl ConnectionPlace {
-    /// Whether a request on the connection has shown who the caller is.
+    /// Whether a request on the connection has authenticated.
     pub(super) fn has_authenticated(&self) -> bool {
         self.has_authenticated.load(Ordering::Relaxed)
     }
 
-    /// Notes that a request on the connection has shown who the caller is.
+    /// Records that a request on the connection has authenticated.
     pub(super) fn authenticate(&self) {
         if self.has_authenticated() {
             return;

@@ -206,7 +206,7 @@ fn check_image(snapshot: &SqliteSnapshot, state: &State) -> Option<String> {
     };
     let (mut imaged, after) = match from_image(&head, |each| snapshot.image_blocks(each)) {
         Ok(Some(imaged)) => imaged,
-        // Nobody starts from it.
+        // No controller starts from it.
         Ok(None) => return None,
         Err(reason) => return trouble(&reason),
     };

@@ -45,7 +45,7 @@ impl Services {
             code_version,
             wait: limits::WAIT_MAX,
         };
-        // Where the sweep has ended, the one who asks is told so like anybody who asked before its end.
+        // Where the sweep has ended, the caller is told so like one that asked before its end.
         let acquired = match self.engine.command("", register).await {
             Ok(_) => self.acquire_until_stopped(&request_id, wish).await?,
             Err(error) => self

@@ -195,7 +195,7 @@ impl Services {
                 loop {
                     let mut chunk = Vec::with_capacity(CHUNK_BYTES);
                     let read = (&bundle).take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
-                    // Who has gone wants no more.
+                    // The caller has gone.
                     if read == 0
                         || sender
                             .blocking_send(Ok(v1::GetCodeResponse { chunk }))

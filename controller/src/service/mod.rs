@@ -51,7 +51,7 @@ pub use limits::WAIT_MAX;
 pub use snapshots::Snapshots;
 pub use unread::UnreadObjectives;
 
-/// The first run that is assigned with a word on early stopping: the first ones have nobody to be compared with.
+/// The first run that is assigned with a word on early stopping: the first ones have no run to be compared with.
 const NOTED_RUNS_MIN: u64 = 4;
 const MESSAGE_BYTES_RECEIVED_MAX: usize = 4 << 20;
 const MESSAGE_BYTES_SENT_MAX: usize = 16 << 20;
@@ -77,7 +77,7 @@ pub struct Services {
     pub logins: Option<Arc<Logins>>,
 }
 
-/// One at a time; who comes meanwhile waits, and who goes away gives up its place.
+/// One at a time; later callers wait, and a caller that goes away gives up its place.
 #[derive(Clone, Debug)]
 pub struct Turns(Arc<Semaphore>);
 
@@ -88,7 +88,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for the turn, which lasts until what is returned is dropped. `None` never happens: nobody closes it.
+    /// Waits for the turn, which lasts until what is returned is dropped. `None` never happens: it is never closed.
     async fn next(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.0).acquire_owned().await.ok()
     }

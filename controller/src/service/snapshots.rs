@@ -100,7 +100,7 @@ impl Snapshots {
         Ok((place, turn))
     }
 
-    /// Waits until nobody else takes a version in. Dropped, the next one may.
+    /// Waits until no other call takes a version in. Dropped, the next one may.
     pub(super) async fn alone_with(&self, version: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut incoming = self.incoming.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +153,7 @@ impl Snapshots {
                 .filter(|version| kept.contains(version))
                 .collect())
         };
-        // What nobody could look at counts as not there: it is sent once more, and found then.
+        // A version that could not be looked at counts as missing: it is sent once more, and found then.
         self.look(look).await.unwrap_or_default()
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn is_upload_id(id: &str) -> bool {
             .all(|character| character.is_ascii_alphanumeric() || character == '-')
 }
 
-/// Removes uploads that nobody continues, except one.
+/// Removes abandoned uploads, except one.
 fn prune(dir: &Path, except: &Path) {
     let now = SystemTime::now();
     let age = |path: &Path| {

@@ -1,7 +1,7 @@
 //! Actions on versions of the code: pin, move, mark, rerun.
 //!
 //! A sweep never exists without its code: the snapshot is staged first, under its hash alone, and the call that names it is refused where it is
-//! not there. What was staged for a call that never came is a version like any other, and nobody asks for it.
+//! not there. What was staged for a call that never came is a version like any other, without users.
 
 use std::collections::BTreeMap;
 

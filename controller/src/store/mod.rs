@@ -227,7 +227,7 @@ pub trait Store: Send {
     fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError>;
 }
 
-/// Answers questions from the query tables. Shared by all who read; never sees half a commit.
+/// Answers questions from the query tables. Shared by all readers; never sees half a commit.
 pub trait Query: Send + Sync {
     /// All sweeps, newest first, with their counts.
     ///

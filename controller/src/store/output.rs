@@ -88,7 +88,7 @@ impl LogReader {
 }
 
 impl LogChunk {
-    /// Returns what of the piece is to be kept where the first `known` bytes of the output are there already, with its place.
+    /// Returns the part of the piece to keep where the first `known` bytes of the output are there already, with its place.
     pub(super) fn news(&self, known: u64) -> Option<(u64, &[u8])> {
         let skip = usize::try_from(known.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         let rest = self.data.get(skip..)?;

@@ -267,7 +267,7 @@ fn e10_argbool() {
 }
 
 #[test]
-#[ignore = "no macro passes `use_bn: false` to a program that mixes store_true and BooleanOptionalAction; the failure says that the default applies"]
+#[ignore = "no macro passes `use_bn: false` beside a store_true flag; the failure says that the default applies"]
 fn e10_argbool_gets_the_values_of_its_run() {
     let Some(case) = case("programs/e10_argbool", "argparse") else {
         return;

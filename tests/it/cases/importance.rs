@@ -91,7 +91,6 @@ fn files_importance() {
 }
 
 #[test]
-#[ignore = "not seen to pass yet"]
 fn files_importance_of_a_comment() {
     let Some((case, ids)) = run_importance(true) else {
         return;

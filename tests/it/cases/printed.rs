@@ -28,28 +28,6 @@ fn c2b_hf_default() {
 }
 
 #[test]
-#[ignore = "the printed dictionaries, without steps and with four digits, replace those of trainer_state.json"]
-fn c2b_hf_default_has_the_steps_of_its_state() {
-    let Some((case, outcome)) = regular(
-        "c2b_hf_default",
-        HF,
-        "eval_loss",
-        |_| Points::Count(4),
-        unknown,
-    ) else {
-        return;
-    };
-    for run in &outcome.runs {
-        let steps = case.steps(&outcome, run, "eval_loss");
-        assert_eq!(
-            steps[..],
-            [1, 2, 3].map(|epoch| epoch * steps_of(&run["params"])),
-            "{run}"
-        );
-    }
-}
-
-#[test]
 fn c11_npjson() {
     let Some((_, outcome)) = regular(
         "c11_npjson",

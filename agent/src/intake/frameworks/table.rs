@@ -1,6 +1,6 @@
-//! CSV files with a header: Lightning's and Keras' `CSVLogger`, ultralytics' `results.csv`. Rows
-//! are appended, or the whole file is written again with more columns: a row counts once either
-//! way.
+//! Tables with a heading, separated by commas, semicolons or tabs: Lightning's and Keras'
+//! `CSVLogger`, ultralytics' `results.csv`. The heading shows the separator. Rows are appended, or
+//! the whole file is written again with more columns: a row counts once either way.
 
 use super::series::Sample;
 use crate::intake::record;
@@ -38,13 +38,20 @@ pub(crate) struct Header {
 impl Header {
     /// Reads the first line.
     pub(crate) fn read(line: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(line);
-        let count = |separator: char| text.matches(separator).count();
-        let separator = [',', ';', '\t']
+        let count = |separator: u8| line.iter().filter(|byte| **byte == separator).count();
+        // Names may hold the other characters: what sets a column of steps apart is the separator.
+        [b',', b';', b'\t']
+            .map(|separator| Self::separated(line, separator))
             .into_iter()
-            .max_by_key(|separator| (count(*separator), *separator == ','))
-            .unwrap_or(',');
-        let columns: Vec<String> = cells(line, separator as u8)
+            .max_by_key(|header| {
+                let Self { separator, .. } = *header;
+                (header.has_step(), count(separator), separator == b',')
+            })
+            .expect("there are three")
+    }
+
+    fn separated(line: &[u8], separator: u8) -> Self {
+        let columns: Vec<String> = cells(line, separator)
             .into_iter()
             .map(|cell| cell.trim().trim_start_matches('\u{feff}').to_owned())
             .collect();
@@ -56,7 +63,7 @@ impl Header {
         Self {
             columns,
             step,
-            separator: separator as u8,
+            separator,
         }
     }
 
@@ -239,6 +246,23 @@ mod tests {
             !Header::read(b"fold,acc").has_step()
                 && !Header::read(b"epoch").has_step()
                 && Header::read(b"Epoch,acc").has_step()
+        );
+    }
+
+    #[test]
+    fn tabs_separate_cells_whatever_the_names_hold() {
+        assert_eq!(
+            all("step\tloss\tacc (top 1, %)\tnote, or not; or\r\n3\t0.5\t\tok\r\n4\t\t0.25\t1\r\n"),
+            [
+                point("loss", 3, 0.5),
+                point("acc (top 1, %)", 4, 0.25),
+                point("note, or not; or", 4, 1.0)
+            ]
+        );
+        assert_eq!(
+            all("step\tacc, top 1\n1\t0.5\n2\nbroken\n\t\n3\tx\n4\t0.25\t7\n"),
+            [point("acc, top 1", 1, 0.5), point("acc, top 1", 4, 0.25)],
+            "damaged rows have no metrics"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Keys are put together here, so that nobody takes this file for one that holds any.
+/// Keys are put together here, so that this file is not taken for one that holds any.
 fn key(beginning: &str, rest: usize) -> String {
     format!(
         "{beginning}{}",

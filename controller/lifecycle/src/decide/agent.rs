@@ -61,7 +61,7 @@ pub(super) fn register(
             }
         } else if known.info.process != info.process {
             for lost in known.holds.iter().filter(|held| !attempts.contains(held)) {
-                // The agent has looked: what it has never started is nobody's loss, and somebody else's at once.
+                // The agent has looked: what it has never started is lost to no one, and goes to another agent at once.
                 let is_begun = draft
                     .sweep
                     .attempt(lost)
@@ -116,7 +116,7 @@ pub(super) fn acquire(
     if let Some(reason) = hold(state, draft.sweep, agent, asking) {
         return Ok(wait(draft, reason, false));
     }
-    // Who executes its runs itself knows best with what.
+    // A program that executes its runs itself knows best with what.
     let pinned = draft
         .sweep
         .code
@@ -234,7 +234,7 @@ fn at_limit(mut draft: Draft<'_>, limit: String, asks: bool) -> Decision {
         let state = SweepState::Finished;
         return draft.reply(Reply::Ended { state, reason });
     }
-    // Who asks may have all the runs itself, and would wait for ever.
+    // The caller may have all the runs itself, and would wait for ever.
     if asks {
         let state = draft.sweep.state;
         return draft.reply(Reply::Ended {
@@ -289,7 +289,7 @@ struct Taker<'a> {
 }
 
 impl Taker<'_> {
-    // Who asks executes the run itself, and it runs from now on.
+    // The caller executes the run itself, and it runs from now on.
     fn assign(&self, mut draft: Draft<'_>, attempt: AttemptRef) -> Decision {
         let (agent, code_version) = (self.agent.clone(), self.code_version.to_owned());
         draft.push(Event::AttemptAssigned {

@@ -271,7 +271,7 @@ fn may_be_late(draft: &Draft<'_>) -> bool {
     draft.sweep.spec.on_lease_lost == OnLeaseLost::Continue
 }
 
-/// Returns whether an attempt that was given up may go on: nobody has begun its run again.
+/// Returns whether an attempt that was given up may continue: no other has begun its run.
 pub(super) fn may_resume(draft: &Draft<'_>, agent: &AgentId, attempt: &AttemptRef) -> bool {
     let Ok(found) = find(draft, agent, attempt) else {
         return false;
@@ -306,7 +306,7 @@ fn resume(
     }
 }
 
-// The late result of an attempt given up for lost, whose run nobody has begun again: it spares the run another attempt.
+// The late result of an attempt given up for lost, whose run no other attempt has begun: it spares the run another attempt.
 fn adopt(
     draft: &mut Draft<'_>,
     attempt: &AttemptRef,
@@ -345,7 +345,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
 }
 
 /// Returns what the controller wants of an attempt that an agent believes to be its own. Never fails: whatever is not the
-/// agent's is to be abandoned.
+/// agent's must be abandoned.
 pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Directive {
     let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));
     match found.as_ref().map(LocatedAttempt::parts) {

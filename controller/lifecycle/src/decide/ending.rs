@@ -180,7 +180,7 @@ impl Settling<'_, '_> {
         }
     }
 
-    // Who executes the runs itself knows best: what failed is not tried again.
+    // A program that executes the runs itself knows best: what failed is not tried again.
     fn told(self, told: TellOutcome) -> RunState {
         let has_objective = self.draft.sweep.spec.objective.is_some();
         let failure = match told {

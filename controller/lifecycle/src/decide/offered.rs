@@ -13,7 +13,7 @@ use crate::command::{Decision, Offered, Refusal, Reply};
 use crate::event::Event;
 use crate::state::{RunNumber, State, SweepId, SweepState};
 
-// All or none: who has to offer fewer should not have to find out which ones were taken.
+// All or none: a caller that has to offer fewer should not have to find out which ones were taken.
 pub(super) fn offer(
     state: &State,
     sweep: &SweepId,
@@ -120,7 +120,7 @@ fn refuse_beyond_limit(draft: &Draft<'_>, new: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-// A point is tried once (I3): who offers it again gets the run that it has.
+// A point is tried once (I3): a repeated offer gets the run that it has.
 fn queue(
     draft: &mut Draft<'_>,
     runs: &[Offered],

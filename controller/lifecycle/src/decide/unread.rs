@@ -27,7 +27,7 @@ pub(super) fn hold(draft: &Draft<'_>) -> Option<String> {
     })
 }
 
-/// Returns why the sweep is to be paused, now that a run ends without the objective.
+/// Returns why the sweep must be paused, now that a run ends without the objective.
 pub(super) fn stall(draft: &Draft<'_>, ending: u64, message: &str) -> Option<String> {
     let sweep = draft.sweep;
     let metric = &sweep.spec.objective.as_ref()?.metric;

@@ -60,7 +60,7 @@ fn check_state(found: &mut Violations, id: &SweepId, sweep: &Sweep, is_settling:
                 })
             };
             found.must(sweep.index.live.iter().all(asked), "I6", || {
-                format!("sweep {id} is cancelled, but nobody asked a live attempt to end")
+                format!("sweep {id} is cancelled, but a live attempt was not asked to end")
             });
         }
     }

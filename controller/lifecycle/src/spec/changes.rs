@@ -1,4 +1,4 @@
-//! How two sweep files differ, in words for a user who is about to replace one by the other.
+//! The differences of two sweep files, in words for the user that replaces one by the other.
 
 use sweep_search::observation::Goal;
 use sweep_search::space::{Distribution, Parameter, Path, Space, Value};

@@ -62,7 +62,7 @@ pub struct SweepSpec {
     /// `max_runtime`: how long a program may take, in milliseconds.
     #[serde(default)]
     pub max_runtime_ms: Option<u64>,
-    /// `max_silence`: how long a program may say nothing, in milliseconds.
+    /// `max_silence`: how long a program may report nothing, in milliseconds.
     #[serde(default)]
     pub max_silence_ms: Option<u64>,
     /// `on_lease_lost`.

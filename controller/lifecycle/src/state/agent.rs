@@ -159,7 +159,7 @@ impl Agent {
         }
     }
 
-    /// Returns how many attempts it may hold: an agent that says nothing of slots has one, a program that asks any number.
+    /// Returns how many attempts it may hold: an agent that does not state its slots has one, a program that asks any number.
     pub fn slots(&self) -> usize {
         if self.info.asks {
             return usize::MAX;

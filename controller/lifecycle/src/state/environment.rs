@@ -14,7 +14,7 @@ pub struct Environment {
     pub facts: BTreeMap<String, String>,
     /// Installed packages, `name==version`.
     pub packages: Vec<String>,
-    /// Variables, `NAME=value`; only `NAME` where the value is nobody's business.
+    /// Variables, `NAME=value`; only `NAME` where the value is private.
     pub variables: Vec<String>,
     /// The data sets that the sweep file declares.
     pub data: Vec<DataSet>,

@@ -196,7 +196,7 @@ pub(in crate::service) fn assignment_of(
         params_json: row.params_json.clone(),
         repeat: row.repeats.as_ref().map_or(1, |repeats| repeats.number),
         seed: sweep_lifecycle::repeats::seed(sweep_seed, attempt.run),
-        // Who asks wants to know how it is executed, and finds the code by itself.
+        // The caller wants to know how it is executed, and finds the code by itself.
         code_version: String::new(),
         code_prefix: String::new(),
         program: None,

@@ -134,7 +134,7 @@ pub(super) fn open_to_write(path: &Path) -> Result<Connection, StoreError> {
     }
     connection.execute_batch(ADDED)?;
     checksum::add_columns(&connection)?;
-    // On a full disk the old ones do: queries say nothing of indices.
+    // On a full disk the old ones do: queries name no indices.
     if_there_is_room(&connection, |connection| {
         Ok(connection.execute_batch(INDICES)?)
     })?;

@@ -180,7 +180,7 @@ fn rescue(connection: &Connection, database: &Path) -> Result<PathBuf, StoreErro
     let free = names
         .find(|name| !name.exists())
         .ok_or_else(|| StoreError::Failed(format!("{} and others exist", copy.display())))?;
-    // SQLite fills an empty file: nobody else may ever read it, also not beside a folder that nobody else could enter.
+    // SQLite fills an empty file: no other user may ever read it, even in a folder that no other user can enter.
     let made = fs::File::options()
         .write(true)
         .create_new(true)
@@ -221,7 +221,7 @@ pub(super) fn read_back(database: &Path, seq: i64, written: &[u8]) -> Result<(),
             Some(
                 ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SystemIoFailure,
             ) => error.to_string(),
-            // It says nothing of the database that no file or memory can be had just now.
+            // That files or memory run out just now is no fault of the database.
             _ => {
                 tracing::warn!(%error, "the last commit could not be read back");
                 return Ok(());

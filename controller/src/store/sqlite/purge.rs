@@ -17,7 +17,7 @@ const VACUUM_PAGES: u32 = 512;
 /// Entries whose rows are deleted at once.
 const ENTRIES: i64 = 200;
 
-/// Notes what is to be deleted; rows by which sweeps and agents are listed go at once.
+/// Records what to delete; rows by which sweeps and agents are listed go at once.
 pub(super) fn note(
     transaction: &Transaction<'_>,
     deleted: &[SweepId],

@@ -22,7 +22,7 @@ pub(super) const ROOM: u64 = (CHECKPOINT_PAGES as u64 + 256) * FRAME;
 const LEAST_FREE: u64 = 64 * ROOM;
 
 /// Makes the write-ahead log of a database as long as it gets, unless the disk is nearly full. Returns how many bytes were added. The database must be
-/// open, and nobody may be writing to it.
+/// open, and nothing may be writing to it.
 ///
 /// # Errors
 /// The log cannot be read or written; it is as long as before then.

@@ -1,7 +1,7 @@
 // Learning curves of runs. Of many, the best, the newest, and some of those that were stopped early.
 
 import { get } from "./api.js";
-import { bulk, color, element, label, number, plain } from "./format.js";
+import { bulk, color, element, inert, label, number, plain } from "./format.js";
 import { colorAt, draw, empty } from "./plotly.js";
 
 const CURVES = 60;
@@ -44,7 +44,7 @@ export class Curves {
     this.allLabel.hidden = true;
     if (!curves.length) {
       this.note.textContent = "";
-      return empty(this.place, runs.length ? `No run has reported ${this.metric.value || "a metric"} over its steps.` : "No run has begun yet.");
+      return empty(this.place, runs.length ? `No run has reported ${inert(this.metric.value || "a metric")} over its steps.` : "No run has begun yet.");
     }
     const worth = runs.map((run) => run.value).filter(Number.isFinite).sort((a, b) => selection.sign * (a - b));
     const traces = [];

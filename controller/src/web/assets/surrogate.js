@@ -1,7 +1,7 @@
 // The surrogate model along one parameter or over two: mean, uncertainty, runs, and where runs fail.
 
 import { call } from "./api.js";
-import { color, element, label, number, plain } from "./format.js";
+import { color, element, inert, label, number, plain } from "./format.js";
 import { MARKERS_MAX, draw, empty, scale } from "./plotly.js";
 
 const values = (list) => list.map((json) => JSON.parse(json));
@@ -37,7 +37,7 @@ export class Surrogate {
       const slice = this.cache.get(key);
       await (y ? this.contour(slice, x, y) : this.line(slice, x));
     } catch (error) {
-      empty(this.place, error.message);
+      empty(this.place, inert(error.message));
     }
   }
 
