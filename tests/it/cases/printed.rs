@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Case, HF, Outcome, Points, case, is_close, lr, reason, regular, steps_of, unknown};
+use super::{Case, HF, Outcome, Points, case, is_close, lr, reason, regular, unknown};
 use crate::harness::wait_for;
 
 #[test]
