@@ -61,7 +61,7 @@ pub struct AttemptRecord {
     pub history: u64,
     /// Which repeat of its point the run is, from 1.
     pub repeat: u32,
-    /// See [`Run::again`](super::Run::again).
+    /// See [`RunPoint::again`](super::RunPoint::again).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub again: String,
     /// The code version that the agent was told to execute; empty: what it has.
