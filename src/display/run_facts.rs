@@ -188,6 +188,7 @@ pub(crate) fn metrics(attempt: &Attempt) -> (BTreeMap<&String, &f64>, BTreeMap<&
 mod tests {
     use super::*;
 
+    #[cfg(feature = "full")]
     #[test]
     fn constants_come_after_varied_parameters_and_many_are_counted() {
         let sweep = |constants: usize| {
