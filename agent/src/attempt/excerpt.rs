@@ -11,7 +11,7 @@ use crate::process::exit::Exit;
 
 /// The exit status of programs that refuse their command line.
 const USAGE_STATUS: i32 = 2;
-/// How much of the end of the output goes into a failure.
+/// The end of the output that a failure quotes, in lines and in bytes.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
 /// An error message further than this many lines from the end is not why the program ended.
@@ -44,9 +44,9 @@ pub(super) struct OutputExcerpt {
     error_read: Now,
     /// The `metric_patterns` that would read the objective from the output.
     pub(super) unread: Option<String>,
-    /// Whether the program has refused its command line.
+    /// Finds out whether the program has refused its command line.
     usage: UsageReader,
-    /// Whether it has called what cannot work here.
+    /// Finds calls of W&B that cannot work here.
     wandb: WandbCalls,
 }
 
@@ -114,7 +114,7 @@ impl OutputExcerpt {
             .filter(|(line, _)| is_near(*line))
             .map(|_| self.error_read);
         let sign = self.sign.as_ref().filter(|(line, ..)| is_near(*line));
-        // Where one process of several is ended, the others say that communication failed.
+        // When one process of several ends, the others report that communication failed.
         let is_peers_end =
             sign.is_some_and(|(_, sign, _)| sign.kind == "nccl" && sign.blame != "configuration");
         if is_peers_end || self.signal.is_some_and(is_near) {

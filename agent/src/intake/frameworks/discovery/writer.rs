@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Discovery, FileWriter, process_folder};
 
-/// How long others may write in a folder before it counts as this attempt's alone.
+/// Other attempts may write in a folder for this long before it counts as this attempt's.
 pub(super) const FOLDER_PATIENCE: Duration = Duration::from_millis(2500);
 /// How much a file system's clock lags behind the system's: it moves with the ticks of the kernel.
 const FILE_CLOCK: Duration = Duration::from_millis(20);
