@@ -91,7 +91,7 @@ pub(crate) fn git() -> Command {
     git
 }
 
-/// The same in what is kept for this user alone, whatever the umask is.
+/// The same in what is kept for this user alone, independently of the umask.
 pub(crate) fn private_git() -> Command {
     let mut git = git();
     git.env(UMASK, "077");
@@ -232,7 +232,7 @@ pub(crate) fn run<T>(
     if input.is_some() {
         command.stdin(Stdio::piped());
     }
-    // Whatever it has started ends with it.
+    // All processes that it has started end with it.
     command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,4 +1,4 @@
-//! Private files: for this user alone, whatever the umask is.
+//! Private files: for this user alone, independently of the umask.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};

@@ -135,7 +135,7 @@ impl CodeStore {
     }
 
     fn keep(&self, version: &str, incoming: &str) -> Result<(), CodeError> {
-        // Whatever looks at its files later walks through all of them.
+        // Each later look at its files walks through all of them.
         self.size(version)?;
         let found = line(output(
             self.git()

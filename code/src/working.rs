@@ -180,7 +180,7 @@ impl Working {
         }
     }
 
-    /// Takes in untracked files that some patterns name, from the working folder, whatever leaves them out. A pattern that leads out of it names none.
+    /// Takes in untracked files that some patterns name, from the working folder, excluded or not. A pattern that leads out of it names none.
     pub fn include(&mut self, patterns: &[String]) {
         let is_inside = |pattern: &&String| {
             let is_normal = |part| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -386,7 +386,7 @@ impl Working {
         Ok(true)
     }
 
-    /// Takes a new snapshot from the user's index: tracked files belong to the code, whatever was there before.
+    /// Takes a new snapshot from the user's index: tracked files belong to the code, independently of the state before.
     fn take(&mut self, left_out: &mut LeftOut) -> Result<(Snapshot, Vec<u8>), CodeError> {
         let mut snapshot = Snapshot {
             prefix: self.prefix.clone(),

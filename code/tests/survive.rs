@@ -1,6 +1,6 @@
 //! Folders of every kind survive the way from where they lie to where they are executed, and lie there afterwards as they did before.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

@@ -104,7 +104,7 @@ impl Logins {
         Ok(format!("{session}.{mac}"))
     }
 
-    /// Returns whether a cookie's value is a session that goes on.
+    /// Returns whether a cookie's value is a session that has not ended.
     pub(crate) fn is_session(&self, value: &str) -> bool {
         let Some((session, mac)) = value.rsplit_once('.') else {
             return false;

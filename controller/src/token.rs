@@ -4,7 +4,7 @@
 //! holds SHA-256 hashes alone. A token has 256 random bits, so a fast hash is enough. `sweep controller rotate-token` makes a new one.
 //!
 //! - A file that is there is used and never overwritten. A token in it that the database does not know replaces those that it knows.
-//! - Without the file, as after the restore of a backup, the tokens of the database go on working, and a further one is made for the file.
+//! - Without the file, as after the restore of a backup, the tokens of the database still work, and a further one is made for the file.
 //! - A token that the controller is given (`--token-file`, `SWEEP_TOKEN`) is accepted beside that of the directory, and stored nowhere.
 
 use std::io::ErrorKind;

@@ -21,7 +21,7 @@ pub(crate) struct Estimate {
     pub(crate) freedom: f64,
 }
 
-/// How a candidate compares with a baseline, in the metric's unit; more is worse, whatever the goal.
+/// How a candidate compares with a baseline, in the metric's unit; more is worse, with either goal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Comparison {
     /// By how much the candidate is worse; below zero: better.

@@ -97,7 +97,7 @@ impl SweepOutcome {
         self.runs.iter().find(|run| run.run == number)
     }
 
-    /// Returns how many runs there are, whatever their state.
+    /// Returns how many runs there are, in any state.
     pub(crate) fn total(&self) -> u64 {
         let Sweep {
             queued,

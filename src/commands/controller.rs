@@ -19,7 +19,7 @@ use crate::client::ControllerArgs;
 /// Serves sweeps to agents and clients
 ///
 /// Without a subcommand it serves in the foreground until Ctrl-C. Everything that was acknowledged is on disk; after a crash, start it again on the
-/// same data directory and all goes on.
+/// same data directory and all continues.
 ///
 /// Every caller shows a token. The first start makes one, in the file `token` of the data directory; commands and agents of the same user on this machine
 /// find it there, and elsewhere it is given in $SWEEP_TOKEN.
@@ -49,7 +49,7 @@ enum ControllerCommand {
     Start(ServeArgs),
     /// Says whether a controller answers, and what it is doing
     Status(StatusArgs),
-    /// Stops the controller in good order; agents go on and wait for it to come back
+    /// Stops the controller in good order; agents continue and wait for it to come back
     Stop(ControllerArgs),
     /// Copies all data into one file, and the code of runs into another one beside it, also while the controller runs
     Backup(BackupArgs),
@@ -64,7 +64,7 @@ enum ControllerCommand {
 }
 
 pub(crate) async fn run(args: ControllerCommandArgs) -> Result<ExitCode> {
-    // Whatever these commands write is for this user alone.
+    // All that these commands write is for this user alone.
     umask(Mode::from_bits_truncate(0o077));
     match args.command {
         None => foreground(&args.serve).await,

@@ -25,7 +25,7 @@ pub(crate) struct LogsArgs {
     #[arg(value_name = "SWEEP/RUN")]
     run: String,
 
-    /// Go on until the attempt ends
+    /// Continue until the attempt ends
     #[arg(short, long)]
     follow: bool,
 

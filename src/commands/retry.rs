@@ -16,7 +16,7 @@ use crate::queries;
 
 /// Puts ended runs back into the queue
 ///
-/// Without numbers: all failed ones. A finished sweep goes on for them. What the runs reported before is kept under their earlier attempts.
+/// Without numbers: all failed ones. A finished sweep is resumed for them. What the runs reported before is kept under their earlier attempts.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep retry ab12cd34            all failed runs

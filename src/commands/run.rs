@@ -70,7 +70,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// End after this time, whatever has been reached: `90s`, `30m`, `2h`
+    /// End after this time in any case: `90s`, `30m`, `2h`
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 

@@ -24,7 +24,7 @@ use draw::DrawOptions;
 use model::{Deed, View, WatchEffect, WatchEvent, WatchModel};
 use source::WatchSource;
 
-/// The clock in the picture goes on without events.
+/// The clock on the screen runs without events.
 const TICK: Duration = Duration::from_secs(1);
 /// How long a pressed key may wait for the end of the view.
 const POLL: Duration = Duration::from_millis(100);

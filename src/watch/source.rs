@@ -111,7 +111,7 @@ impl WatchSource {
         let _ = self.events.send(WatchEvent::Metrics { run, points }).await;
     }
 
-    /// Reads the output of a run until it ends; goes on where it was when the controller was away.
+    /// Reads the output of a run until it ends; continues where it was when the controller was away.
     pub(super) async fn output(self, run: u64) {
         let mut offset = 0;
         let problem = loop {

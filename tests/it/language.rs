@@ -93,9 +93,19 @@ const BANNED_WHERE_CLEAN: [(&str, &str); 6] = [
     (r"\b(?:go|goes|went) on\b", "continue, resume"),
 ];
 /// Where these words are right: people, and the Unix user.
-const RIGHT: &str = r"\b(?:authors?|everyone|people|person|those|users?) who\b|\buser nobody\b";
+/// And the word that earlier versions wrote for `external`.
+const RIGHT: &str = r"\b(?:authors?|everyone|people|person|those|users?) who\b|\buser nobody\b|`nobody`|^\s*nobody\s*$";
 /// The folders, and the pages that are generated from others.
-const CLEAN: [&str; 4] = ["README.md", "agent/", "docs/", "search/"];
+const CLEAN: [&str; 8] = [
+    "README.md",
+    "agent/",
+    "code/",
+    "controller/",
+    "docs/",
+    "proto/",
+    "search/",
+    "src/",
+];
 const GENERATED: [&str; 2] = ["docs/reference/command-line.md", "docs/reference/grpc.md"];
 /// Names of types that could mean anything.
 const VAGUE: [&str; 13] = [

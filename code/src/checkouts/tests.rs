@@ -1,4 +1,4 @@
-//! One folder for each version, whatever programs do in it, also with concurrent users.
+//! One folder for each version, independently of what programs do in it, also with concurrent users.
 
 use std::fs;
 use std::os::unix::fs::symlink;

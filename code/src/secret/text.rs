@@ -64,7 +64,7 @@ static BESIDE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 static OPEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?i)(?:key|secret|token|password|passwd|passphrase|credentials?)["']?\]?\s*[=:]\s*[(\[{\\]?\s*$"#).ok()
 });
-/// The name of an option or variable whose value is a secret, whatever it looks like.
+/// The name of an option or variable whose value is a secret in any case.
 static OPTION: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"(?i)^(?:.*[_.-])?(?:api[_-]?key|access[_-]?key|secret[_-]?key|private[_-]?key|secret|password|passwd|pgpassword|passphrase|pwd|credentials?|auth|authorization|(?:auth|access|api|bearer|hf|hub|github|gitlab|wandb|refresh|session|use|private)[_-]?token|token)$").ok()
 });

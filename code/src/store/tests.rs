@@ -206,7 +206,7 @@ fn one_bundle_builds_on_another_and_a_version_is_the_same_everywhere() {
     let unknown = "a".repeat(40);
     let (_, all) = place.bundle(std::slice::from_ref(&unknown), "third");
     assert!(fs::metadata(all).unwrap().len() > 20_000);
-    // From store to store, and nothing of it depends on who made it.
+    // From store to store, and nothing of it depends on its maker.
     let other = CodeStore::open(&place.path("other.git")).unwrap();
     let bundle = place.path("handed");
     place.store.bundle(&second, &[unknown], &bundle).unwrap();

@@ -71,7 +71,7 @@ impl Working {
                 Path::new(&self.prefix).join(pattern).display()
             ));
         }
-        // The run folders are no code whatever the file says.
+        // The run folders are no code, independently of the file.
         let ours = self
             .ours
             .as_ref()
@@ -87,7 +87,7 @@ impl Working {
     /// git that lists what it does not track.
     fn listing(&self) -> std::process::Command {
         let mut list = self.git();
-        // Not our index: it tracks whatever was taken in.
+        // Not our index: it tracks all that was taken in.
         let theirs = self.repository.as_ref().map_or_else(
             || self.private.join("none"),
             |repository| repository.git_dir.join("index"),

@@ -44,7 +44,7 @@ pub struct MetricPoint {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Event {
-    /// A controller began its log, or goes on from a restored one: a new epoch. Agents of earlier epochs have to register again.
+    /// A controller began its log, or continued a restored one: a new epoch. Agents of earlier epochs have to register again.
     EpochBegan {
         controller: String,
         epoch: u32,
@@ -143,7 +143,7 @@ pub enum Event {
         run: RunNumber,
         annotation: Annotation,
     },
-    /// A queued run was given to an agent: a new attempt. `pinned`: it is to execute that code, whatever it has itself. `origin`: the incarnation
+    /// A queued run was given to an agent: a new attempt. `pinned`: it must execute that code, and not its own. `origin`: the incarnation
     /// of an attempt that the agent has executed since before a restore.
     AttemptAssigned {
         attempt: AttemptRef,

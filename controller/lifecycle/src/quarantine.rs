@@ -11,7 +11,7 @@ use crate::state::{
     Agent, AgentId, Attempt, AttemptRef, AttemptState, Failure, Health, RunNumber, State, Sweep,
 };
 
-/// A shorter row is chance, whatever others do.
+/// A shorter row is chance, independently of others.
 const ROW_MIN: usize = 3;
 /// How improbable the row of an agent has to be on which nothing has ever ended well, and of one that has a record.
 const CHANCE_WITHOUT_RECORD: f64 = 0.01;

@@ -85,7 +85,7 @@ pub(crate) fn wall_time() -> Timestamp {
     Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A clock that stands still until it is told to go on.
+/// A clock that stands still until it is told to run.
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(crate) struct ManualClock(Mutex<Mono>);

@@ -135,7 +135,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Serves a request and whatever else has come in; returns whether it is to stop.
+    /// Serves a request and all others that have come in; returns whether to stop.
     fn serve(&mut self, first: EngineRequest) -> Result<bool, StoreError> {
         let began = self.clock.now();
         let until = began.saturating_add(GROUP_TIME_MAX);

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// Until a request on it has authenticated, whatever else it says: in HTTP/1 and HTTP/2 alike.
+    /// Until a request on it has authenticated, independently of the rest: in HTTP/1 and HTTP/2 alike.
     pub(super) authentication: Duration,
     /// Between bytes after that: on a call that waits, the answers to pings come more often.
     pub(super) silence: Duration,

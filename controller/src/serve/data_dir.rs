@@ -52,7 +52,7 @@ impl DataDir {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // Whatever it says, the directory is held.
+                // With any content, the directory is held.
                 let _ = lock.read_to_string(&mut holder);
                 let holder = holder.trim();
                 let holder = if holder.is_empty() {

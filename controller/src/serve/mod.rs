@@ -250,7 +250,7 @@ async fn supervise(
             None
         }
     };
-    // Whatever removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
+    // A process that removes the lock is mostly removing the directory: then the engine saves what was acknowledged, and ends.
     let failed = match lost {
         Some(_) => tokio::time::timeout(SAVING_TIME, assembly.ended())
             .await

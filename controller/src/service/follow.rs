@@ -1,4 +1,4 @@
-//! Streams that go on as the sweep does: output and the live view.
+//! Streams that last as long as the sweep: output and the live view.
 //!
 //! Each waits for a commit, looks at the query tables, and sends what is new; it looks a few times a second at most.
 

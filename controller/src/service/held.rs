@@ -1,4 +1,4 @@
-//! The attempts that an agent holds when it registers: the engine adopts what its log lacks and says how each goes on.
+//! The attempts that an agent holds when it registers: the engine adopts what its log lacks and says how each continues.
 
 use sweep_lifecycle::command::{Command, Directive, Refusal, Reply};
 use sweep_lifecycle::state::{AgentId, AttemptRef, HeldAttempt};

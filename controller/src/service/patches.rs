@@ -50,7 +50,7 @@ impl Snapshots {
 }
 
 impl Services {
-    /// Keeps a patch. Where that fails, runs go on as well.
+    /// Keeps a patch. Where that fails, runs continue as well.
     pub(super) async fn keep_patch(&self, patch: Option<Patch>) {
         let (
             Some(Patch {

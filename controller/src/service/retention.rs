@@ -61,7 +61,7 @@ impl Services {
         Ok(v1::DeleteSweepResponse { sweep_id: sweep.0 })
     }
 
-    /// A repeat finds what the first call has pruned, and goes on where that ended.
+    /// A repeat finds what the first call has pruned, and continues where that ended.
     pub(super) async fn prune(
         &self,
         request: v1::PruneSweepRequest,

@@ -196,7 +196,7 @@ pub(super) fn onward(path: &str) -> String {
                 (bare_style())
                 title { "Logged in · sweep" }
             }
-            body { p { "Logged in. " a href=(Escaped(path)) { "Go on" } } }
+            body { p { "Logged in. " a href=(Escaped(path)) { "Continue" } } }
         }
     };
     page.into_string() + "\n"

@@ -1,4 +1,4 @@
-//! Invalid requests through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller goes on.
+//! Invalid requests through the real port: each gets an answer that says what is wrong, in bounded time and memory, and the controller keeps serving.
 
 mod calls;
 mod code_calls;
@@ -91,11 +91,11 @@ async fn what_is_no_call_at_all_harms_nobody() {
     ] {
         let mut stream = send(&controller, bytes).await;
         let mut answer = [0; 4096];
-        // Whatever it says or does not say.
+        // It may or may not answer.
         let _ = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut answer)).await;
         is_well(&mut clients).await;
     }
-    // Connections that say nothing, or begin and go no further.
+    // Connections that send nothing, or begin and stop.
     let mut idle = Vec::new();
     for number in 0..300 {
         idle.push(

@@ -1,4 +1,4 @@
-//! Data of every version that ever wrote any is opened, and goes on.
+//! Data of every version that ever wrote any is opened, and is continued.
 
 use sweep_controller::serve::{self, ServeError};
 use sweep_controller::store::{FORMAT, StoreError};

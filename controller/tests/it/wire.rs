@@ -113,7 +113,7 @@ async fn messages_that_are_none_are_refused() {
             &[Some(Code::Unimplemented)] as &[_],
         ),
         (
-            "a bomb that says nothing of it",
+            "a bomb that does not show",
             vec![grpc],
             framed(true, &bomb),
             &[Some(Code::Internal), Some(Code::Unimplemented)],
@@ -182,7 +182,7 @@ async fn messages_that_are_none_are_refused() {
     controller.stop().await.unwrap();
 }
 
-/// Callers who begin and never end hold a place for the time of a call, not for ever, and nobody waits for them.
+/// Callers that begin and never end hold a place for the time of a call, not for ever, and no others wait for them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_never_comes_to_its_end_is_given_up() {
     let dir = tempfile::tempdir().unwrap();

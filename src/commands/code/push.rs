@@ -17,7 +17,7 @@ use crate::pinning::{self, CodeFolderArgs};
 
 /// Moves a pinned sweep to the present code of the working folder
 ///
-/// A snapshot is taken of the working state, uncommitted and untracked files included, and every run that begins from now on executes it, on whatever agent.
+/// A snapshot is taken of the working state, uncommitted and untracked files included, and every run that begins from now on executes it, on any agent.
 /// Running runs finish on the code they began with. Nothing that was tried is tried again unless --rerun says so; and what is tried again gets new runs,
 /// which no `run_cap` counts. The snapshot is refused if something in it looks like a secret.
 ///

@@ -21,7 +21,7 @@ const NAMED_MAX: usize = 10;
 ///
 /// Each gets a new run, and results of older code stay; no `run_cap` counts them, and a sweep that has ended runs again until they are done. What has a
 /// result of that code is left out. A sweep with `code: {mode: track}` tries them with what its agents have: with the newest version that it has seen or,
-/// where all results are of that, with whatever comes next.
+/// where all results are of that, with the code that comes next.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sweep code rerun ab12cd34 best 3

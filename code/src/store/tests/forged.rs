@@ -29,7 +29,7 @@ fn tree(place: &StoreFixture, entries: &[(&str, &str, &str)]) -> String {
     object(place, "tree", &body)
 }
 
-/// A bundle that is exactly what it says, whatever is in it.
+/// A bundle that is exactly what it says, with any content.
 fn honest(place: &StoreFixture, tree: &str) -> PathBuf {
     let commit =
         crate::store::commit(Command::new("git").arg("-C").arg(place.root()), tree).unwrap();

@@ -1,4 +1,4 @@
-//! Repositories that want something executed, and files that nobody else should see.
+//! Repositories that want something executed, and files that no other user should see.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

@@ -81,7 +81,7 @@ pub enum Reply {
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the line above a variant speaks of its fields")]
 pub enum Directive {
-    /// Go on.
+    /// Continue.
     Continue,
     /// End gracefully.
     Stop { kind: StopKind, reason: String },

@@ -172,7 +172,7 @@ pub(super) fn acquire(
     }
 }
 
-/// Returns why an agent gets no run for now, whatever there is to execute.
+/// Returns why an agent gets no run for now, even if some are queued.
 fn hold(state: &State, sweep: &Sweep, agent: &AgentId, asking: &Agent) -> Option<String> {
     if sweep.state == SweepState::Paused {
         let why = &sweep.reason;
@@ -283,7 +283,7 @@ fn wait(draft: Draft<'_>, reason: impl Into<String>, wants_suggestion: bool) -> 
 struct Taker<'a> {
     agent: &'a AgentId,
     code_version: &'a str,
-    /// It executes that, whatever it has itself.
+    /// It executes that, and not its own.
     pinned: bool,
     asks: bool,
 }

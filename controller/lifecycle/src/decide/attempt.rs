@@ -344,7 +344,7 @@ pub(super) fn lose(state: &State, attempt: &AttemptRef) -> Result<Decision, Refu
     Ok(draft.reply(Reply::Run(after)))
 }
 
-/// Returns what the controller wants of an attempt that an agent believes to be its own. Never fails: whatever is not the
+/// Returns what the controller wants of an attempt that an agent believes to be its own. Never fails: what is not the
 /// agent's must be abandoned.
 pub fn directive(state: &State, agent: &AgentId, attempt: &AttemptRef) -> Directive {
     let found = Draft::of(state, &attempt.sweep).and_then(|draft| find(&draft, agent, attempt));

@@ -136,7 +136,7 @@ impl<'a> Draft<'a> {
         RunState::Queued
     }
 
-    /// Whether the space holds a configuration. Before the first edit it holds whatever there is.
+    /// Whether the space holds a configuration. Before the first edit it holds all.
     pub(super) fn holds(&self, config: &Config) -> bool {
         self.sweep.revisions.len() < 2 || self.sweep.spec.space.holds(config)
     }

@@ -182,7 +182,7 @@ fn revise(
     Ok(draft.reply(reply))
 }
 
-// A sweep that had ended by itself goes on if there is something to do now, and one that has nothing left to do ends.
+// A sweep that had ended by itself continues if there is something to do now, and one that has nothing left to do ends.
 fn settle(draft: &mut Draft<'_>, spec: &SweepSpec, seen: &Outlook) {
     let before = SweepProgress::of(draft.sweep);
     let progress = SweepProgress {

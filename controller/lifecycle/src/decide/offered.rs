@@ -23,7 +23,7 @@ pub(super) fn offer(
     let mut draft = Draft::of(state, sweep)?;
     refuse_method(&draft, end)?;
     if draft.sweep.state.is_terminal() {
-        // To say at the end that this was all is right, whatever has ended the sweep.
+        // To say at the end that this was all is right, whichever way the sweep has ended.
         if end && runs.is_empty() {
             return Ok(draft.reply(Reply::Offered {
                 runs: Vec::new(),

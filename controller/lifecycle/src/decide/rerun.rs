@@ -33,7 +33,7 @@ pub(super) fn rerun(state: &State, sweep: &SweepId, which: Rerun) -> Result<Deci
 
 /// Creates runs for points that have ended. `version`: the code that is executed from now on; `None`: what the sweep searches for now.
 ///
-/// Where all results are of that very code already, the points are tried with whatever code comes next: an agent tells what it has only when it
+/// Where all results are of that very code already, the points are tried with the code that comes next: an agent tells what it has only when it
 /// asks for a run, and a sweep that is done has none to give.
 pub(super) fn points(
     draft: &mut Draft<'_>,

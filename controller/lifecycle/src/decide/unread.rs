@@ -36,7 +36,7 @@ pub(super) fn stall(draft: &Draft<'_>, ending: u64, message: &str) -> Option<Str
     Some(format!(
         "runs {first} and {second} ended without reporting `{metric}`, and no run has reported it: {message}; what a run has printed is \
          not lost: after `sweep edit {id}` with `metric_patterns` that read it, `sweep reread {id}` adds the values, and `sweep resume {id}` \
-         goes on"
+         continues"
     ))
 }
 

@@ -278,7 +278,7 @@ pub struct CodePolicy {
     pub mode: CodeMode,
     /// The n best configurations are tried again first. `code.probe`, 2 by default.
     pub probe: u32,
-    /// Untracked files that are code whatever leaves them out: patterns, from the working folder. `code.include`.
+    /// Untracked files that are code, excluded or not: patterns, from the working folder. `code.include`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub include: Vec<String>,
 }

@@ -37,7 +37,7 @@ pub struct Attempt {
     pub command: Vec<String>,
     /// The number of the code version that it executes, from 1; 0: not known.
     pub code: u32,
-    /// Its agent was told to execute that version, whatever it had itself.
+    /// Its agent was told to execute that version, and not its own.
     pub pinned: bool,
     /// The revision of the sweep that it is executed by, from 1.
     pub revision: u32,

@@ -7,7 +7,7 @@ use super::ids::{AgentId, Timestamp};
 /// The versions of the code of a sweep, and users' actions on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CodeHistory {
-    /// The versions that its runs were to be executed with, in the order of their first appearance.
+    /// The versions that its runs had to be executed with, in the order of their first appearance.
     pub versions: Vec<CodeVersion>,
     /// Users' actions on them, in order.
     pub steps: Vec<CodeStep>,

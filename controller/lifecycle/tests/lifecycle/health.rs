@@ -221,7 +221,7 @@ fn when_all_agents_fail_the_sweep_pauses_and_resuming_it_tries_again() {
         fail_one(&mut world, "ann", x);
     }
     assert!(matches!(health(&world, "ann"), Health::Quarantined { .. }));
-    assert_eq!(world.run(1).state, RunState::Failed, "nobody does better");
+    assert_eq!(world.run(1).state, RunState::Failed, "no agent does better");
     for x in 4..=7 {
         assert_eq!(world.sweep().state, SweepState::Running);
         probe(&mut world, "ann");

@@ -1,4 +1,4 @@
-//! Results and agents that come after all: adopted while nobody else has the run.
+//! Results and agents that come after all: adopted while no other agent has the run.
 
 use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
 use sweep_lifecycle::decide::directive;

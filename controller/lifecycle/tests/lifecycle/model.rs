@@ -1,5 +1,5 @@
-//! Any commands in any order, stale and repeated ones included: no step panics or breaks an invariant, and whatever has happened,
-//! agents that go on working bring every sweep to its end. A naive account of the rules, [`Reference`], comes to the same after every step.
+//! Any commands in any order, stale and repeated ones included: no step panics or breaks an invariant, and after any history,
+//! agents that keep working bring every sweep to its end. A naive account of the rules, [`Reference`], comes to the same after every step.
 
 mod steps;
 
@@ -320,7 +320,7 @@ impl Chaos {
         Some((attempt, if owner { holder } else { agent(index) }))
     }
 
-    /// All agents vanish, every sweep is resumed, and new agents work until nobody gets anything any more.
+    /// All agents vanish, every sweep is resumed, and new agents work until none gets a run any more.
     fn settle(&mut self, finish: &[AttemptResult]) {
         for name in self.world.state.agents.keys().cloned().collect::<Vec<_>>() {
             self.ask(&Command::RemoveAgent {
@@ -472,7 +472,7 @@ proptest! {
     fn a_grid_without_people_tries_each_point_exactly_once(ends in prop::collection::vec(result(), 0..12)) {
         let mut chaos = Chaos::default();
         chaos.take(&Step::Create(0));
-        // In the end all goes well, or a run that is always preempted would go on for ever.
+        // In the end all goes well, or a run that is always preempted would never end.
         let ends: Vec<_> = ends.into_iter().chain((0..60).map(|_| AttemptResult::Succeeded)).collect();
         chaos.work_off(&sweep(0), &ends);
         let grid = &chaos.world.state.sweeps[&sweep(0)];

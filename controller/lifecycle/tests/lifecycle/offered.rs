@@ -170,7 +170,7 @@ fn a_search_of_ours_takes_what_a_person_believes_in_and_a_grid_does_not() {
     assert_eq!(
         world.acquire("ann", &[8, 2]).run,
         2,
-        "the search goes on beside it"
+        "the search continues beside it"
     );
     assert_eq!(world.run(2).config.key(), offer(2).suggestion.config.key());
     assert!(

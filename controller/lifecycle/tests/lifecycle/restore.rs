@@ -109,7 +109,7 @@ fn after_a_restore_agents_register_again_and_nothing_is_handed_out_for_a_while()
     assert_eq!(
         directive(&world.state, &agent("ann"), &attempt),
         Directive::Continue,
-        "its program goes on meanwhile"
+        "its program continues meanwhile"
     );
     register_with(&mut world, "ann", &attempt);
     world.report("ann", &attempt, 0, &[0.5]);

@@ -159,7 +159,7 @@ fn only_a_sweep_that_has_ended_is_deleted_or_archived() {
         AttemptResult::Stopped(sweep_lifecycle::state::StopKind::Cancel),
     );
     world.set(SweepAction::Resume);
-    assert!(!world.sweep().archived, "what goes on is no archive");
+    assert!(!world.sweep().archived, "a sweep in progress is no archive");
     world.set(SweepAction::Cancel);
     world.ask(&delete(&sweep()));
     assert!(world.state.sweeps.is_empty() && world.state.agents.is_empty());

@@ -27,7 +27,7 @@ fn a_person_may_cancel_a_run_in_any_state() {
     assert_eq!(world.ask(&cancel(1)), Reply::Run(RunState::Running));
     assert_eq!(world.ask_idly(&cancel(1)), Reply::Run(RunState::Running));
     world.ask(&report("ann", &running, 0, &[0.5]));
-    // The person's word counts, whatever the program made of the signal.
+    // The user's word counts, however the program took the signal.
     assert_eq!(
         world.finish("ann", &running, AttemptResult::Succeeded),
         Reply::Run(RunState::Cancelled)

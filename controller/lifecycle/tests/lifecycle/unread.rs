@@ -74,7 +74,7 @@ fn one_more_run_is_handed_out_where_none_is_left_that_could_confirm_it() {
         world.ask_idly(&acquire("bob", &[3])),
         Reply::Wait { .. }
     ));
-    // A crash says nothing of how the metric is read.
+    // A crash is no evidence of how the metric is read.
     world.finish(
         "ann",
         &second,

@@ -111,7 +111,7 @@ async fn a_full_disk_leaves_no_trace_and_passes() {
     store.fail(StoreError::Full);
     assert_eq!(finish().await, Err(EngineError::Full));
     assert_eq!(bench.state().await, before);
-    // For a while nothing is tried, and nobody's lease ends; what needs no disk goes on.
+    // For a while nothing is tried, and no lease ends; what needs no disk continues.
     assert_eq!(bench.acquire("a", LONG).await, Err(EngineError::Full));
     assert_eq!(
         bench.heartbeat("a", &[&run]).await,
@@ -164,7 +164,7 @@ async fn a_commit_with_an_unknown_outcome_ends_the_engine() {
         "the database failed: disk I/O error"
     );
     assert_eq!(bench.heartbeat("a", &[]).await, Err(EngineError::Stopped));
-    // Who waits for changes sees the end too.
+    // Those who wait for changes see the end too.
     commits.borrow_and_update();
     assert!(commits.changed().await.is_err());
 }

@@ -55,7 +55,7 @@ async fn a_heartbeat_renews_the_attempts_that_it_names() {
     assert_eq!(
         told,
         [Directive::Continue, Directive::Continue],
-        "nobody else has begun it: its next report takes it up again"
+        "no other agent has begun it: its next report takes it up again"
     );
 }
 

@@ -170,7 +170,7 @@ pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Ben
     assert_eq!(
         sweeps_in_the_log(store.as_mut()).len(),
         13,
-        "the log goes on"
+        "the log continues"
     );
     let mut later = 0;
     store.replay(22, &mut |_| later += 1).unwrap();

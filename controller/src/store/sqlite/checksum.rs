@@ -13,7 +13,7 @@ const TABLES: [(&str, &str); 4] = [
     ("tokens", "hash, created_ms"),
 ];
 
-/// Adds the column to tables that lack it. An earlier version goes on writing rows, without a checksum.
+/// Adds the column to tables that lack it. An earlier version still writes rows, without a checksum.
 ///
 /// # Errors
 /// The database failed or has no room.

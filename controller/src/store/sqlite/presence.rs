@@ -1,6 +1,6 @@
 //! Notices that somebody removes, replaces or cuts the files of a database that is in use.
 //!
-//! SQLite goes on writing to a file that has no name any more, and what it writes there is gone when the process ends. So the files are looked at after
+//! SQLite keeps writing to a file that has no name any more, and what it writes there is gone when the process ends. So the files are looked at after
 //! each commit and before it is acknowledged, and several times a second while nothing is written.
 
 use std::fs;

@@ -44,7 +44,7 @@ impl PointsDigest {
     }
 }
 
-/// One commit's view of the database. A controller may go on writing meanwhile.
+/// One commit's view of the database. A controller may write meanwhile.
 #[derive(Debug)]
 pub struct SqliteSnapshot {
     connection: Connection,

@@ -120,7 +120,7 @@ export function edit(sweep, yaml) {
 
 function say(shown, answer, answers) {
   const { changes, effect, warnings, questions } = answer;
-  const counted = [["inside", "runs stay inside the space"], ["outside", "runs lie outside it, and still inform the search"], ["nowhere", "runs have no place in it"], ["unreported", "runs lack the new metric"], ["withdrawn", "queued runs are withdrawn"], ["running", "running ones go on to their end"]];
+  const counted = [["inside", "runs stay inside the space"], ["outside", "runs lie outside it, and still inform the search"], ["nowhere", "runs have no place in it"], ["unreported", "runs lack the new metric"], ["withdrawn", "queued runs are withdrawn"], ["running", "running ones continue to their end"]];
   const lines = counted.filter(([name]) => effect?.[name]).map(([name, words]) => element("li", {}, `${effect[name]} ${words}`));
   for (const question of questions) if (!answers.has(question.parameter)) answers.set(question.parameter, element("input", { placeholder: "what the code used before, as JSON", "aria-label": inert(question.parameter) }));
   shown.replaceChildren(
@@ -139,7 +139,7 @@ export function ofSweep(place, selection, yaml) {
   const button = (name, act, title) => element("button", { type: "button", onclick: act, title }, name);
   const sure = (name, verb, text) => button(name, () => confirm(`${name} ${selection.sweep.name || id}?`, text, `${name} the sweep`, () => setState(id, verb), "Keep it running"));
   const buttons = [];
-  if (state === "running") buttons.push(button("Pause", () => setState(id, "pause"), "No new runs; running ones go on"));
+  if (state === "running") buttons.push(button("Pause", () => setState(id, "pause"), "No new runs; running ones continue"));
   else if (state !== "finished") buttons.push(button("Resume", () => setState(id, "resume")));
   if (state === "running" || state === "paused") buttons.push(sure("Stop", "stop", "No new runs will begin; those that run may end."), sure("Cancel", "cancel", "Running runs are killed. What has ended stays."));
   if (failed.length) buttons.push(button(`Retry ${failed.length} failed`, () => confirm("Retry failed runs", `${failed.length} runs that failed are queued again.`, "Retry", () => retry(id, failed))));

@@ -1,6 +1,6 @@
 // The way to the controller: questions, calls that change something, and news.
 
-// A browser's own words for a controller that is away help nobody.
+// A browser's own words for a controller that is away help no user.
 async function reach(path, options) {
   try {
     return await fetch(path, options);

@@ -9,7 +9,7 @@ const IMPORTANCE_MARGINS = 125;
 
 const ended = (run) => run.ended || 0;
 
-// Of many runs, evenly chosen ones, and those that are kept whatever.
+// Of many runs, evenly chosen ones, and those that are kept in any case.
 function thinned(runs, keep) {
   if (runs.length <= MARKERS_MAX) return runs;
   const step = runs.length / MARKERS_MAX;

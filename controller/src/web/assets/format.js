@@ -94,7 +94,7 @@ export function choice(title, options, chosen, changed) {
 // Lets the browser do what waits: keys, the pointer, a picture.
 export const turn = () => new Promise((resolve) => setTimeout(resolve));
 
-// Waits until the next picture is shown. A page that nobody looks at shows none.
+// Waits until the next picture is shown. A hidden page shows none.
 export const painted = () => new Promise((resolve) => (document.hidden ? resolve() : requestAnimationFrame(() => setTimeout(resolve))));
 
 // Before the next picture, and once: for what follows the hand.

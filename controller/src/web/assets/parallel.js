@@ -372,7 +372,7 @@ export class Parallel {
     this.place.dataset.drawn = (performance.now() - started).toFixed(1);
   }
 
-  // Draws all the chosen runs where nobody sees it, a part in each frame, and shows them when they are whole. A new brush ends it.
+  // Draws all the chosen runs out of sight, a part in each frame, and shows them when they are whole. A new brush ends it.
   complete() {
     const lines = this.missing;
     if (!lines) return;

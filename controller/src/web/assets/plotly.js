@@ -76,7 +76,7 @@ function fit(plotly, place) {
   }).observe(place);
 }
 
-// Who listens to the page hears what a chart shows; its buttons are for a mouse alone.
+// Users of a screen reader hear what a chart shows; its buttons are for a mouse alone.
 function describe(place, what) {
   if (!place.hasAttribute("aria-label")) place.setAttribute("aria-label", what ? `chart of ${what}` : "chart");
   place.setAttribute("role", "img");

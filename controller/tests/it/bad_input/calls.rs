@@ -138,10 +138,10 @@ async fn calls_that_make_no_sense_are_refused_in_words() {
         stale,
     );
     no(
-        "nobody's attempt",
+        "an unknown agent's attempt",
         clients
             .agents
-            .finish_attempt(finish("nobody", 1, succeeded, ""))
+            .finish_attempt(finish("stranger", 1, succeeded, ""))
             .await
             .unwrap_err(),
         &[Code::FailedPrecondition, Code::NotFound],

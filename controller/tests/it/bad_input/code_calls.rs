@@ -110,7 +110,7 @@ pub(super) async fn code_calls(clients: &mut Clients, sweep: &str) -> Vec<Refuse
         stale,
     );
     no(
-        "code that nobody has",
+        "code that no agent has",
         clients
             .sweeps
             .create_sweep(CreateSweepRequest { code, ..request })
