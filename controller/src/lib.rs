@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One writer: the engine is the only caller of `decide`, `evolve` and `Store::append`. Modules import rightwards only:
-//! `serve → service, web → planner, reaper, login → engine, reader, token, early_stop_note → store, traffic`.
+//! `serve → service, web → planner, reaper, login → engine, reader, token, early_stop_note, target_note → store, traffic`.
 
 mod early_stop_note;
 pub mod engine;
@@ -20,6 +20,7 @@ pub mod reaper;
 pub mod serve;
 pub mod service;
 pub mod store;
+mod target_note;
 pub mod token;
 mod traffic;
 pub mod web;

@@ -205,12 +205,10 @@ pub(crate) fn mixed_versions<'a>(
 
 fn bar(sweep: &Sweep, width: usize) -> String {
     let cells = (width / 3).min(BAR_WIDTH_MAX);
-    let done = ended(sweep);
-    if sweep.planned == 0 || cells < 5 {
+    let Some(planned) = planned(sweep).filter(|_| cells >= 5) else {
         return String::new();
-    }
-    let full =
-        (u128::from(done) * cells as u128 / u128::from(sweep.planned)).min(cells as u128) as usize;
+    };
+    let full = (u128::from(ended(sweep)) * cells as u128 / u128::from(planned)) as usize;
     format!(
         "{}{}",
         style("━".repeat(full)).green().for_stderr(),
@@ -218,17 +216,20 @@ fn bar(sweep: &Sweep, width: usize) -> String {
     )
 }
 
-fn ended(sweep: &Sweep) -> u64 {
+/// Returns how many runs have ended.
+pub(crate) fn ended(sweep: &Sweep) -> u64 {
     sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled
+}
+
+/// Returns how many runs the sweep will have; `None` where that is open. Imported runs come on top
+/// of a run cap: with more of them than that, how many runs are missing cannot be told.
+pub(crate) fn planned(sweep: &Sweep) -> Option<u64> {
+    (sweep.planned > 0 && ended(sweep) <= sweep.planned).then_some(sweep.planned)
 }
 
 /// Returns the runs of a sweep by state: `12/40 ended: 9 finished, 3 failed; 2 running`.
 pub(crate) fn counts(sweep: &Sweep) -> String {
-    let planned = if sweep.planned == 0 {
-        String::new()
-    } else {
-        format!("/{}", sweep.planned.max(ended(sweep)))
-    };
+    let planned = planned(sweep).map_or_else(String::new, |planned| format!("/{planned}"));
     let part = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
     let ends = [
         part(sweep.finished, "finished"),

@@ -7,7 +7,7 @@ use sweep_proto::v1::{Agent, Run, Sweep, SweepUsage};
 
 use super::run_facts::{Constants, last_beside, params_line, repeat, said};
 use super::spark::spark;
-use super::{ago, bytes, number, printable, width};
+use super::{ago, bytes, live, number, printable, width};
 
 /// The name of the objective is cut to this in a terminal narrower than [`METRIC_WHOLE`].
 const METRIC_WIDTH: usize = 14;
@@ -50,12 +50,9 @@ pub(crate) fn sweeps(sweeps: &[Sweep]) -> String {
         "sweep", "state", "runs", "failed", "agents", "best", "method", "age", "name",
     ]);
     for sweep in sweeps {
-        let done = sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
-        let runs = if sweep.planned == 0 {
-            done.to_string()
-        } else {
-            format!("{done}/{}", sweep.planned.max(done))
-        };
+        let done = live::ended(sweep);
+        let runs = live::planned(sweep)
+            .map_or_else(|| done.to_string(), |planned| format!("{done}/{planned}"));
         let best = sweep
             .best_value
             .map(|value| format!("{}={}", printable(&sweep.metric), number(value)))

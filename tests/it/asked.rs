@@ -171,3 +171,26 @@ fn asking_a_paused_sweep_is_answered_at_once() {
     bench.ok(&["resume", &id]);
     bench.ok(&["ask", &id, "--worker", "w1"]);
 }
+
+#[test]
+fn a_sweep_says_that_its_target_is_reached_while_runs_are_in_progress() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    let with_target = SWEEP.replace("goal: minimize", "goal: minimize, target: 0.01");
+    let id = bench.create(&[&bench.write("target.yaml", &with_target)]);
+    for worker in ["w1", "w2"] {
+        bench.ok(&["ask", &id, "--worker", worker]);
+    }
+    bench.ok(&["tell", &format!("{id}/2"), "0.5"]);
+    bench.ok(&["ask", &id, "--worker", "w2"]);
+    bench.ok(&["tell", &format!("{id}/1"), "0.001"]);
+    let shown = bench.ok(&["show", &id]);
+    let expected = format!(
+        "Sweep {id} is running: target reached by run 1: 0.001; no new runs begin, 1 in progress"
+    );
+    assert!(shown.contains(&expected), "{shown}");
+    bench.ok(&["tell", &format!("{id}/3"), "0.7"]);
+    let shown = bench.ok(&["show", &id]);
+    let expected = format!("Sweep {id} is finished: target reached by run 1: 0.001\n");
+    assert!(shown.contains(&expected), "{shown}");
+}

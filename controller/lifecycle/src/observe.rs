@@ -232,7 +232,7 @@ pub fn reduced(objective: &Objective, series: &[f64]) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
 
-/// The counts that say whether a sweep goes on.
+/// The counts that say whether a sweep continues.
 #[derive(Clone, Debug)]
 pub(crate) struct SweepProgress {
     /// Runs of the sweep's own: without imported ones, and those that a person has asked for again.
@@ -336,7 +336,8 @@ pub(crate) fn reached(spec: &SweepSpec, run: &Run) -> Option<f64> {
     (keeps && reaches_target(spec, value)).then_some(value)
 }
 
-fn reaches_target(spec: &SweepSpec, value: f64) -> bool {
+/// Returns whether a value is as good as the target; never without one.
+pub fn reaches_target(spec: &SweepSpec, value: f64) -> bool {
     let Some(objective) = &spec.objective else {
         return false;
     };

@@ -14,6 +14,7 @@ use super::refusal::{from_engine, unknown_run, unknown_sweep};
 use super::{Services, convert, limits};
 use crate::early_stop_note::early_stop_note;
 use crate::login;
+use crate::target_note::target_note;
 
 #[tonic::async_trait]
 impl SweepService for Services {
@@ -96,10 +97,13 @@ impl SweepService for Services {
         let sweep = self.find_sweep(&request.into_inner().sweep_id).await?;
         let id = sweep.clone();
         let found = self.read(move |query| {
-            let Some((row, counts)) = query.sweep(&id)? else {
+            let Some((mut row, counts)) = query.sweep(&id)? else {
                 return Ok(None);
             };
             let note = early_stop_note(query, &row)?;
+            if row.reason.is_empty() {
+                row.reason = target_note(query, &row, &counts)?;
+            }
             Ok(Some((row, counts, note)))
         });
         let (row, counts, early_stop_note) = found.await?.ok_or_else(|| unknown_sweep(&sweep.0))?;

@@ -12,6 +12,7 @@ use super::html::{Escaped, PageFrame, counted, document, duration, moment, numbe
 use super::sweeps::{outcome, progress, title};
 use crate::early_stop_note::early_stop_note;
 use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow, word};
+use crate::target_note::target_note;
 
 /// Runs that are listed without scripts: the newest.
 const RUNS_SHOWN: usize = 200;
@@ -32,7 +33,7 @@ pub(super) struct SweepPage {
 
 /// Reads what the page says in itself.
 pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPage>, StoreError> {
-    let Some((row, counts)) = query.sweep(sweep)? else {
+    let Some((mut row, counts)) = query.sweep(sweep)? else {
         return Ok(None);
     };
     let mut counted = query.codes(&row)?;
@@ -64,6 +65,9 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPag
     )?;
     let failures = failures::read(query, sweep)?;
     let early_stop_note = early_stop_note(query, &row)?;
+    if row.reason.is_empty() {
+        row.reason = target_note(query, &row, &counts)?;
+    }
     Ok(Some(SweepPage {
         constants: ConstantParameters::of(&row),
         row,

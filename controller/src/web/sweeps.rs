@@ -188,8 +188,12 @@ pub(super) fn outcome(row: &SweepRow, counts: &SweepCounts) -> Markup {
     }
 }
 
-/// How many runs have ended, and of how many, where that is known.
+/// How many runs have ended, and of how many, where that is known: not where more were imported
+/// than the run cap allows.
 pub(super) fn progress(row: &SweepRow, counts: &SweepCounts) -> (u64, Option<u64>) {
     let done = counts.finished + counts.stopped + counts.failed + counts.cancelled;
-    (done, (row.planned > 0).then(|| row.planned.max(done)))
+    (
+        done,
+        (row.planned > 0 && done <= row.planned).then_some(row.planned),
+    )
 }

@@ -96,7 +96,7 @@ impl Space {
 impl Distribution {
     /// Returns the reason why the parameter cannot have a value, as the rest of a sentence that
     /// begins with "`lr` ..."; `None` where it can.
-    pub(super) fn refuses(&self, value: &Value) -> Option<String> {
+    pub fn refuses(&self, value: &Value) -> Option<String> {
         let listed = |values: &[Value]| {
             let known = values.iter().any(|own| own.identity() == value.identity());
             (!known).then(|| format!("is {}, which is none of its values", value.to_json()))

@@ -30,12 +30,11 @@ fn progress(model: &WatchModel, look: DrawOptions, width: usize) -> Vec<Line<'st
     let sweep = &model.sweep;
     let counts = Line::raw(cut(&live::counts(sweep), width));
     let cells = width.saturating_sub(8).min(BAR_WIDTH_MAX);
-    if sweep.planned == 0 || cells == 0 {
+    let Some(planned) = live::planned(sweep).filter(|_| cells > 0) else {
         return vec![counts];
-    }
-    let done = sweep.finished + sweep.stopped + sweep.failed + sweep.cancelled;
+    };
     let part = |whole: usize| {
-        (u128::from(done) * whole as u128 / u128::from(sweep.planned)).min(whole as u128) as usize
+        (u128::from(live::ended(sweep)) * whole as u128 / u128::from(planned)) as usize
     };
     let full = part(cells);
     let bar = vec![

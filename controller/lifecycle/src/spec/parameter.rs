@@ -76,7 +76,7 @@ fn level(
     }
     for entry in fields.entries {
         if let Some(problem) = name_problem(&entry.key) {
-            let help = "a name begins with a letter or `_` and goes on with letters, digits, `_`, `.` and `-`".to_owned();
+            let help = "a name begins with a letter or `_` and continues with letters, digits, `_`, `.` and `-`".to_owned();
             report.error(
                 Some(entry.key_span),
                 format!(
@@ -226,6 +226,19 @@ fn leaf(
                 Some(at(&was.value, was.key_span)),
                 mistake,
                 Some("what the code used before there was the parameter".to_owned()),
+            );
+        } else if let Some((was, value)) = &was
+            && !matches!(value, Value::Null)
+            && !matches!(parameter.distribution, Distribution::Constant { .. })
+            && let Some(why) = parameter.distribution.refuses(value)
+        {
+            report.warning(
+                Some(at(&was.value, was.key_span)),
+                format!("parameter `{}`: `was` {why}", parameter.path),
+                Some(
+                    "right if the code used that; earlier runs then count as outside of the space"
+                        .to_owned(),
+                ),
             );
         }
         let was = was.map(|(_, was)| was);

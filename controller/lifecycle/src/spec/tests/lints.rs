@@ -216,4 +216,11 @@ fn what_the_code_used_before_has_to_be_possible() {
     for possible in ["700", "2.0"] {
         assert!(parse(&whole(possible)).0.is_some(), "{possible}");
     }
+    let warned = |was: &str| warnings(&whole(was)).join("\n");
+    assert!(
+        warned("700").contains("`was` is 700, out of its range from 1 to 9"),
+        "{}",
+        warned("700")
+    );
+    assert!(!warned("7").contains("`was`"), "{}", warned("7"));
 }
