@@ -14,6 +14,8 @@ use crate::{discovery, left_data, places, shell};
 
 /// How many ended sweeps of `sweep run` are listed.
 const ENDED_MAX: usize = 20;
+/// Sweeps of one place that are named; the others are counted.
+const IDS_MAX: usize = 4;
 
 /// Lists sweeps, newest first
 ///
@@ -87,10 +89,23 @@ pub(crate) async fn run(args: &LsArgs) -> Result<ExitCode> {
             .flat_map(|place| &place.sweeps)
             .cloned()
             .collect();
-        writeln!(out, "{lead}Of `sweep run`:\n{}", table::sweeps(&all))?;
+        writeln!(
+            out,
+            "{lead}Of `sweep run` and of other controllers on this machine:\n{}",
+            table::sweeps(&all)
+        )?;
         for LocalSweeps { sweeps, how, .. } in &elsewhere {
             let ids: Vec<_> = sweeps.iter().map(|sweep| sweep.id.as_str()).collect();
-            writeln!(out, "  {}: {how}", ids.join(", "))?;
+            let which = if ids.len() > IDS_MAX {
+                format!(
+                    "{} and {} more",
+                    ids[..IDS_MAX].join(", "),
+                    ids.len() - IDS_MAX
+                )
+            } else {
+                ids.join(", ")
+            };
+            writeln!(out, "  {which}: {how}")?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -137,7 +152,9 @@ async fn elsewhere(args: &LsArgs) -> Result<Vec<LocalSweeps>> {
         .rev()
         .take(ENDED_MAX)
     {
-        let sweeps = left.end().iter().filter_map(json::read_sweep).collect();
+        let end = left.end();
+        let read = end.iter().filter_map(json::read_sweep);
+        let sweeps = read.map(interrupted).collect();
         let data_dir = left.path.display().to_string();
         let how = shell::line(&[
             "sweep".to_owned(),
@@ -153,4 +170,15 @@ async fn elsewhere(args: &LsArgs) -> Result<Vec<LocalSweeps>> {
     }
     found.retain(|place| !place.sweeps.is_empty());
     Ok(found)
+}
+
+/// Returns a sweep as its `sweep run` left it: without a process it runs no more.
+fn interrupted(sweep: Sweep) -> Sweep {
+    if !["running", "paused"].contains(&sweep.state.as_str()) {
+        return sweep;
+    }
+    Sweep {
+        state: "interrupted".to_owned(),
+        ..sweep
+    }
 }

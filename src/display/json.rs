@@ -155,6 +155,7 @@ pub(crate) fn analysis(analysis: &AnalyzeSweepResponse) -> Value {
         "failing": if analysis.failing.is_empty() { None } else { Some(&analysis.failing) },
         "observations": analysis.observations,
         "ended": analysis.ended,
+        "skill": analysis.skill,
         "advice": analysis.advice.iter().map(|advice| json!({"parameter": advice.parameter, "text": advice.text})).collect::<Vec<_>>(),
         "agreements": analysis.agreements.iter().map(agreement).collect::<Vec<_>>(),
     })

@@ -103,7 +103,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     let kind = match why.kind.as_str() {
         "grid" => "grid: the next point of the grid",
         "random" => "random: an independent draw",
-        "start_up" => "start-up: points spread over the space, before there is a model",
+        "start_up" => "start-up: points spread over the space, until a model predicts the results",
         "probe" => "probe: good with older code, tried again with the newest",
         "exploit" => "exploitation: the model expects a value like the best or better there",
         "explore" => "exploration: promising mostly for the model's uncertainty there",
@@ -128,7 +128,7 @@ pub(crate) fn why(sweep: &Sweep, run: &Run) -> String {
     if let Some(improvement) = why.improvement {
         let _ = writeln!(
             text,
-            "  improvement   {} expected over the best result before",
+            "  improvement   {} expected over the best of these results",
             number(rounded(improvement))
         );
     }

@@ -6,6 +6,7 @@ use sweep_proto::v1::{Agent, AnalyzeSweepResponse, CodeVersion, Run, Sweep};
 
 use super::failures::failures;
 use super::run::{attribution, best, course};
+use super::run_facts::rounded;
 use super::text::{ago, number, printable, printable_lines};
 use super::{code, live};
 
@@ -20,9 +21,19 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
     if let Some(last) = analysis.agreements.first() {
         let _ = writeln!(text, "\nCode: {}", code::agreement(sweep, last));
     }
-    if analysis.effects.is_empty() {
-        return;
+    if !analysis.effects.is_empty() {
+        importance(analysis, text);
     }
+    if !analysis.advice.is_empty() {
+        let _ = writeln!(text, "\nTry next:");
+        for advice in &analysis.advice {
+            let _ = writeln!(text, "  {}", printable(&advice.text));
+        }
+    }
+}
+
+/// The importance of the parameters.
+fn importance(analysis: &AnalyzeSweepResponse, text: &mut String) {
     // A controller of an earlier version does not say how many there were.
     let basis = if analysis.ended == 0 {
         String::new()
@@ -67,12 +78,29 @@ fn shown(sweep: &Sweep, analysis: &AnalyzeSweepResponse, text: &mut String) {
             printable(&effect.parameter)
         );
     }
-    if !analysis.advice.is_empty() {
-        let _ = writeln!(text, "\nTry next:");
-        for advice in &analysis.advice {
-            let _ = writeln!(text, "  {}", printable(&advice.text));
-        }
-    }
+}
+
+/// The recommended run, where it is not the one with the best value.
+fn recommended(sweep: &Sweep, best: &Run, analysis: &AnalyzeSweepResponse) -> String {
+    let Some(run) = analysis
+        .recommendation
+        .as_ref()
+        .filter(|recommended| recommended.by_model && recommended.run != best.run)
+    else {
+        return String::new();
+    };
+    let reason = match run.reason.as_str() {
+        "" => String::new(),
+        reason => format!("\n  {}", printable(reason)),
+    };
+    format!(
+        "Recommended: run {}, the model expects {} = {} ± {} (`sweep best {}`){reason}\n",
+        run.run,
+        printable(&sweep.metric),
+        number(run.mean),
+        number(rounded(run.deviation)),
+        sweep.id
+    )
 }
 
 /// A sweep in full.
@@ -113,6 +141,7 @@ pub(crate) fn sweep(
         text.push('\n');
         text.push_str(&best(sweep, run));
         text.push_str(&code::newer_best(sweep, versions, run));
+        text.push_str(&recommended(sweep, run, analysis));
     } else if !sweep.metric.is_empty() && sweep.finished > 0 {
         let _ = writeln!(text, "\nBest: none; `sweep best {}` says why", sweep.id);
     }

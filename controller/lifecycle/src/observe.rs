@@ -292,14 +292,18 @@ impl SweepProgress {
         } else {
             format!("all {} points", self.tried)
         };
+        let times = match spec.repeats {
+            1 => "tried".to_owned(),
+            times => format!("tried {times} times"),
+        };
         let exhausted = self.exhausted || self.grid_size.is_some_and(|size| self.tried >= size);
         // A grid is meant to end there.
-        let hint = if spec.method == Method::Grid {
-            ""
-        } else {
-            "; `repeats: 3` in the sweep file tries each point three times"
+        let hint = match (spec.method, spec.repeats) {
+            (Method::Grid, _) => "",
+            (_, 1) => "; `repeats: 3` in the sweep file tries each point three times",
+            _ => "; with a larger `repeats` each is tried more often",
         };
-        exhausted.then(|| format!("{points} of the {place} tried{hint}"))
+        exhausted.then(|| format!("{points} of the {place} {times}{hint}"))
     }
 }
 

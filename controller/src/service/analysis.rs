@@ -68,6 +68,7 @@ impl Services {
                 .collect(),
             ended: results.ended,
             advice: found.advice.iter().map(advice).collect(),
+            skill: found.skill,
         })
     }
 

@@ -199,7 +199,7 @@ fn head(found: &SweepPage, now_ms: i64) -> Markup {
                 ] {
                     @if count > 0 { span class=(class) { strong { (count) } " " (name) } }
                 }
-                span { strong { (counts.agents) } " agents" }
+                span { strong { (counts.agents) } @if counts.agents == 1 { " agent" } @else { " agents" } }
                 span.soft { "begun " (moment(row.created_ms, now_ms)) }
             }
         }

@@ -58,6 +58,11 @@ pub enum Advice {
         /// The end of that interval.
         share_max: f64,
     },
+    /// The model predicts too little of the results to name a parameter.
+    Unclear {
+        /// The share of their variance that it predicts.
+        skill: f64,
+    },
     /// The last two fifths of the runs have found nothing better than the recommended run.
     Repeat {
         /// The recommended run.
@@ -72,7 +77,7 @@ impl Advice {
             Self::Widen { path, .. } | Self::Around { path, .. } | Self::Fix { path, .. } => {
                 Some(path)
             }
-            Self::Repeat { .. } => None,
+            Self::Unclear { .. } | Self::Repeat { .. } => None,
         }
     }
 }
@@ -83,12 +88,18 @@ pub(super) struct SweepFacts<'a> {
     pub(super) goal: Goal,
     pub(super) observations: &'a [Observation],
     pub(super) effects: &'a [Effect],
+    /// The share of the variance that the model predicts, where that is too little.
+    pub(super) skill: Option<f64>,
     pub(super) failing: Option<&'a Region>,
     pub(super) recommendation: Option<&'a Recommendation>,
 }
 
 /// Returns what to try next, the most important parameter first.
 pub(super) fn advise(known: &SweepFacts<'_>) -> Vec<Advice> {
+    if let Some(skill) = known.skill {
+        let unclear = Advice::Unclear { skill };
+        return Vec::from_iter((known.valued() >= FIX_MIN).then_some(unclear));
+    }
     let mut advice = Vec::new();
     let mut around = 0;
     for effect in known.effects {
@@ -104,6 +115,14 @@ pub(super) fn advise(known: &SweepFacts<'_>) -> Vec<Advice> {
 }
 
 impl SweepFacts<'_> {
+    /// Returns the number of results.
+    fn valued(&self) -> usize {
+        let values = self.observations.iter().map(|seen| seen.outcome.value());
+        values
+            .filter(|value| value.is_some_and(f64::is_finite))
+            .count()
+    }
+
     fn widen(&self, effect: &Effect) -> Option<Advice> {
         let run = self.recommendation?.index;
         let config = &self
@@ -183,11 +202,6 @@ impl SweepFacts<'_> {
     }
 
     fn fix(&self, effect: &Effect) -> Option<Advice> {
-        let valued = self
-            .observations
-            .iter()
-            .filter(|seen| seen.outcome.value().is_some_and(f64::is_finite))
-            .count();
         let fails = self.sides(&effect.path).next().is_some();
         // The share is one of the whole space: within its branch the parameter may be all that
         // matters.
@@ -195,8 +209,10 @@ impl SweepFacts<'_> {
             .space
             .get(&effect.path)
             .is_some_and(|parameter| !parameter.when.is_empty());
-        let supported =
-            !is_conditional && valued >= FIX_MIN && !fails && effect.share_max < NO_DIFFERENCE;
+        let supported = !is_conditional
+            && self.valued() >= FIX_MIN
+            && !fails
+            && effect.share_max < NO_DIFFERENCE;
         supported.then(|| Advice::Fix {
             path: effect.path.clone(),
             share_max: effect.share_max,
@@ -290,6 +306,11 @@ impl fmt::Display for Advice {
                     "fix {path}: it makes less than {percent} % of the differences (95 % credible)"
                 )
             }
+            Self::Unclear { skill } => write!(
+                f,
+                "more runs, or `repeats: 3` against noise: the model predicts {:.0} % of the differences between results, so no parameter stands out yet",
+                100.0 * skill.max(0.0)
+            ),
             Self::Repeat { run } => write!(
                 f,
                 "repeat the recommended run, {run}, or change the space: the last two fifths of the runs found nothing better"
@@ -303,6 +324,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::StandardNormal;
 
     use super::super::analyze;
     use super::*;
@@ -393,6 +417,19 @@ mod tests {
     }
 
     #[test]
+    fn noise_supports_no_statement() {
+        let mut statements = 0;
+        for seed in 1..=20_u64 {
+            let mut noise = ChaCha8Rng::seed_from_u64(seed);
+            let draws: Vec<f64> = (0..40).map(|_| noise.sample(StandardNormal)).collect();
+            let observations = seen(40, |index, _| Outcome::Value(draws[index as usize - 1]));
+            let words = advice(&observations);
+            statements += usize::from(!words.iter().all(|words| words.starts_with("more runs")));
+        }
+        assert!(statements <= 1, "{statements} of 20");
+    }
+
+    #[test]
     fn few_results_support_no_advice() {
         let few = seen(6, |_, point| Outcome::Value(point[2]));
         assert_eq!(advice(&few), Vec::<String>::new());
@@ -441,6 +478,7 @@ mod tests {
                 match advice {
                     Advice::Fix { .. } => prop_assert!(effect.is_some_and(|effect| effect.share <= effect.share_max && effect.share_max < NO_DIFFERENCE)),
                     Advice::Widen { .. } | Advice::Around { .. } => prop_assert!(effect.is_some_and(|effect| effect.share >= WIDEN_SHARE)),
+                    Advice::Unclear { .. } => prop_assert!(analysis.advice.len() == 1 && analysis.effects.is_empty()),
                     Advice::Repeat { .. } => {}
                 }
             }

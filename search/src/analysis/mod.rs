@@ -17,6 +17,7 @@ use crate::sampler::random::generator;
 use crate::space::Space;
 use crate::space::unit_cube::UnitCube;
 use crate::surrogate::{self, Surrogate};
+use crate::tuning::EXPLORATION;
 use crate::why::Prediction;
 
 use advice::{SweepFacts, advise};
@@ -36,8 +37,11 @@ pub use slice::{Cut, Slice, SliceError, SlicePoint, slice};
 pub struct Analysis {
     /// The recommended run; `None` where no run has a value that counts.
     pub recommendation: Option<Recommendation>,
+    /// The share of the variance of the results that the model predicts, each from all others (1 is
+    /// perfect, below 0 their average is better); `None` without a model.
+    pub skill: Option<f64>,
     /// The effects of the parameters, the most important first. Empty where there are too few
-    /// values.
+    /// values, or the model predicts too little of them.
     pub effects: Vec<Effect>,
     /// Where runs fail; `None` where none has.
     pub failing: Option<Region>,
@@ -64,8 +68,12 @@ pub fn analyze(
     let model = Surrogate::new(&cube, goal, observations, code, &mut rng)
         .filter(|model| !model.ensemble.members.is_empty());
     let recommendation = recommend::recommend(goal, observations, code, model.as_ref());
+    let skill = model.as_ref().and_then(Surrogate::predicted_share);
+    // The search leaves such a model aside: what it says of the parameters is no finding either.
+    let is_trusted = skill.is_some_and(|skill| skill >= EXPLORATION.skill_min);
     let effects = model
         .as_ref()
+        .filter(|_| is_trusted)
         .map(|model| effects::effects(&cube, model, seed))
         .unwrap_or_default();
     let failing = failing(observations);
@@ -74,6 +82,7 @@ pub fn analyze(
         goal,
         observations,
         effects: &effects,
+        skill: skill.filter(|_| !is_trusted),
         failing: failing.as_ref(),
         recommendation: recommendation.as_ref(),
     };
@@ -93,6 +102,7 @@ pub fn analyze(
     let agreements = agreement::agreements(&cube, goal, observations, code, &mut rng);
     Analysis {
         recommendation,
+        skill,
         effects,
         failing,
         agreements,

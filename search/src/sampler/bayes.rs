@@ -73,7 +73,14 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
                 Some(model) => {
                     model.surrogate.ensemble.exploration_weight = history.exploration_weight(made);
                     let floor = Floor::new(&cube, history.tried(&cube, &found.suggestions));
-                    model.suggest(&mut search, &floor, history.explores(), index)
+                    let found = model.suggest(&mut search, &floor, history.explores(), index);
+                    found.map(|mut suggestion| {
+                        if alone {
+                            suggestion.why.observations = history.newest_results();
+                            suggestion.why.reason += "; older code was left aside";
+                        }
+                        suggestion
+                    })
                 }
             }
         };

@@ -27,6 +27,14 @@ impl History<'_> {
         self.code.newest() > 0 && newest > TRANSFER.alone_from && newest % 2 == 1
     }
 
+    /// Returns the number of results of the newest code.
+    pub(super) fn newest_results(&self) -> u64 {
+        let newest = self.observations.iter();
+        newest
+            .filter(|seen| self.is_newest(&seen.code_version))
+            .count() as u64
+    }
+
     /// Returns the exploration weight of the n-th suggestion from now. With many results of older
     /// code, a model is certain of much that is no longer true, and refines the old optimum.
     pub(super) fn exploration_weight(&self, made: usize) -> f64 {

@@ -35,6 +35,18 @@ impl Search<'_> {
             .map(ToString::to_string)
             .unwrap_or_default()
     }
+
+    /// Returns the value of a branch, as JSON.
+    fn value(&self, branch: &Branch) -> String {
+        let mut point = vec![0.5; self.cube.scales().len()];
+        point[branch.coordinate] = branch.middle;
+        let config = self.cube.config_at(&point);
+        let path = self.cube.paths().nth(branch.coordinate);
+        path.and_then(|path| config.0.get(path)).map_or_else(
+            || "this value".to_owned(),
+            |value| value.to_json().to_string(),
+        )
+    }
 }
 
 /// The models at one moment, conditioned on the runs in progress.
@@ -132,10 +144,11 @@ impl Model {
     ) -> Option<Suggestion> {
         if let Some(branch) = floor.neglected_branch() {
             let reason = format!(
-                "`{}` has {} of at least {} runs with this value",
+                "`{}` has {} of at least {} runs with {}",
                 search.name(branch.coordinate),
                 branch.runs,
-                branch.runs_min
+                branch.runs_min,
+                search.value(&branch)
             );
             return self.far(search, floor, Some(branch), reason, index);
         }
@@ -361,12 +374,12 @@ impl Model {
         let improvement = ensemble.log_improvements(&at)[0].exp();
         // The best value may be a lucky one: the model's own expectation of it is the yardstick.
         let seen = self.surrogate.at_seen();
-        let expected_best = seen
+        let (expected_best, unsure) = seen
             .iter()
-            .map(|(_, mean, _)| *mean)
-            .min_by(f64::total_cmp)
-            .unwrap_or(best);
-        let kind = if mean <= expected_best + deviation {
+            .map(|(_, mean, deviation)| (*mean, *deviation))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((best, 0.0));
+        let kind = if mean <= expected_best + unsure {
             Kind::Exploit
         } else {
             Kind::Explore

@@ -189,24 +189,36 @@ impl Surrogate {
     /// Returns the skill where it counts. With few values and no noise, a model that predicts badly
     /// needs more values, and its expected improvement is the better guide to them.
     fn skill_that_counts(&self, values: usize) -> Option<f64> {
-        let members = &self.ensemble.members;
-        let mean = |of: &dyn Fn(&Posterior) -> f64, step: usize| {
-            let all: Vec<f64> = members
-                .iter()
-                .step_by(step)
-                .map(|member| of(&member.posterior))
-                .collect();
-            all.iter().sum::<f64>() / all.len() as f64
-        };
-        let counts = !members.is_empty()
+        let counts = !self.ensemble.members.is_empty()
             && (values >= EXPLORATION.skill_values_min
-                || mean(&Posterior::noise_share, 1) >= EXPLORATION.noise_share_min);
-        (counts && values <= EXPLORATION.skill_values_max).then(|| {
-            mean(
-                &Posterior::skill,
-                members.len().div_ceil(EXPLORATION.skill_members),
-            )
-        })
+                || self.mean(Posterior::noise_share, 1) >= EXPLORATION.noise_share_min);
+        (counts && values <= EXPLORATION.skill_values_max)
+            .then(|| self.mean_skill(EXPLORATION.skill_members))
+    }
+
+    /// Returns the share of the variance of the values that the members predict on average, each
+    /// value from all others; `None` without members. With many values, one member speaks for all.
+    pub(crate) fn predicted_share(&self) -> Option<f64> {
+        let members = if self.seen.len() <= EXPLORATION.skill_values_max {
+            EXPLORATION.skill_members
+        } else {
+            1
+        };
+        (!self.ensemble.members.is_empty()).then(|| self.mean_skill(members))
+    }
+
+    fn mean_skill(&self, members: usize) -> f64 {
+        self.mean(
+            Posterior::skill,
+            self.ensemble.members.len().div_ceil(members),
+        )
+    }
+
+    /// Returns the mean of something over every n-th member.
+    fn mean(&self, of: fn(&Posterior) -> f64, step: usize) -> f64 {
+        let chosen = self.ensemble.members.iter().step_by(step);
+        let all: Vec<f64> = chosen.map(|member| of(&member.posterior)).collect();
+        all.iter().sum::<f64>() / all.len() as f64
     }
 
     /// Sets the incumbent of each member to its lowest expected value at an observation. With

@@ -7,10 +7,10 @@ use sweep_proto::format;
 use sweep_proto::v1::{AnalyzeSweepResponse, CodeChanges, Run};
 
 use super::super::gate::GateJudgement;
-use super::super::outcome::{CiVerdict, SweepOutcome, number_text, param_text, params};
+use super::super::outcome::{CiVerdict, SweepOutcome, number_text, param_text};
 use super::content::{Budget, Figure, Learnt, Reproduce, grouped};
 use super::escape::{block, code, escape, printable};
-use crate::display::{self, FailureGroup};
+use crate::display::{self, Constants, FailureGroup};
 
 /// Rows of the table of the best runs.
 const TOP_RUNS: usize = 5;
@@ -354,8 +354,9 @@ fn best(outcome: &SweepOutcome) -> String {
         run.run
     );
     text.push_str("| parameter | value |\n|---|---|\n");
-    for (name, value) in params(run) {
-        let _ = writeln!(text, "| {} | {} |", code(&name), code(&value));
+    let (varied, fixed) = Constants::of(&outcome.sweep).split(run);
+    for (name, value) in varied.iter().chain(&fixed) {
+        let _ = writeln!(text, "| {} | {} |", code(name), code(value));
     }
     text.trim_end().to_owned()
 }
@@ -383,18 +384,16 @@ fn top_runs(outcome: &SweepOutcome) -> String {
         code(&outcome.sweep.metric)
     );
     text.push_str("| run | value | state | parameters |\n|---:|---:|---|---|\n");
+    let constants = Constants::of(&outcome.sweep);
     for (run, value) in &ranking[..shown] {
-        let params: Vec<String> = params(run)
-            .into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let params = display::params_line(run, &constants);
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} |",
             run.run,
             value_text(run, *value),
             escape(&run.state),
-            code(&params.join(" "))
+            code(&params)
         );
     }
     text.trim_end().to_owned()

@@ -17,7 +17,7 @@ export function learnt(place, selection, analysis) {
   const say = (id, title, ...lines) => entries.push(element("dt", {}, title), element("dd", { id: `finding-${id}` }, ...lines.map((line) => element("div", {}, line))));
   const recommended = analysis.recommendation;
   const ended = Math.max(analysis.ended ?? 0, sweep.finished + sweep.stopped + sweep.failed);
-  if (analysis.observations) say("basis", "Based on", `${analysis.observations} of ${ended} runs that have ended`);
+  if (analysis.observations) say("basis", "Based on", `${analysis.observations} of ${ended} runs that have ended${analysis.skill == null ? "" : `; the model predicts ${percent(Math.max(0, analysis.skill))} of their differences`}`);
   if (recommended?.by_model) {
     const why = recommended.reason ? [sentence(inert(recommended.reason))] : [];
     say("recommended", "Recommended run", `run ${recommended.run}: the model expects ${inert(sweep.metric)} = ${number(recommended.mean)} ± ${number(recommended.deviation)}`, ...why);

@@ -108,6 +108,17 @@ export function nextFrame(action) {
   };
 }
 
+// After a while, and once: for what must not wait until no more changes come.
+export function atLast(ms, action) {
+  let timer = 0;
+  return () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      action();
+    }, ms);
+  };
+}
+
 // Soon, and once: for what follows many small changes.
 export function later(ms, action) {
   let timer = 0;

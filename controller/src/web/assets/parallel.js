@@ -340,6 +340,8 @@ export class Parallel {
     for (let row = 0; row < runs.length; row += 1) {
       if (!mask[row]) continue;
       const rank = this.rank.get(runs[row].value);
+      // What has not ended is drawn in the background alone.
+      if (rank === undefined && ["queued", "assigned", "running"].includes(runs[row].state)) continue;
       batches[rank === undefined ? 0 : COLORS - Math.floor(rank * (COLORS - 1))].push(row);
     }
     return batches.flatMap((rows, batch) => rows.map((row) => [row, batch]));

@@ -7,7 +7,7 @@ import * as charts from "./charts.js";
 import * as code from "./code.js";
 import { Curves } from "./curves.js";
 import { learnt } from "./findings.js";
-import { later, painted, turn } from "./format.js";
+import { atLast, later, painted, turn } from "./format.js";
 import { Parallel } from "./parallel.js";
 import { whenSeen } from "./plotly.js";
 import { Selection } from "./selection.js";
@@ -130,7 +130,8 @@ export async function start(refresh) {
     parts.surrogate?.reset();
   };
   // A few results may wait while more come, but none is left out for ever.
-  const relearn = later(4000, () => {
+  // News that keep coming do not put it off.
+  const relearn = atLast(4000, () => {
     const few = ended() < seen + Math.max(3, 0.05 * seen) && selection.sweep.state === "running";
     if (!few) return refreshFindings();
     if (!waiting && ended() !== seen) waiting = setTimeout(refreshFindings, 20000);
