@@ -92,31 +92,20 @@ fn found(
 
 /// Returns a version as the wire has it.
 pub fn code_message(snapshot: &Snapshot) -> v1::Code {
-    let Snapshot {
-        version,
-        commit,
-        subject,
-        branch,
-        remote,
-        changed: (files, lines_added, lines_removed),
-        patch,
-        prefix,
-        notes,
-        outputs,
-    } = snapshot.clone();
+    let (files, lines_added, lines_removed) = snapshot.changed;
     v1::Code {
-        version,
-        commit,
-        subject,
-        branch,
-        remote,
+        version: snapshot.version.clone(),
+        commit: snapshot.commit.clone(),
+        subject: snapshot.subject.clone(),
+        branch: snapshot.branch.clone(),
+        remote: snapshot.remote.clone(),
         files,
         lines_added,
         lines_removed,
-        prefix,
-        notes,
-        patch: patch.to_string(),
-        outputs,
+        prefix: snapshot.prefix.clone(),
+        notes: snapshot.notes.clone(),
+        patch: snapshot.patch.to_string(),
+        outputs: snapshot.outputs.clone(),
     }
 }
 

@@ -1,21 +1,17 @@
 //! How attempts are executed: by real programs, but in simulations.
 
-use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use tokio::sync::mpsc;
 
-use crate::attempt::Want;
 use crate::gpu::GpuDriver;
 use crate::job::Job;
 use crate::process::shims::Shims;
 use crate::process::spawn;
 use crate::process::tree::Tree;
-use crate::runner::{self, AttemptEnd, AttemptEvent, Begin};
+use crate::runner::{self, AttemptChannels, Begin, ExecutionResult};
 
 /// How long it may take to kill what another agent has left behind.
 const END_TIME_MAX: Duration = Duration::from_secs(10);
@@ -23,16 +19,13 @@ const END_TIME_MAX: Duration = Duration::from_secs(10);
 /// Something that takes its time.
 pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// An attempt that is executed.
+pub(crate) type Execution<'a> = Work<'a, ExecutionResult>;
+
 /// Executes attempts.
 pub(crate) trait Executor: Send + Sync {
     /// See [`runner::execute`].
-    fn execute<'a>(
-        &'a self,
-        job: &'a Job,
-        begin: Begin,
-        wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<AttemptEvent>,
-    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>>;
+    fn execute<'a>(&'a self, job: &'a Job, begin: Begin, io: AttemptChannels<'a>) -> Execution<'a>;
 
     /// Returns whether an agent before this one has begun an attempt, however far it has come.
     fn has_begun(&self, job: &Job) -> bool;
@@ -54,19 +47,12 @@ pub(crate) struct Programs {
 }
 
 impl Executor for Programs {
-    fn execute<'a>(
-        &'a self,
-        job: &'a Job,
-        begin: Begin,
-        wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<AttemptEvent>,
-    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>> {
+    fn execute<'a>(&'a self, job: &'a Job, begin: Begin, io: AttemptChannels<'a>) -> Execution<'a> {
         Box::pin(runner::execute(
             job,
             begin,
             &self.shims,
-            wants,
-            seen,
+            io,
             self.driver.clone(),
         ))
     }

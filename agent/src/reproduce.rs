@@ -13,7 +13,7 @@ use crate::attempt::{AttemptOutcome, Limits, Want};
 use crate::job::Job;
 use crate::process::launch::Alone;
 use crate::process::shims::Shims;
-use crate::runner::{self, AttemptEvent, Begin};
+use crate::runner::{self, AttemptChannels, AttemptEvent, Begin};
 use crate::slot::Slot;
 use crate::{AgentError, Interrupt, Notice};
 
@@ -60,7 +60,11 @@ pub async fn reproduce(
     let (sender, mut seen) = mpsc::channel(16);
     let output = job.output();
     let mut metrics = BTreeMap::new();
-    let executing = runner::execute(&job, Begin::Anew, &shims, &mut wants, sender, None);
+    let channels = AttemptChannels {
+        wants: &mut wants,
+        seen: sender,
+    };
+    let executing = runner::execute(&job, Begin::Anew, &shims, channels, None);
     tokio::pin!(executing);
     let ended = loop {
         tokio::select! {

@@ -19,7 +19,9 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use self::beginning::{Begun, begin_anew, find_again};
-pub(crate) use self::events::{AttemptEnd, AttemptEvent, Begin, Point};
+pub(crate) use self::events::{
+    AttemptChannels, AttemptEnd, AttemptEvent, Begin, ExecutionResult, Point,
+};
 use self::place::place_of;
 use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, UserSignal, Want};
 use crate::gpu::GpuDriver;
@@ -56,10 +58,10 @@ pub(crate) async fn execute(
     job: &Job,
     begin: Begin,
     shims: &Arc<Shims>,
-    wants: &mut mpsc::UnboundedReceiver<Want>,
-    seen: mpsc::Sender<AttemptEvent>,
+    channels: AttemptChannels<'_>,
     driver: Option<Arc<dyn GpuDriver>>,
-) -> Result<AttemptEnd, (PathBuf, io::Error)> {
+) -> ExecutionResult {
+    let AttemptChannels { wants, seen } = channels;
     let place = place_of(job);
     let kills = Kills::so_far();
     let mut attempt = AttemptState::new(&job.objective, job.limits);

@@ -4,7 +4,6 @@
 mod processes;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +13,13 @@ use tonic::transport::Channel;
 use self::processes::{OBEYS_AFTER, Process};
 pub use self::processes::{Processes, Script};
 use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, Want};
-use crate::executor::{Executor, Work};
+use crate::executor::{Execution, Executor, Work};
 use crate::intake::Reading;
 use crate::job::Job;
 use crate::process::exit::{Exit, Obstacle};
 use crate::process::fence::{self, Fence, FenceOrder};
 use crate::process::launch;
-use crate::runner::{AttemptEnd, AttemptEvent, Begin, Point};
+use crate::runner::{AttemptChannels, AttemptEnd, AttemptEvent, Begin, Point};
 use crate::session::{Surroundings, chance};
 use crate::spool::Counts;
 pub use crate::weakness::{Weakness, weaken};
@@ -79,13 +78,8 @@ struct SimulatedMachine {
 }
 
 impl Executor for SimulatedMachine {
-    fn execute<'a>(
-        &'a self,
-        job: &'a Job,
-        begin: Begin,
-        wants: &'a mut mpsc::UnboundedReceiver<Want>,
-        seen: mpsc::Sender<AttemptEvent>,
-    ) -> Work<'a, Result<AttemptEnd, (PathBuf, io::Error)>> {
+    fn execute<'a>(&'a self, job: &'a Job, begin: Begin, io: AttemptChannels<'a>) -> Execution<'a> {
+        let AttemptChannels { wants, seen } = io;
         Box::pin(async move {
             let skip = match begin {
                 Begin::Anew => {

@@ -8,6 +8,8 @@
 #![expect(clippy::print_stdout, reason = "it prints tables")]
 
 mod problem;
+#[path = "../../tests/load/processor.rs"]
+mod processor;
 mod server;
 
 use std::time::{Duration, Instant};

@@ -10,9 +10,11 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 use tonic::transport::Channel;
 
+use crate::processor::processor_time;
+
 const START_MAX: Duration = Duration::from_secs(20);
-/// `/proc` counts processor time in these on every Linux.
-const TICK: Duration = Duration::from_millis(10);
+/// How often a controller that starts is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 /// Without a tick for so long, nothing is being computed.
 const QUIET: Duration = Duration::from_millis(50);
 
@@ -70,7 +72,7 @@ impl Server {
                 self.child.try_wait()?.is_none(),
                 "the controller has ended: {text}"
             );
-            sleep(TICK).await;
+            sleep(LOOK).await;
         }
         bail!(
             "the controller does not listen: {}",
@@ -86,19 +88,7 @@ impl Server {
 
     /// Returns the processor time that all its threads have used, those that have ended included.
     pub(crate) fn processor_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))
-            .context("only Linux tells what a process has used")?;
-        // The second field is the name, in brackets, and may hold anything; user and system time are fields 14 and 15.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else {
-            bail!("/proc/…/stat has too few fields: {stat}")
-        };
-        Ok(TICK * (user.parse::<u32>()? + system.parse::<u32>()?))
+        processor_time(&self.child.id().to_string())
     }
 
     pub(crate) fn memory(&self) -> Result<Memory> {

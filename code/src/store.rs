@@ -298,24 +298,13 @@ impl CodeStore {
         stat: bool,
         color: bool,
     ) -> Result<Vec<u8>, CodeError> {
-        refuse_name(from)?;
-        refuse_name(to)?;
-        self.refuse_too_large(&[from, to])?;
-        let mut diff = self.git();
-        diff.args([
-            "diff-tree",
-            "-r",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--find-renames",
-        ]);
-        diff.arg(if stat { "--stat" } else { "--patch" })
-            .arg(if color {
-                "--color=always"
-            } else {
-                "--color=never"
-            });
-        let text = output(diff.args([from, to]))?;
+        let color = if color {
+            "--color=always"
+        } else {
+            "--color=never"
+        };
+        let form = if stat { "--stat" } else { "--patch" };
+        let text = self.diff_trees(from, to, &["--find-renames", form, color])?;
         Ok(match std::str::from_utf8(&text).map(secret::redacted) {
             Ok(Cow::Owned(shown)) => shown.into_bytes(),
             Ok(Cow::Borrowed(_)) => text,
@@ -323,6 +312,16 @@ impl CodeStore {
                 .into_owned()
                 .into_bytes(),
         })
+    }
+
+    /// Compares two versions as the options say.
+    fn diff_trees(&self, from: &str, to: &str, options: &[&str]) -> Result<Vec<u8>, CodeError> {
+        refuse_name(from)?;
+        refuse_name(to)?;
+        self.refuse_too_large(&[from, to])?;
+        let mut diff = self.git();
+        diff.args(["diff-tree", "-r", "--no-ext-diff", "--no-textconv"]);
+        output(diff.args(options).args([from, to]))
     }
 
     /// A version that an earlier program has taken in may unfold to anything.
@@ -340,20 +339,7 @@ impl CodeStore {
     /// # Errors
     /// See [`CodeError`].
     pub fn changes(&self, from: &str, to: &str) -> Result<Changes, CodeError> {
-        refuse_name(from)?;
-        refuse_name(to)?;
-        self.refuse_too_large(&[from, to])?;
-        let mut diff = self.git();
-        diff.args([
-            "diff-tree",
-            "-r",
-            "-z",
-            "--no-ext-diff",
-            "--no-textconv",
-            "--no-renames",
-            "--numstat",
-        ]);
-        let listed = output(diff.args([from, to]))?;
+        let listed = self.diff_trees(from, to, &["-z", "--no-renames", "--numstat"])?;
         let mut changes = Changes::default();
         for entry in paths(&listed) {
             let text = String::from_utf8_lossy(entry);

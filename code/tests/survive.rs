@@ -2,61 +2,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
+#[path = "fixture/project.rs"]
+mod project;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use sweep_code::{Checkouts, Snapshot, Working};
-use tempfile::TempDir;
 
-/// A folder, and beside it what an agent keeps.
-struct SurvivalFixture {
-    folder: TempDir,
-}
+use self::project::{ODD_NAMES, ProjectFolder, git_in};
 
 /// Path, mode and contents of all below a folder; of links where they lead.
 type Contents = BTreeMap<Vec<u8>, (u32, Vec<u8>)>;
 
-impl SurvivalFixture {
-    fn bare() -> Self {
-        let place = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        fs::create_dir(place.root()).unwrap();
-        place.write("train.py", "print('loss: 0.5')\n");
-        place
-    }
-
-    fn repository() -> Self {
-        let place = Self::bare();
-        place.git(&["init", "--quiet", "--initial-branch", "main"]);
-        place.commit("Begin");
-        place
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("project")
-    }
-
-    fn write(&self, path: impl AsRef<Path>, text: &str) {
-        let path = self.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        git_in(&self.root(), arguments)
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", message]);
-    }
-
+impl ProjectFolder {
     /// Takes the folder to where an agent executes it; returns the snapshot and what lies there.
     fn travel(&self) -> (Snapshot, Contents) {
         let before = contents(&self.root(), true);
@@ -96,30 +59,6 @@ impl SurvivalFixture {
         );
         snapshot
     }
-}
-
-fn git_in(folder: &Path, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(folder)
-        .args([
-            "-c",
-            "user.name=a",
-            "-c",
-            "user.email=a@b",
-            "-c",
-            "protocol.file.allow=always",
-        ])
-        .args(arguments);
-    let done = git.output().unwrap();
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
 }
 
 /// Returns what lies below a folder; what belongs to git only where it is asked for.
@@ -168,7 +107,7 @@ fn contents(root: &Path, with_git: bool) -> Contents {
 
 #[test]
 fn what_is_clean_dirty_staged_stashed_or_detached() {
-    let place = SurvivalFixture::repository();
+    let place = ProjectFolder::repository();
     place.survives(&[]);
     place.write("stashed.py", "x\n");
     place.git(&["stash", "--include-untracked", "--quiet"]);
@@ -186,7 +125,7 @@ fn what_is_clean_dirty_staged_stashed_or_detached() {
 
 #[test]
 fn what_has_no_commit_or_is_no_repository() {
-    let place = SurvivalFixture::bare();
+    let place = ProjectFolder::bare();
     let alone = place.survives(&[]);
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.survives(&[]);
@@ -202,11 +141,11 @@ fn what_has_no_commit_or_is_no_repository() {
 
 #[test]
 fn a_shallow_clone_and_a_worktree() {
-    let origin = SurvivalFixture::repository();
+    let origin = ProjectFolder::repository();
     origin.write("b.py", "b\n");
     origin.commit("Two");
     let url = format!("file://{}", origin.root().display());
-    let shallow = SurvivalFixture {
+    let shallow = ProjectFolder {
         folder: tempfile::tempdir().unwrap(),
     };
     git_in(
@@ -215,7 +154,7 @@ fn a_shallow_clone_and_a_worktree() {
     );
     shallow.write("b.py", "changed\n");
     assert_eq!(shallow.survives(&[]).changed, (1, 1, 1));
-    let tree = SurvivalFixture {
+    let tree = ProjectFolder {
         folder: tempfile::tempdir().unwrap(),
     };
     origin.git(&[
@@ -232,8 +171,8 @@ fn a_shallow_clone_and_a_worktree() {
 
 #[test]
 fn submodules_clean_and_dirty_and_never_checked_out() {
-    let library = SurvivalFixture::repository();
-    let place = SurvivalFixture::repository();
+    let library = ProjectFolder::repository();
+    let place = ProjectFolder::repository();
     let origin = library.root().to_str().unwrap().to_owned();
     place.git(&["submodule", "--quiet", "add", &origin, "lib"]);
     place.commit("Take the library");
@@ -241,7 +180,7 @@ fn submodules_clean_and_dirty_and_never_checked_out() {
     place.write("lib/train.py", "changed\n");
     place.write("lib/new.py", "new\n");
     place.survives(&[]);
-    let clone = SurvivalFixture {
+    let clone = ProjectFolder {
         folder: tempfile::tempdir().unwrap(),
     };
     git_in(
@@ -262,33 +201,15 @@ fn submodules_clean_and_dirty_and_never_checked_out() {
 
 #[test]
 fn pointers_of_git_lfs_stay_pointers() {
-    let place = SurvivalFixture::repository();
-    place.write(
-        ".gitattributes",
-        "*.bin filter=lfs diff=lfs merge=lfs -text\n",
-    );
-    place.write(
-        "weights.bin",
-        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
-    );
-    place.commit("Weights");
+    let place = ProjectFolder::with_lfs_pointer();
     place.survives(&[]);
 }
 
 #[test]
 fn names_of_any_kind_links_and_modes() {
-    let place = SurvivalFixture::repository();
-    let names: [&[u8]; 8] = [
-        b"with space.py",
-        b"new\nline.py",
-        b"tab\t\"quote\".py",
-        b"not-utf-8-\xff\xfe.py",
-        b"-dash.py",
-        b":(glob)x.py",
-        "ümläüt/☃.py".as_bytes(),
-        b"a b\n/\xff/c.py",
-    ];
-    for name in names {
+    let place = ProjectFolder::repository();
+    let nested: [&[u8]; 2] = ["ümläüt/☃.py".as_bytes(), b"a b\n/\xff/c.py"];
+    for name in ODD_NAMES.into_iter().chain(nested) {
         place.write(OsStr::from_bytes(name), "x\n");
     }
     symlink("train.py", place.root().join("link.py")).unwrap();
@@ -309,7 +230,7 @@ fn names_of_any_kind_links_and_modes() {
 
 #[test]
 fn twenty_thousand_files_and_two_gigabytes_beside_them() {
-    let place = SurvivalFixture::repository();
+    let place = ProjectFolder::repository();
     for number in 0..20_000 {
         place.write(
             format!("d{}/f{number}.py", number / 200),

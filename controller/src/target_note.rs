@@ -5,7 +5,7 @@ use sweep_lifecycle::spec;
 use sweep_lifecycle::state::{RunState, SweepId, SweepState};
 use sweep_proto::format::significant;
 
-use crate::store::{Query, StoreError, SweepCounts, SweepRow};
+use crate::store::{Query, RunRange, StoreError, SweepCounts, SweepRow};
 
 /// Running runs that are looked at.
 const RUNNING_MAX: usize = 1000;
@@ -31,8 +31,7 @@ pub(crate) fn target_note(
         query.runs(
             &SweepId(row.id.clone()),
             &[RunState::Running],
-            0,
-            RUNNING_MAX,
+            RunRange::first(RUNNING_MAX),
         )?
     } else {
         Vec::new()

@@ -18,6 +18,11 @@ pub const METHODS: &[&str] = include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 /// The gRPC code alone does not tell an unknown agent from an unknown sweep.
 pub const REFUSAL_HEADER: &str = "sweep-refusal";
 
+/// Returns the kind of a refusal; `None` where none is named.
+pub fn refusal(status: &tonic::Status) -> Option<&str> {
+    status.metadata().get(REFUSAL_HEADER)?.to_str().ok()
+}
+
 /// The response header with the id of the controller that answers.
 pub const CONTROLLER_HEADER: &str = "sweep-controller";
 

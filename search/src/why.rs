@@ -1,10 +1,10 @@
 //! The reason for a suggestion.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The reason for a suggestion: in words, and in the numbers behind them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Written")]
+#[serde(remote = "Self")]
 pub struct Why {
     /// In words that a person understands: `grid point 3`, `random draw`, `start-up point 2 of 6`,
     /// `expected improvement 0.02 over 0.31, predicted 0.30 ± 0.04`.
@@ -21,8 +21,10 @@ pub struct Why {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success: Option<f64>,
     /// The number of ended runs that the search used.
+    #[serde(default)]
     pub observations: u64,
     /// The number of open runs that it used.
+    #[serde(default)]
     pub pending: u64,
 }
 
@@ -89,47 +91,25 @@ pub fn short(number: f64) -> String {
 #[serde(untagged)]
 enum Written {
     Words(String),
-    Full {
-        reason: String,
-        kind: Kind,
-        #[serde(default)]
-        predicted: Option<Prediction>,
-        #[serde(default)]
-        improvement: Option<f64>,
-        #[serde(default)]
-        success: Option<f64>,
-        #[serde(default)]
-        observations: u64,
-        #[serde(default)]
-        pending: u64,
-    },
+    Full(#[serde(with = "Why")] Why),
 }
 
-impl From<Written> for Why {
-    fn from(written: Written) -> Self {
-        match written {
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // `remote = "Self"` derives a function of the type, which goes before that of the trait.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Why {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
             Written::Words(reason) => Self {
                 reason,
                 ..Self::default()
             },
-            Written::Full {
-                reason,
-                kind,
-                predicted,
-                improvement,
-                success,
-                observations,
-                pending,
-            } => Self {
-                reason,
-                kind,
-                predicted,
-                improvement,
-                success,
-                observations,
-                pending,
-            },
-        }
+            Written::Full(why) => why,
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use sweep_lifecycle::spec::{CodeMode, SweepSpec};
 use sweep_proto::v1::CreateSweepRequest;
 
-use crate::client::{ControllerArgs, request_id};
+use crate::client::{Client, ControllerArgs, request_id};
 use crate::commands::controller;
 use crate::display::{self, diagnostic, out};
 use crate::failure::CommandError;
@@ -54,25 +54,9 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
         controller::start_in_background(&args.controller).await?;
     }
     let client = args.controller.connect().await?;
-    // The code first: the sweep is refused where its code is not there, so that it never exists without.
-    if let Some(taken) = &taken {
-        pinning::send(&client, "", taken).await?;
-    }
-    let code = taken
-        .as_ref()
-        .map(|taken| sweep_agent::code_message(&taken.snapshot));
-    let request = CreateSweepRequest {
-        yaml: text,
-        request_id: request_id()?,
-        name: args.name.clone().unwrap_or_default(),
-        code,
-    };
-    let created = client
-        .call(request, async |mut service, request| {
-            service.create_sweep(request).await
-        })
-        .await?;
-    writeln!(out(), "{}", created.sweep_id)?;
+    let name = args.name.clone().unwrap_or_default();
+    let id = create(&client, text, name, taken.as_ref()).await?;
+    writeln!(out(), "{id}")?;
     if let Some(TakenSnapshot { snapshot, .. }) = &taken {
         let origin = display::code::origin(&sweep_agent::code_message(snapshot));
         let origin = if origin.is_empty() {
@@ -86,17 +70,39 @@ pub(crate) async fn run(args: &CreateArgs) -> Result<ExitCode> {
         );
         pinning::tell_notes(snapshot);
     }
-    say!(
-        "Work on it with `sweep agent {0}`, look at it with `sweep watch {0}`",
-        created.sweep_id
-    );
+    say!("Work on it with `sweep agent {id}`, look at it with `sweep watch {id}`");
     say!(
         "Page: {}",
         client
-            .page_link(&args.controller, &format!("/sweeps/{}", created.sweep_id))
+            .page_link(&args.controller, &format!("/sweeps/{id}"))
             .await
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Creates a sweep and returns its id.
+pub(crate) async fn create(
+    client: &Client,
+    yaml: String,
+    name: String,
+    taken: Option<&TakenSnapshot>,
+) -> Result<String> {
+    // The code first: the sweep is refused where its code is not there, so that it never exists without.
+    if let Some(taken) = taken {
+        pinning::send(client, "", taken).await?;
+    }
+    let request = CreateSweepRequest {
+        yaml,
+        request_id: request_id()?,
+        name,
+        code: taken.map(|taken| sweep_agent::code_message(&taken.snapshot)),
+    };
+    let created = client
+        .call(request, async |mut service, request| {
+            service.create_sweep(request).await
+        })
+        .await?;
+    Ok(created.sweep_id)
 }
 
 /// Takes the code of a sweep that is pinned.

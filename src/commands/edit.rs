@@ -149,18 +149,16 @@ async fn edit(
     base: u32,
     dry_run: bool,
 ) -> Result<EditSweepResponse> {
-    let was_json = answers
+    let answered = answers
         .iter()
-        .filter_map(|(name, json)| Some((name.clone(), json.clone()?)))
-        .collect();
-    let (sweep_id, yaml, undo) = (sweep.id.clone(), yaml.to_owned(), args.undo);
+        .filter_map(|(name, json)| Some((name.clone(), json.clone()?)));
     let request = EditSweepRequest {
-        sweep_id,
-        yaml,
-        undo,
+        sweep_id: sweep.id.clone(),
+        yaml: yaml.to_owned(),
+        undo: args.undo,
         base,
         dry_run,
-        was_json,
+        was_json: answered.collect(),
         request_id: request_id()?,
     };
     client

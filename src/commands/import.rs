@@ -137,6 +137,13 @@ struct ImportEntry {
     run: ImportedRun,
 }
 
+impl ImportEntry {
+    fn at_line(number: u64, run: ImportedRun) -> Self {
+        let place = format!("line {number}");
+        Self { place, run }
+    }
+}
+
 async fn send(
     client: &Client,
     sweep: &Sweep,
@@ -264,10 +271,7 @@ fn from_lines(file: &str, text: &str) -> Result<Vec<ImportEntry>> {
             failure,
             code_version,
         };
-        runs.push(ImportEntry {
-            place: format!("line {number}"),
-            run,
-        });
+        runs.push(ImportEntry::at_line(number, run));
     }
     Ok(runs)
 }
@@ -383,10 +387,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
             failure,
             code_version,
         };
-        runs.push(ImportEntry {
-            place: format!("line {number}"),
-            run,
-        });
+        runs.push(ImportEntry::at_line(number, run));
     }
     Ok(runs)
 }

@@ -12,7 +12,7 @@ use sweep_agent::Interrupt;
 use sweep_controller::engine::Terms;
 use sweep_controller::serve::{self, AccessPolicy, Controller, ServeOptions};
 use sweep_lifecycle::spec::{CodeMode, Method, SweepSpec};
-use sweep_proto::v1::{CreateSweepRequest, Run};
+use sweep_proto::v1::Run;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -26,7 +26,7 @@ use crate::display::Constants;
 use crate::display::live::Live;
 use crate::display::{self, diagnostic, out};
 use crate::failure::CommandError;
-use crate::pinning::{self, CodeFolderArgs, TakenSnapshot};
+use crate::pinning::{CodeFolderArgs, TakenSnapshot};
 use crate::queries;
 use crate::signals::{self, PreemptSignal};
 use crate::{discovery, left_data, places, shell};
@@ -185,24 +185,7 @@ async fn work(
         ..ControllerArgs::local(controller.address())
     };
     let mut client = target.connect().await?;
-    if let Some(taken) = &taken {
-        pinning::send(&client, "", taken).await?;
-    }
-    let code = taken
-        .as_ref()
-        .map(|taken| sweep_agent::code_message(&taken.snapshot));
-    let request = CreateSweepRequest {
-        yaml: text,
-        request_id: request_id()?,
-        name: String::new(),
-        code,
-    };
-    let id = client
-        .call(request, async |mut service, request| {
-            service.create_sweep(request).await
-        })
-        .await?
-        .sweep_id;
+    let id = create::create(&client, text, String::new(), taken.as_ref()).await?;
     if spec.run_cap.is_none()
         && args.count.is_none()
         && args.timeout.is_none()

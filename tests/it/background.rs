@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Bench, CommandResult, by, finish, wait_for};
+use crate::harness::{Bench, CommandResult, wait_for};
 
 const YAML: &str = "program: a.py\nmethod: random\nparameters: {x: {min: 0.0, max: 1.0}}\n";
 
@@ -99,11 +99,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<CommandResult> {
         eprintln!("SKIPPED: no separate network is possible here (unshare --net)");
         return None;
     }
-    let mut command = by(isolated(script), &bench.sweep(&[]));
-    command
-        .env_remove("SWEEP_CONTROLLER")
-        .env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
-    Some(finish(command))
+    Some(bench.finish_unconnected(isolated(script)))
 }
 
 #[test]

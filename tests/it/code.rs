@@ -8,7 +8,7 @@ use crate::harness::{self, Bench, wait_for};
 const PROJECT: &str = "project";
 
 /// Ten runs, half a second each.
-const SWEEP: &str = "method: random
+pub(crate) const SWEEP: &str = "method: random
 seed: 1
 metric: {name: loss, goal: minimize}
 program: train.sh

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::harness::{Bench, CommandResult, by, finish, requires};
+use crate::harness::{Bench, CommandResult, requires};
 
 /// Opens idle connections, in HTTP/2 and in HTTP/1, and says how many the controller has kept, and whether it ends them.
 const FLOOD: &str = r#"
@@ -72,11 +72,7 @@ fn in_own_network(bench: &Bench, script: &str) -> Option<CommandResult> {
         return None;
     }
     bench.write("flood.py", FLOOD);
-    let mut command = by(isolated(script), &bench.sweep(&[]));
-    command
-        .env_remove("SWEEP_CONTROLLER")
-        .env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
-    Some(finish(command))
+    Some(bench.finish_unconnected(isolated(script)))
 }
 
 #[test]

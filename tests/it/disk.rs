@@ -15,7 +15,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::harness::{Bearer, Bench, by, requires, trainer, wait_for};
+use crate::harness::{Bearer, Bench, by, requires, runtime, trainer, wait_for};
 
 /// A separate disk, gone when the test ends.
 pub(crate) struct SmallDisk(PathBuf);
@@ -69,10 +69,7 @@ pub(crate) struct Teller {
 
 impl Teller {
     pub(crate) fn new(bench: &Bench, sweep: &str) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("threads can be started");
+        let runtime = runtime();
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", bench.port()))
             .expect("it is an address");
         let inside = runtime.enter();

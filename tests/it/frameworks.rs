@@ -26,6 +26,19 @@ fn execute(bench: &Bench, id: &str, more: &[&str]) -> (Vec<Value>, String) {
     (bench.json_lines(&["runs", id, "--json"]), output)
 }
 
+/// Executes the only run with an agent that is killed in the middle, and another one that takes it over.
+fn taken_over(bench: &Bench, id: &str, metric: &str) -> (Vec<Value>, String) {
+    let agent = bench.start(&["agent", id]);
+    first_points(bench, id, metric);
+    agent.kill();
+    let (runs, output) = execute(bench, id, &[]);
+    assert!(
+        output.contains("taken over") && runs[0]["state"] == "finished",
+        "{output}"
+    );
+    (runs, output)
+}
+
 /// Waits until a run has more than a few points.
 fn first_points(bench: &Bench, id: &str, metric: &str) {
     wait_for("the run", || {
@@ -137,14 +150,7 @@ fn tables_that_are_written_again_give_each_row_once_over_kills_of_the_agent() {
          for row in rows: print(*[row.get(name, '') for name in names], sep=',', file=file)\n    time.sleep(0.1)\n",
     );
     let id = create(&bench, "val/loss", "run_cap: 1\n");
-    let agent = bench.start(&["agent", &id]);
-    first_points(&bench, &id, "loss");
-    agent.kill();
-    let (runs, output) = execute(&bench, &id, &[]);
-    assert!(
-        output.contains("taken over") && runs[0]["state"] == "finished",
-        "{output}"
-    );
+    let (_, output) = taken_over(&bench, &id, "loss");
     assert_eq!(
         bench.steps(&id, 1, "loss"),
         (0..40).collect::<Vec<_>>(),
@@ -236,14 +242,7 @@ fn what_tensorboardx_has_written_counts_once_when_an_agent_is_killed() {
          w.add_histogram('weights', __import__('numpy').arange(10), e)\n    w.flush()\n    time.sleep(0.2)\nw.add_hparams({'x': a.x}, {'hparam/loss': 1.0})\nw.close()\n",
     );
     let id = create(&bench, "Loss/val", "run_cap: 1\n");
-    let agent = bench.start(&["agent", &id]);
-    first_points(&bench, &id, "Loss/val");
-    agent.kill();
-    let (runs, output) = execute(&bench, &id, &[]);
-    assert!(
-        output.contains("taken over") && runs[0]["state"] == "finished",
-        "{output}"
-    );
+    let (runs, output) = taken_over(&bench, &id, "Loss/val");
     assert_eq!(
         bench.steps(&id, 1, "Loss/val"),
         (0..30).collect::<Vec<_>>(),
@@ -272,14 +271,7 @@ fn the_mlflow_endpoint_outlives_the_agent() {
         ),
     );
     let id = create(&bench, "loss", "run_cap: 1\n");
-    let agent = bench.start(&["agent", &id]);
-    first_points(&bench, &id, "loss");
-    agent.kill();
-    let (runs, output) = execute(&bench, &id, &[]);
-    assert!(
-        output.contains("taken over") && runs[0]["state"] == "finished",
-        "{output}"
-    );
+    let (_, output) = taken_over(&bench, &id, "loss");
     assert_eq!(
         bench.steps(&id, 1, "loss"),
         (0..100).collect::<Vec<_>>(),

@@ -17,6 +17,7 @@ use serde_json::Value;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{GetMetricsRequest, MetricPoint};
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -226,11 +227,7 @@ impl Bench {
             run,
             attempt: 0,
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("threads can be started");
-        runtime.block_on(async {
+        runtime().block_on(async {
             let mut client = self.client().await;
             let mut pages = client
                 .get_metrics(request)
@@ -251,6 +248,15 @@ impl Bench {
             .iter()
             .filter(|point| point.name == "loss")
             .count()
+    }
+
+    /// Runs a command of another program to its end, with `sweep` as its last argument and as `$SWEEP`, and without the name of a controller.
+    pub(crate) fn finish_unconnected(&self, other: Command) -> CommandResult {
+        let mut command = by(other, &self.sweep(&[]));
+        command
+            .env_remove("SWEEP_CONTROLLER")
+            .env("SWEEP", env!("CARGO_BIN_EXE_sweep"));
+        finish(command)
     }
 
     /// Starts `sweep …`.
@@ -276,11 +282,15 @@ impl Bench {
 
     /// Starts a controller on the port with its data in a folder, and waits until it listens.
     pub(crate) fn controller_at(&self, data: &str, lease: &str) -> Running {
-        let listen = format!("127.0.0.1:{}", self.port);
+        self.controller_on("127.0.0.1", data, lease)
+    }
+
+    /// Starts a controller that listens on an address of this machine.
+    pub(crate) fn controller_on(&self, address: &str, data: &str, lease: &str) -> Running {
         let running = self.start(&[
             "controller",
             "--listen",
-            &listen,
+            &format!("{address}:{}", self.port),
             "--data-dir",
             data,
             "--lease",
@@ -363,6 +373,14 @@ impl Drop for Bench {
             }
         }
     }
+}
+
+/// Returns a runtime for calls to the controller.
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("threads can be started")
 }
 
 /// Returns the path of a training program in `tests/trainers`.

@@ -9,7 +9,7 @@ use sweep_proto::v1::push_code_request::Part;
 use sweep_proto::v1::{PushCodeHeader, PushCodeRequest};
 use tokio_stream::StreamExt as _;
 
-use crate::harness::{Bench, finish, git, git_with, wait_for};
+use crate::harness::{Bench, finish, git, git_with, runtime, wait_for};
 
 /// A key of a known form, put together here so that nobody takes this file for one that holds any.
 fn key() -> String {
@@ -163,10 +163,7 @@ fn a_small_bundle_that_unfolds_without_end_is_refused_before_anything_walks_thro
     let bundle = fs::read(folder.join("bundle")).expect("it was written");
     assert!(bundle.len() < 2000, "{}", bundle.len());
     let _controller = bench.controller();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("threads can be started");
+    let runtime = runtime();
     let refused = runtime.block_on(async {
         let mut client = bench.client().await;
         let header = PushCodeHeader {
@@ -239,10 +236,7 @@ fn an_interrupted_upload_continues_where_it_stopped() {
         part: Some(Part::Chunk(bytes.to_vec())),
     };
     let controller = bench.controller();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("threads can be started");
+    let runtime = runtime();
     runtime.block_on(async {
         let mut client = bench.client().await;
         let begun = tokio_stream::iter([header(0), chunk(first)]).chain(tokio_stream::pending());
@@ -340,10 +334,7 @@ fn a_program_that_writes_source_into_its_folder_is_told_once_and_no_more_is_sent
     let only = tokio_stream::once(PushCodeRequest {
         part: Some(Part::Header(header)),
     });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("threads can be started");
+    let runtime = runtime();
     runtime.block_on(async {
         let mut client = bench.client().await;
         client

@@ -48,6 +48,14 @@ fn has_python() -> bool {
         .is_ok_and(|done| done.status.success())
 }
 
+fn nothing_was_written(folder: &Path) {
+    assert_eq!(
+        fs::read_dir(folder).expect("it is there").count(),
+        0,
+        "nothing was written there"
+    );
+}
+
 #[test]
 fn a_program_that_replaces_its_files_holds_up_neither_its_agent_nor_its_next_attempt() {
     for kind in ["fifo", "folder", "link", "device", "socket"] {
@@ -216,13 +224,7 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
             ended.stderr
         );
     }
-    assert_eq!(
-        fs::read_dir(bench.path("victim"))
-            .expect("it is there")
-            .count(),
-        0,
-        "nothing was written there"
-    );
+    nothing_was_written(&bench.path("victim"));
     if requires(
         "root",
         nix::unistd::geteuid().is_root(),
@@ -241,11 +243,7 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
                 "{}",
                 ended.stderr
             );
-            assert_eq!(
-                fs::read_dir(&folder).expect("it is there").count(),
-                0,
-                "nothing was written there"
-            );
+            nothing_was_written(&folder);
         }
     }
     // What captures code is no reason not to run; it says why it does not.
@@ -258,13 +256,7 @@ fn links_that_others_have_planted_in_a_shared_folder_are_not_followed() {
         "{}",
         ended.stderr
     );
-    assert_eq!(
-        fs::read_dir(bench.path("victim"))
-            .expect("it is there")
-            .count(),
-        0,
-        "nothing was written there"
-    );
+    nothing_was_written(&bench.path("victim"));
 }
 
 #[test]
@@ -307,13 +299,7 @@ fn a_folder_for_runs_that_others_can_replace_holds_no_code_and_is_no_link_of_the
             "{}",
             ended.stderr
         );
-        assert_eq!(
-            fs::read_dir(bench.path("victim"))
-                .expect("it is there")
-                .count(),
-            0,
-            "nothing was written there"
-        );
+        nothing_was_written(&bench.path("victim"));
     }
 }
 

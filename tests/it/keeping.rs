@@ -48,36 +48,20 @@ fn a_backup_of_a_running_controller_is_whole_and_goes_on_elsewhere() {
         "{nowhere:?}"
     );
     assert_eq!(agent.wait().0, 0);
-    let held = bench.run(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    let restore =
+        |file: &str, data: &str| bench.run(&["controller", "restore", file, "--data-dir", data]);
+    let held = restore("backup.db", "controller");
     assert!(
         held.code != 0 && held.stderr.contains("is held by process"),
         "{held:?}"
     );
     controller.kill();
-    let there = bench.run(&[
-        "controller",
-        "restore",
-        "backup.db",
-        "--data-dir",
-        "controller",
-    ]);
+    let there = restore("backup.db", "controller");
     assert!(
         there.code != 0 && there.stderr.contains("there is a database already"),
         "{there:?}"
     );
-    let none = bench.run(&[
-        "controller",
-        "restore",
-        "sweep.yaml",
-        "--data-dir",
-        "elsewhere",
-    ]);
+    let none = restore("sweep.yaml", "elsewhere");
     assert!(
         none.code != 0 && none.stderr.contains("sweep.yaml: file is not a database"),
         "{none:?}"

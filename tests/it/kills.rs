@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use sweep_proto::REFUSAL_HEADER;
+use sweep_proto::refusal;
 use sweep_proto::v1::acquire_response::Next;
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::finish_attempt_request::Result as Verdict;
@@ -131,14 +131,7 @@ impl Agent {
                 Ok(Some(Next::Assignment(assignment))) => self.execute(assignment).await,
                 Ok(Some(Next::Done(_))) => return,
                 Ok(_) => {}
-                Err(status)
-                    if status
-                        .metadata()
-                        .get(REFUSAL_HEADER)
-                        .is_some_and(|reason| reason == "unknown_agent") =>
-                {
-                    self.register().await;
-                }
+                Err(status) if refusal(&status) == Some("unknown_agent") => self.register().await,
                 Err(status) => panic!("{status}"),
             }
         }
@@ -202,10 +195,8 @@ impl Agent {
             run,
             attempt,
             result: Verdict::Succeeded.into(),
-            failure: None,
             request_id: self.request_id(),
-            incarnation: String::new(),
-            points: 0,
+            ..FinishAttemptRequest::default()
         };
         let state = self
             .call(async |mut client| client.finish_attempt(finish.clone()).await)

@@ -25,6 +25,15 @@ fn runs(bench: &Bench, id: &str) -> Vec<Value> {
     bench.json_lines(&["runs", id, "--json"])
 }
 
+fn no_program_is_left(bench: &Bench) {
+    let left: Vec<_> = bench
+        .processes()
+        .into_iter()
+        .filter(|process| process.command.contains("steps.sh"))
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+}
+
 /// Every point finished once, and nothing left.
 fn all_is_well(bench: &Bench, id: &str, points: usize) {
     let runs = runs(bench, id);
@@ -32,12 +41,7 @@ fn all_is_well(bench: &Bench, id: &str, points: usize) {
         runs.len() == points && runs.iter().all(|run| run["state"] == "finished"),
         "{runs:#?}"
     );
-    let left: Vec<_> = bench
-        .processes()
-        .into_iter()
-        .filter(|process| process.command.contains("steps.sh"))
-        .collect();
-    assert!(left.is_empty(), "{left:#?}");
+    no_program_is_left(bench);
 }
 
 #[test]
@@ -121,12 +125,7 @@ fn a_program_that_was_stopped_is_ended_all_the_same() {
     }
     bench.ok(&["cancel", &id]);
     assert_eq!(agent.wait().0, 0);
-    let left: Vec<_> = bench
-        .processes()
-        .into_iter()
-        .filter(|process| process.command.contains("steps.sh"))
-        .collect();
-    assert!(left.is_empty(), "{left:#?}");
+    no_program_is_left(&bench);
 }
 
 /// A network with two ends: `10.231.N.1` here and `10.231.N.2` in its own namespace.

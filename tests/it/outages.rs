@@ -164,20 +164,7 @@ fn an_agent_whose_sweep_is_gone_says_so_and_leaves_with_a_status_of_its_own() {
 #[test]
 fn a_changed_token_ends_no_training_and_a_restored_one_goes_on_working() {
     let bench = Bench::new();
-    let listen = format!("0.0.0.0:{}", bench.port());
-    let serve = |data: &str| {
-        let running = bench.start(&[
-            "controller",
-            "--listen",
-            &listen,
-            "--data-dir",
-            data,
-            "--lease",
-            "60s",
-        ]);
-        bench.listening(&running);
-        running
-    };
+    let serve = |data: &str| bench.controller_on("0.0.0.0", data, "60s");
     let with = |token: &str, arguments: &[&str]| -> Command {
         let mut command = bench.sweep(arguments);
         command.env("SWEEP_TOKEN", token);

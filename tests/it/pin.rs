@@ -7,22 +7,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::code::SWEEP;
 use crate::harness::{self, Bench, wait_for};
 
 mod creation;
 
 const PROJECT: &str = "project";
-
-const SWEEP: &str = "method: random
-seed: 1
-metric: {name: loss, goal: minimize}
-program: train.sh
-command: [sh, '${program}', '${args_no_hyphens}']
-run_cap: 10
-code: {mode: pin}
-parameters:
-  x: {min: 0.0, max: 1.0}
-";
 
 const GRID: &str = "method: grid
 metric: {name: loss, goal: minimize}
@@ -88,6 +78,12 @@ fn runs(bench: &Bench, id: &str) -> Vec<Value> {
     bench.json_lines(&["runs", id, "--json"])
 }
 
+/// Pushes the code of the project.
+fn push(bench: &Bench, id: &str, arguments: &[&str]) -> String {
+    let push = ["code", "push", id, "--workdir", "project/src"];
+    bench.ok(&[&push, arguments].concat())
+}
+
 fn versions(bench: &Bench, id: &str) -> Vec<Value> {
     bench.json_lines(&["code", id, "--json"])
 }
@@ -101,7 +97,7 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     let bench = Bench::new();
     project(&bench, &program("0.3", "1"));
     bench.write("project/src/helper.tmp", "ignored\n");
-    let file = bench.write("sweep.yaml", SWEEP);
+    let file = bench.write("sweep.yaml", &format!("{SWEEP}code: {{mode: pin}}\n"));
     let _controller = bench.controller();
     let before = files(&bench.path(PROJECT));
     let id = bench.create(&[&file, "--workdir", "project/src"]);
@@ -116,12 +112,12 @@ fn every_agent_executes_the_snapshot_and_a_push_moves_them() {
     };
     wait_for("three runs", || (finished() >= 3).then_some(()));
     bench.write("project/src/train.sh", &program("0.3", "2"));
-    let pushed = bench.ok(&["code", "push", &id, "--workdir", "project/src"]);
+    let pushed = push(&bench, &id, &[]);
     assert!(
         pushed.contains("is pinned to version 2") && pushed.contains("main at "),
         "{pushed}"
     );
-    let again = bench.ok(&["code", "push", &id, "--workdir", "project/src"]);
+    let again = push(&bench, &id, &[]);
     assert!(again.contains("was at that already: version 2"), "{again}");
     for agent in agents {
         let (code, output) = agent.wait();
@@ -255,15 +251,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
         "{nothing}"
     );
     bench.write("project/src/train.sh", &program("0.1", "2"));
-    let pushed = bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--rerun",
-        "all",
-    ]);
+    let pushed = push(&bench, &id, &["--rerun", "all"]);
     assert!(
         pushed.contains("4 points are tried again: runs 5, 6, 7, 8"),
         "{pushed}"
@@ -351,16 +339,7 @@ fn a_grid_is_tried_again_and_ends_when_all_of_it_was() {
     // Elsewhere, from a backup: an agent that has never seen the code gets it there too.
     bench.ok(&["code", "mark", &id, "@1", "clear"]);
     bench.write("project/src/train.sh", &program("0.1", "3"));
-    let points = bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--rerun",
-        "best",
-        "1",
-    ]);
+    let points = push(&bench, &id, &["--rerun", "best", "1"]);
     assert!(points.contains("1 point is tried again: run 9"), "{points}");
     bench.back_up("backup.db", "controller");
     controller.kill();
@@ -394,14 +373,7 @@ fn running_runs_make_way_when_they_are_told_to() {
     };
     wait_for("two runs", || (running() == 2).then_some(()));
     bench.write("project/src/train.sh", &program("0.1", "2"));
-    let pushed = bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--stop-running",
-    ]);
+    let pushed = push(&bench, &id, &["--stop-running"]);
     assert!(
         pushed.contains("2 running runs are ended and begin again with it"),
         "{pushed}"

@@ -60,6 +60,12 @@ fn agent_with(bench: &Bench, arguments: &[&str], variables: &[(&str, &str)]) -> 
 }
 
 /// The agents' signals and the programs' come in any order, up to 1.7 s apart.
+fn wait_for_end(program: i32) {
+    wait_for("the end of the program", || {
+        kill(Pid::from_raw(program), None).is_err().then_some(())
+    });
+}
+
 #[test]
 fn twenty_programs_that_turn_sigterm_into_exit_1_are_preempted_and_did_not_crash() {
     const AGENTS: usize = 5;
@@ -302,11 +308,7 @@ fn in_a_batch_job_no_program_outlives_its_agent() {
         let agent = agent_with(&bench, &[&[id.as_str()], arguments].concat(), variables);
         let programs = started(&bench, 1);
         agent.kill();
-        wait_for("the end of the program", || {
-            kill(Pid::from_raw(programs[0]), None)
-                .is_err()
-                .then_some(())
-        });
+        wait_for_end(programs[0]);
     }
     let bench = Bench::new();
     let _controller = bench.controller();
@@ -326,11 +328,7 @@ fn what_ended_with_its_agent_did_not_crash() {
     let agent = bench.start(&["agent", &id, "--detach", "no"]);
     let programs = started(&bench, 1);
     agent.kill();
-    wait_for("the end of the program", || {
-        kill(Pid::from_raw(programs[0]), None)
-            .is_err()
-            .then_some(())
-    });
+    wait_for_end(programs[0]);
     // The next agent on this machine finds an exit status of 1.
     let next = bench.start(&["agent", &id, "--detach", "no"]);
     started(&bench, 2);

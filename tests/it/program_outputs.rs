@@ -56,6 +56,17 @@ fn stopped(bench: &Bench, id: &str) -> usize {
         .count()
 }
 
+/// Executes all runs, in the project and two at a time, with one version of the code; returns what the agent says, and the version.
+fn executed(bench: &Bench, id: &str) -> (String, Vec<Value>) {
+    let (code, output) = bench
+        .start(&["agent", id, "--workdir", "project", "--slots", "2"])
+        .wait();
+    assert_eq!(code, 0, "{output}");
+    let versions = versions(bench, id);
+    assert_eq!(versions.len(), 1, "{output}\n{versions:#?}");
+    (output, versions)
+}
+
 #[test]
 fn what_programs_write_beside_themselves_is_no_code_and_early_stopping_compares() {
     let bench = Bench::new();
@@ -101,12 +112,7 @@ fn what_programs_write_beside_themselves_is_no_code_and_early_stopping_compares(
         &format!("{id}/1"),
         &bench.path("project/again").display().to_string(),
     ]);
-    let (code, output) = bench
-        .start(&["agent", &id, "--workdir", "project", "--slots", "2"])
-        .wait();
-    assert_eq!(code, 0, "{output}");
-    let versions = versions(&bench, &id);
-    assert_eq!(versions.len(), 1, "{output}\n{versions:#?}");
+    let (output, versions) = executed(&bench, &id);
     for name in [
         "exp/",
         "mlruns/",
@@ -246,12 +252,7 @@ fn a_sweep_of_a_hydra_program_has_one_version() {
     );
     let _controller = bench.controller();
     let id = bench.create(&[&file]);
-    let (code, output) = bench
-        .start(&["agent", &id, "--workdir", "project", "--slots", "2"])
-        .wait();
-    assert_eq!(code, 0, "{output}");
-    let versions = versions(&bench, &id);
-    assert_eq!(versions.len(), 1, "{output}\n{versions:#?}");
+    let (output, versions) = executed(&bench, &id);
     assert_eq!(versions[0]["outputs"], serde_json::json!(["outputs/"]));
     assert!(stopped(&bench, &id) >= 2, "{output}");
 }

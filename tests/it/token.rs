@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
@@ -218,15 +218,20 @@ fn a_local_agent_goes_on_with_a_token_that_was_rotated() {
     bench.ok(&["controller", "rotate-token", "--data-dir", "controller"]);
     let controller = bench.controller();
     bench.write("go", "");
+    one_run_is_finished_at_once(&bench, &id, agent);
+    stop(controller);
+    bench.nothing_left();
+}
+
+/// Waits for an agent, which executes the only run in one attempt.
+fn one_run_is_finished_at_once(bench: &Bench, id: &str, agent: Running) {
     let (code, output) = agent.wait();
     assert_eq!(code, 0, "{output}");
-    let runs = bench.json_lines(&["runs", &id, "--json"]);
+    let runs = bench.json_lines(&["runs", id, "--json"]);
     assert!(
         runs.len() == 1 && runs[0]["state"] == "finished" && runs[0]["attempts"] == 1,
         "{runs:#?}"
     );
-    stop(controller);
-    bench.nothing_left();
 }
 
 /// Another user of the machine, with its own copy of the program, and its own home.
@@ -277,6 +282,14 @@ impl<'a> Attacker<'a> {
 
     fn shell(&self, script: &str) -> CommandResult {
         finish(self.command("sh", &["-c", script]))
+    }
+
+    /// Starts a program that catches what comes to it.
+    fn start_python(&self, program: &str) -> Child {
+        fs::write(self.folder.path().join("catch.py"), program).expect("the folder is ours");
+        self.command("python3", &["catch.py"])
+            .spawn()
+            .expect("Python is here")
     }
 }
 
@@ -345,11 +358,7 @@ fn another_user_of_the_machine_changes_nothing_and_reads_nothing() {
         "import socket\ns = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\ns.bind(('127.0.0.1', {}))\ns.listen()\nopen('ready', 'w')\nc, _ = s.accept()\nc.settimeout(3)\ngot = b''\ntry:\n    while chunk := c.recv(4096):\n        got += chunk\nexcept OSError:\n    pass\nopen('caught', 'wb').write(got)\n",
         bench.port()
     );
-    fs::write(attacker.folder.path().join("catch.py"), catch).expect("the folder is ours");
-    let mut trap = attacker
-        .command("python3", &["catch.py"])
-        .spawn()
-        .expect("Python is here");
+    let mut trap = attacker.start_python(&catch);
     wait_for("the trap", || {
         attacker.folder.path().join("ready").exists().then_some(())
     });
@@ -402,11 +411,7 @@ fn an_agent_sends_nothing_to_another_user_who_has_taken_the_port_of_its_controll
          while True:\n    c, _ = s.accept()\n    open('connections', 'a').write('x')\n    threading.Thread(target=read, args=(c,)).start()\n",
         bench.port()
     );
-    fs::write(attacker.folder.path().join("catch.py"), catch).expect("the folder is ours");
-    let mut trap = attacker
-        .command("python3", &["catch.py"])
-        .spawn()
-        .expect("Python is here");
+    let mut trap = attacker.start_python(&catch);
     let connections = || {
         fs::read(attacker.folder.path().join("connections"))
             .unwrap_or_default()
@@ -430,12 +435,6 @@ fn an_agent_sends_nothing_to_another_user_who_has_taken_the_port_of_its_controll
 
     let controller = bench.controller();
     bench.write("go", "");
-    let (code, output) = agent.wait();
-    assert_eq!(code, 0, "{output}");
-    let runs = bench.json_lines(&["runs", &id, "--json"]);
-    assert!(
-        runs.len() == 1 && runs[0]["state"] == "finished" && runs[0]["attempts"] == 1,
-        "{runs:#?}"
-    );
+    one_run_is_finished_at_once(&bench, &id, agent);
     stop(controller);
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tonic::Code;
 
-use crate::server::{self, Server};
+use crate::processor::processor_time;
+use crate::server::Server;
 
 /// Buckets of a doubling of time: a percentile is exact to a sixteenth.
 const PARTS: u64 = 16;
@@ -61,7 +62,7 @@ impl Figures {
     pub(crate) fn begin(&self, server: &Server) -> Result<()> {
         let mut counted = self.counted();
         counted.calls.clear();
-        let used = [server.processor_time()?, server::own_processor_time()?];
+        let used = [server.processor_time()?, processor_time("self")?];
         let memory = vec![server.memory()?];
         counted.measured = Some(Measured {
             begun: Instant::now(),
@@ -85,7 +86,7 @@ impl Figures {
     pub(crate) fn end(&self, server: &Server) -> Result<()> {
         if let Some(measured) = &mut self.counted().measured {
             measured.lasted = Some(measured.begun.elapsed());
-            let used = [server.processor_time()?, server::own_processor_time()?];
+            let used = [server.processor_time()?, processor_time("self")?];
             measured.used = [0, 1].map(|who| used[who].saturating_sub(measured.used[who]));
             measured.disk = server.disk()? - measured.disk;
         }

@@ -14,6 +14,7 @@
 mod agent;
 mod asks;
 mod figures;
+mod processor;
 mod server;
 
 use std::path::PathBuf;

@@ -9,11 +9,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::processor::processor_time;
+
 const START_MAX: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// `/proc` counts processor time in these on every Linux.
-const TICK: Duration = Duration::from_millis(10);
 
 /// A controller that runs until this is dropped.
 #[derive(Debug)]
@@ -108,27 +108,6 @@ impl Server {
             .sum::<Result<u64>>()?;
         Ok(bytes as f64 / 1e6)
     }
-}
-
-/// Returns the processor time that this process has used.
-pub(crate) fn own_processor_time() -> Result<Duration> {
-    processor_time("self")
-}
-
-fn processor_time(process: &str) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))
-        .context("only Linux tells what a process has used")?;
-    // The second field is the name, in brackets, and may hold anything; user and system time are fields 14 and 15.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else {
-        bail!("/proc/…/stat has too few fields: {stat}")
-    };
-    Ok(TICK * (user.parse::<u32>()? + system.parse::<u32>()?))
 }
 
 fn spawn(data: &Path, listen: &str, said: &Path) -> Result<Child> {

@@ -1,8 +1,12 @@
 //! The beginning, the events and the end of an attempt, as the session sees them.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::attempt::AttemptOutcome;
+use tokio::sync::mpsc;
+
+use crate::attempt::{AttemptOutcome, Want};
 use crate::intake::Reading;
 use crate::spool::Counts;
 
@@ -13,6 +17,14 @@ pub(crate) enum Begin {
     Anew,
     /// Reattach to it; the number of its readings that need not be sent again.
     Again(Counts),
+}
+
+/// The two directions between the session and an attempt that runs.
+pub(crate) struct AttemptChannels<'a> {
+    /// Requests of the session.
+    pub(crate) wants: &'a mut mpsc::UnboundedReceiver<Want>,
+    /// Events of the attempt.
+    pub(crate) seen: mpsc::Sender<AttemptEvent>,
 }
 
 /// Something seen while an attempt runs.
@@ -55,3 +67,6 @@ pub(crate) struct AttemptEnd {
     /// The last value of the objective.
     pub(crate) objective: Option<f64>,
 }
+
+/// The outcome of an attempt, or the folder or file of it that cannot be made or read, and why.
+pub(crate) type ExecutionResult = Result<AttemptEnd, (PathBuf, io::Error)>;

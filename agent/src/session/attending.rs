@@ -10,7 +10,7 @@ use super::state::{Level, Session, give_run_back};
 use crate::attempt::Want;
 use crate::job::Job;
 use crate::process::launch::Launch;
-use crate::runner::{AttemptEnd, AttemptEvent, Begin};
+use crate::runner::{AttemptChannels, AttemptEnd, AttemptEvent, Begin};
 use crate::spool::{Recovered, Spool};
 use crate::{AgentError, Interrupt, Notice};
 
@@ -123,11 +123,12 @@ async fn execute(
     let (told, to_follow) = mpsc::channel(SEEN_MAX);
     let (over, is_over) = oneshot::channel::<()>();
     let announce = announce(session, &report.job, to_report, told);
+    let channels = AttemptChannels {
+        wants: wanted,
+        seen,
+    };
     let run = async {
-        let ended = session
-            .executor
-            .execute(&report.job, begin, wanted, seen)
-            .await;
+        let ended = session.executor.execute(&report.job, begin, channels).await;
         drop(over);
         ended
     };

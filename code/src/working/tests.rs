@@ -4,61 +4,19 @@ mod description;
 mod hostile;
 mod limits;
 mod outputs;
+#[path = "../../tests/fixture/project.rs"]
+mod project;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use tempfile::TempDir;
-
+use self::project::{ODD_NAMES, ProjectFolder, git_in};
 use crate::{Snapshot, Working};
 
-/// A folder of code, and one for what capturing it needs.
-struct WorkingFixture {
-    folder: TempDir,
-}
-
-impl WorkingFixture {
-    /// A folder that is not a repository.
-    fn bare() -> Self {
-        let place = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        fs::create_dir(place.root()).unwrap();
-        place.write("train.py", "print('loss: 0.5')\n");
-        place
-    }
-
-    /// A repository with one commit.
-    fn repository() -> Self {
-        let place = Self::bare();
-        place.git(&["init", "--quiet", "--initial-branch", "main"]);
-        place.commit("Begin");
-        place
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("project")
-    }
-
-    fn write(&self, path: impl AsRef<Path>, text: &str) {
-        let path = self.root().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn git(&self, arguments: &[&str]) -> String {
-        git_in(&self.root(), arguments)
-    }
-
-    fn commit(&self, message: &str) {
-        self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--message", message]);
-    }
-
+impl ProjectFolder {
     fn code(&self) -> Working {
         Working::find(&self.root(), &self.folder.path().join("runs")).unwrap()
     }
@@ -66,30 +24,6 @@ impl WorkingFixture {
     fn snapshot(&self) -> Snapshot {
         self.code().snapshot().unwrap()
     }
-}
-
-fn git_in(folder: &Path, arguments: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.current_dir(folder)
-        .args([
-            "-c",
-            "user.name=a",
-            "-c",
-            "user.email=a@b",
-            "-c",
-            "protocol.file.allow=always",
-        ])
-        .args(arguments);
-    let done = git.output().unwrap();
-    assert!(
-        done.status.success(),
-        "git {arguments:?}: {}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    String::from_utf8(done.stdout)
-        .unwrap()
-        .trim_end()
-        .to_owned()
 }
 
 /// All files below a folder with what they hold.
@@ -113,7 +47,7 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 #[test]
 fn a_clean_repository_has_the_tree_of_its_commit() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let snapshot = place.snapshot();
     assert_eq!(snapshot.version, place.git(&["rev-parse", "HEAD^{tree}"]));
     assert_eq!(snapshot.commit, place.git(&["rev-parse", "HEAD"]));
@@ -130,7 +64,7 @@ fn a_clean_repository_has_the_tree_of_its_commit() {
 
 #[test]
 fn whatever_is_not_committed_is_part_of_the_version() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let mut code = place.code();
     let clean = code.snapshot().unwrap();
     place.write("train.py", "print('loss: 0.4')\nprint('accuracy: 1')\n");
@@ -167,7 +101,7 @@ fn whatever_is_not_committed_is_part_of_the_version() {
 
 #[test]
 fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let mut code = place.code();
     let before = code.snapshot().unwrap();
     for digit in 0..8 {
@@ -183,7 +117,7 @@ fn an_edit_that_keeps_size_and_time_within_the_clock_is_seen() {
 
 #[test]
 fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let (train, index) = (
         place.root().join("train.py"),
         place.root().join(".git/index"),
@@ -210,7 +144,7 @@ fn an_edit_in_the_second_of_the_last_add_is_seen_later() {
 
 #[test]
 fn the_users_repository_stays_as_it_was() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("stashed.py", "x\n");
     place.git(&["stash", "--include-untracked", "--quiet"]);
     place.write("train.py", "changed\n");
@@ -238,7 +172,7 @@ fn the_users_repository_stays_as_it_was() {
 
 #[test]
 fn a_folder_that_is_no_repository_has_a_version_too() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     let before = files(&place.root());
     let mut code = place.code();
     let first = code.snapshot().unwrap();
@@ -258,14 +192,14 @@ fn a_folder_that_is_no_repository_has_a_version_too() {
     assert!(files(&place.root()) == before);
     // The same files in a repository are the same version.
     assert_eq!(
-        WorkingFixture::repository().snapshot().version,
+        ProjectFolder::repository().snapshot().version,
         first.version
     );
 }
 
 #[test]
 fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     place.git(&["init", "--quiet", "--initial-branch", "trunk"]);
     let unborn = place.snapshot();
     assert_eq!(
@@ -281,7 +215,7 @@ fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
         (detached.version, detached.branch, detached.subject),
         (unborn.version, String::new(), "One".to_owned())
     );
-    let shallow = WorkingFixture {
+    let shallow = ProjectFolder {
         folder: tempfile::tempdir().unwrap(),
     };
     let origin = format!("file://{}", place.root().display());
@@ -302,7 +236,7 @@ fn without_a_commit_and_with_a_detached_head_and_in_a_shallow_clone_it_works() {
 
 #[test]
 fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("src/model.py", "m\n");
     place.commit("Model");
     let runs = place.folder.path().join("runs");
@@ -334,19 +268,10 @@ fn it_is_the_same_from_a_folder_below_and_in_another_worktree() {
 
 #[test]
 fn names_of_any_kind_are_taken_in() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let mut code = place.code();
     let mut versions = vec![code.snapshot().unwrap().version];
-    let names: [&[u8]; 7] = [
-        b"with space.py",
-        b"new\nline.py",
-        b"tab\t\"quote\".py",
-        b"not-utf-8-\xff\xfe.py",
-        b"-dash.py",
-        b":(glob)x.py",
-        "ümläut.py".as_bytes(),
-    ];
-    for name in names {
+    for name in ODD_NAMES {
         place.write(OsStr::from_bytes(name), "x\n");
         versions.push(code.snapshot().unwrap().version);
     }
@@ -366,7 +291,7 @@ fn names_of_any_kind_are_taken_in() {
 
 #[test]
 fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let clean = place.snapshot();
     place.write(".env", "TOKEN=1\n");
     place.write("keys/id_rsa", "secret\n");
@@ -415,7 +340,7 @@ fn what_is_ignored_secret_large_or_written_by_programs_is_left_out() {
 
 #[test]
 fn what_was_taken_in_and_is_ignored_later_goes() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let mut code = place.code();
     place.write("notes/a.txt", "x\n");
     let with = code.snapshot().unwrap();
@@ -424,14 +349,14 @@ fn what_was_taken_in_and_is_ignored_later_goes() {
     assert_ne!(with.version, without.version);
     assert_eq!(
         without.version,
-        WorkingFixture::repository().snapshot().version,
+        ProjectFolder::repository().snapshot().version,
         "the file that ignores ignores itself as well"
     );
 }
 
 #[test]
 fn run_folders_below_the_code_are_none() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let runs = place.root().join("my runs");
     let mut code = Working::find(&place.root(), &runs).unwrap();
     let before = code.snapshot().unwrap();
@@ -441,8 +366,8 @@ fn run_folders_below_the_code_are_none() {
 
 #[test]
 fn repositories_inside_are_part_of_it_clean_and_dirty() {
-    let library = WorkingFixture::repository();
-    let place = WorkingFixture::repository();
+    let library = ProjectFolder::repository();
+    let place = ProjectFolder::repository();
     let origin = library.root().to_str().unwrap().to_owned();
     place.git(&["submodule", "--quiet", "add", &origin, "lib"]);
     place.commit("Take the library");
@@ -473,7 +398,7 @@ fn repositories_inside_are_part_of_it_clean_and_dirty() {
     assert_eq!(code.snapshot().unwrap().version, clean.version);
     assert!(files(&place.root()) == before);
     // The same files without any repository inside are the same version.
-    let plain = WorkingFixture::bare();
+    let plain = ProjectFolder::bare();
     for (path, bytes) in before {
         let path = path.strip_prefix(place.root()).unwrap().to_owned();
         if !path.components().any(|part| part.as_os_str() == ".git") {

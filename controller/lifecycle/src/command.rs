@@ -9,7 +9,7 @@ use sweep_search::space::{Config, PointKey};
 use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::Kind;
 
-pub use self::answer::{Decision, Directive, Refusal, Reply};
+pub use self::answer::{CodeMove, Decision, Directive, Refusal, Reply};
 use crate::event::MetricPoint;
 use crate::spec::SweepSpec;
 use crate::state::{

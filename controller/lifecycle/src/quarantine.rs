@@ -216,24 +216,13 @@ pub(crate) fn words(failure: &Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::{AgentInfo, SweepId, Timestamp};
 
     fn agent(health: Health) -> Agent {
+        let sweep = SweepId("k3x9q2ab".to_owned());
         Agent {
-            sweep: crate::state::SweepId("k3x9q2ab".to_owned()),
-            info: crate::state::AgentInfo::default(),
-            alive: true,
-            leaving: None,
-            holds: BTreeSet::new(),
             health,
-            stays: Vec::new(),
-            succeeded: 0,
-            failed: 0,
-            streak: Vec::new(),
-            code: 0,
-            environment: 0,
-            epoch: 0,
-            registered: crate::state::Timestamp::default(),
-            left: None,
+            ..Agent::new(sweep, AgentInfo::default(), 0, Timestamp::default())
         }
     }
 

@@ -107,11 +107,7 @@ fn best<'a>(
     spec: &SweepSpec,
     points: impl Iterator<Item = (RunNumber, Vec<Cow<'a, Run>>)>,
 ) -> Option<(RunNumber, f64)> {
-    let goal = spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default();
+    let goal = spec.goal();
     let values =
         points.filter_map(|(first, runs)| Some((first, repeats::value(&runs, &spec.constraints)?)));
     values.reduce(|best, other| {

@@ -81,12 +81,7 @@ pub fn ranked(sweep: &Sweep, first: RunNumber) -> Option<f64> {
 
 /// Returns the best point, by what is said of versions in `codes`; the lower number wins a tie. All points are looked at.
 pub(crate) fn best(sweep: &Sweep, codes: &[CodeVersion]) -> Option<(RunNumber, f64)> {
-    let goal = sweep
-        .spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default();
+    let goal = sweep.spec.goal();
     let firsts = sweep
         .runs
         .numbers()

@@ -10,7 +10,7 @@ use sweep_lifecycle::state::State;
 use sweep_lifecycle::state::image::{Block, FINGERPRINT, ImageError, Loader, block_of};
 
 use super::group::Touched;
-use crate::store::{ImageHead, Store, StoreError};
+use crate::store::{ImageHead, NewImage, Store, StoreError};
 
 /// Blocks that wait to be made into runs: some megabytes.
 const BLOCKS_READ_AHEAD: usize = 16;
@@ -81,12 +81,12 @@ impl Images {
                 .ok()
                 .map(|body| (block, body))
         };
-        match store.keep_image(
-            FINGERPRINT,
-            body,
-            self.whole,
-            &mut all.chain(changed).map_while(written),
-        ) {
+        match store.keep_image(NewImage {
+            maker: FINGERPRINT,
+            head: body,
+            whole: self.whole,
+            blocks: &mut all.chain(changed).map_while(written),
+        }) {
             Ok(()) => {
                 self.whole = false;
                 self.blocks.clear();

@@ -80,6 +80,14 @@ pub(super) fn project(batch: &mut Batch, touched: &Touched, state: &State) {
     }
 }
 
+/// Returns the keys of a sweep's environments.
+pub(super) fn environments_of((id, sweep): (&SweepId, &Sweep)) -> Vec<(SweepId, String)> {
+    let known = sweep.environments.iter();
+    known
+        .map(|known| (id.clone(), known.digest.clone()))
+        .collect()
+}
+
 /// Returns all rows of the query tables as they follow from a state.
 pub fn rows(state: &State) -> Batch {
     let runs = |(id, sweep): (&SweepId, &Sweep)| {
@@ -89,18 +97,11 @@ pub fn rows(state: &State) -> Batch {
             .map(|number| (id.clone(), number))
             .collect::<Vec<_>>()
     };
-    let environments = |(id, sweep): (&SweepId, &Sweep)| {
-        sweep
-            .environments
-            .iter()
-            .map(|known| (id.clone(), known.digest.clone()))
-            .collect::<Vec<_>>()
-    };
     let touched = Touched {
         sweeps: state.sweeps.keys().cloned().collect(),
         runs: state.sweeps.iter().flat_map(runs).collect(),
         agents: state.agents.keys().cloned().collect(),
-        environments: state.sweeps.iter().flat_map(environments).collect(),
+        environments: state.sweeps.iter().flat_map(environments_of).collect(),
         ..Touched::default()
     };
     let mut batch = Batch::default();

@@ -117,13 +117,8 @@ mod tests {
 
     fn finish(exit_code: i32) -> Command {
         let failure = Failure {
-            kind: FailureKind::Crashed,
-            blame: Blame::Configuration,
-            message: "exit status 1".to_owned(),
             exit_code: Some(exit_code),
-            signal: None,
-            output_tail: String::new(),
-            evidence: String::new(),
+            ..Failure::new(FailureKind::Crashed, Blame::Configuration, "exit status 1")
         };
         let attempt = AttemptRef {
             sweep: sweep(),

@@ -1,9 +1,9 @@
 //! Compares some rows of the query tables with the state at each start. `sweep controller verify` compares all.
 
-use sweep_lifecycle::state::{State, Sweep, SweepId};
+use sweep_lifecycle::state::State;
 
 use super::group::Touched;
-use super::projection::project;
+use super::projection::{environments_of, project};
 use crate::store::{Batch, Store, StoreError};
 
 /// Rows of runs that are compared, and as many of sweeps, agents and environments.
@@ -21,17 +21,10 @@ pub(super) fn check_rows(state: &State, store: &mut dyn Store) -> Result<(), Sto
         agents: state.agents.keys().take(ROWS).cloned().collect(),
         ..Touched::default()
     };
-    let environments = |(id, sweep): (&SweepId, &Sweep)| {
-        sweep
-            .environments
-            .iter()
-            .map(|known| (id.clone(), known.digest.clone()))
-            .collect::<Vec<_>>()
-    };
     touched.environments = state
         .sweeps
         .iter()
-        .flat_map(environments)
+        .flat_map(environments_of)
         .take(ROWS)
         .collect();
     let runs: usize = state

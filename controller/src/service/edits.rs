@@ -196,22 +196,13 @@ fn answer(
 }
 
 fn convert_effect(effect: RevisionEffect) -> v1::RevisionEffect {
-    let RevisionEffect {
-        inside,
-        outside,
-        nowhere,
-        unreported,
-        violating,
-        withdrawn,
-        running,
-    } = effect;
     v1::RevisionEffect {
-        inside,
-        outside,
-        nowhere,
-        unreported,
-        violating,
-        withdrawn,
-        running,
+        inside: effect.inside,
+        outside: effect.outside,
+        nowhere: effect.nowhere,
+        unreported: effect.unreported,
+        violating: effect.violating,
+        withdrawn: effect.withdrawn,
+        running: effect.running,
     }
 }

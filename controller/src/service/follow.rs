@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::refusal::{stopping, unknown_sweep};
 use super::{Services, convert};
-use crate::store::{Query, RunRow, StoreError};
+use crate::store::{Query, RunRange, RunRow, StoreError};
 
 /// A stream that lasts until its subject ends.
 pub(super) type Follow<T> = ReceiverStream<Result<T, Status>>;
@@ -179,8 +179,7 @@ fn look(
     let running = query.runs(
         sweep,
         &[RunState::Assigned, RunState::Running],
-        0,
-        RUNNING_RUNS_MAX,
+        RunRange::first(RUNNING_RUNS_MAX),
     )?;
     let ended = query.ended_runs(sweep, ENDED_RUNS)?;
     let best = match counts.best {

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde::Serialize;
@@ -167,18 +167,12 @@ fn http_status(code: Code) -> StatusCode {
 }
 
 fn reply(status: StatusCode, json: impl Into<Body>) -> Response {
-    let mut response = (status, json.into()).into_response();
-    let fixed = [
+    let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
     ];
-    for (name, value) in fixed {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
-    }
-    response
+    (status, headers, json.into()).into_response()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::{Services, convert};
+use crate::store::RunRange;
 
 /// Pages of a long list.
 pub(super) type Pages<T> = ReceiverStream<Result<T, Status>>;
@@ -42,8 +43,10 @@ async fn send_runs(
     let mut after = 0;
     loop {
         let (id, wanted) = (sweep.clone(), states.clone());
+        let limit = RUNS_PER_QUERY;
+        let range = RunRange { after, limit };
         let rows = services
-            .read(move |query| query.runs(&id, &wanted, after, RUNS_PER_QUERY))
+            .read(move |query| query.runs(&id, &wanted, range))
             .await?;
         let Some(last) = rows.last() else {
             return Ok(());

@@ -118,12 +118,7 @@ mod tests {
     fn each_refusal_has_its_code_and_its_word() {
         let shown = |error| {
             let status = from_engine(error);
-            let kind = status
-                .metadata()
-                .get(REFUSAL_HEADER)
-                .and_then(|kind| kind.to_str().ok())
-                .unwrap_or("-")
-                .to_owned();
+            let kind = sweep_proto::refusal(&status).unwrap_or("-").to_owned();
             (status.code(), kind)
         };
         let refused = |refusal| shown(EngineError::Refused(refusal));

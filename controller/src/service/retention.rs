@@ -9,7 +9,7 @@ use tonic::Status;
 
 use super::refusal::{from_engine, out_of_turn};
 use super::{Services, limits};
-use crate::store::word;
+use crate::store::{RunRange, word};
 
 /// Runs that one command prunes: more would hold the writer for too long.
 const RUNS_PER_COMMAND: usize = 200;
@@ -80,10 +80,10 @@ impl Services {
         let (mut pruned, mut after, mut next) = (0, after, 0);
         for round in 1.. {
             let id = sweep.clone();
+            let limit = RUNS_PER_COMMAND;
+            let range = RunRange { after, limit };
             let runs = self
-                .read(move |query| {
-                    query.ended_before(&id, ended_before_ms, after, RUNS_PER_COMMAND)
-                })
+                .read(move |query| query.ended_before(&id, ended_before_ms, range))
                 .await?;
             let (is_last, last) = (runs.len() < RUNS_PER_COMMAND, runs.last().copied());
             let command = Command::PruneRuns {

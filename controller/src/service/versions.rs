@@ -137,22 +137,15 @@ impl Services {
             .command(&request_id, command)
             .await
             .map_err(from_engine)?;
-        let Reply::Pinned {
-            number,
-            moved,
-            stopped,
-            again,
-            skipped,
-        } = reply
-        else {
+        let Reply::Pinned(to) = reply else {
             return Err(out_of_turn());
         };
         Ok(v1::MoveCodeResponse {
-            number,
-            moved,
-            stopped,
-            again,
-            skipped,
+            number: to.number,
+            moved: to.moved,
+            stopped: to.stopped,
+            again: to.again,
+            skipped: to.skipped,
         })
     }
 

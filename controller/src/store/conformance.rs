@@ -17,8 +17,8 @@ use sweep_search::suggest::Method;
 use sweep_search::why::{Kind, Why};
 
 use super::{
-    AgentRow, AttemptRow, Batch, LogChunk, MemoryStore, Query, RunRow, SqliteQuery, SqliteStore,
-    Store, StoredReply, SweepRow,
+    AgentRow, AttemptRow, Batch, LogChunk, MemoryStore, NewImage, Query, RunRow, SqliteQuery,
+    SqliteStore, Store, StoredReply, SweepRow,
 };
 
 use self::attempts::{
@@ -104,6 +104,16 @@ conformance!(
     replies_are_found_by_request_id,
     an_image_is_replaced_block_by_block_or_whole,
 );
+
+/// Returns a batch of nothing but rows.
+fn rows(sweeps: Vec<SweepRow>, runs: Vec<RunRow>, agents: Vec<AgentRow>) -> Batch {
+    Batch {
+        sweeps,
+        runs,
+        agents,
+        ..Batch::default()
+    }
+}
 
 fn sweep_id(id: &str) -> SweepId {
     SweepId(id.to_owned())
@@ -343,12 +353,12 @@ fn an_image_is_replaced_block_by_block_or_whole(bench: &dyn Bench) {
             ((SweepId("s".to_owned()), *block), body.as_bytes().to_vec())
         };
         store
-            .keep_image(
-                "me",
-                head.as_bytes().to_vec(),
+            .keep_image(NewImage {
+                maker: "me",
+                head: head.as_bytes().to_vec(),
                 whole,
-                &mut blocks.iter().map(named),
-            )
+                blocks: &mut blocks.iter().map(named),
+            })
             .unwrap();
     };
     let (mut store, query) = bench.open();

@@ -9,9 +9,10 @@ use sweep_lifecycle::event::{Event, MetricPoint, Recorded};
 use sweep_lifecycle::state::{AttemptRef, Environment, SweepId};
 
 use super::counts::by_rank;
+use super::output::parts;
 use super::{
-    AgentRow, Batch, Block, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, RunRow, StaleRows, Store,
-    StoreError, StoredReply, SweepCounts, SweepRow,
+    AgentRow, Batch, Block, ImageHead, LOG_HEAD_BYTES, LOG_TAIL_BYTES, NewImage, RunRow, StaleRows,
+    Store, StoreError, Stored, StoredReply, SweepCounts, SweepRow,
 };
 
 /// Keeps everything in memory; clones share it, and it outlives the engine, as a disk would.
@@ -101,16 +102,8 @@ impl Store for MemoryStore {
             let Some((offset, data)) = chunk.news(end_of(output)) else {
                 continue;
             };
-            let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset))
-                .unwrap_or(usize::MAX)
-                .min(data.len());
-            for (offset, data) in [
-                (offset, &data[..head]),
-                (offset + head as u64, &data[head..]),
-            ] {
-                if !data.is_empty() {
-                    output.insert(offset, data.to_vec());
-                }
+            for (offset, data) in parts(offset, data) {
+                output.insert(offset, data.to_vec());
             }
             let kept = end_of(output).saturating_sub(LOG_TAIL_BYTES);
             output.retain(|offset, data| {
@@ -145,23 +138,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn keep_image(
-        &mut self,
-        maker: &str,
-        head: Vec<u8>,
-        whole: bool,
-        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
-        let blocks: Vec<_> = blocks.collect();
+    fn keep_image(&mut self, image: NewImage<'_>) -> Stored<()> {
+        let blocks: Vec<_> = image.blocks.collect();
         let mut tables = lock(&self.tables);
-        if whole {
+        if image.whole {
             tables.image_blocks.clear();
         }
         tables.image_blocks.extend(blocks);
         tables.image_head = Some(ImageHead {
-            maker: maker.to_owned(),
+            maker: image.maker.to_owned(),
             events: tables.events.len() as u64,
-            body: head,
+            body: image.head,
         });
         Ok(())
     }
@@ -206,14 +193,7 @@ impl Tables {
         let is_gone = |event: &Event| {
             event.sweep() == Some(sweep) && !matches!(event, Event::SweepDeleted { .. })
         };
-        self.events
-            .iter_mut()
-            .filter(|event| {
-                event
-                    .as_ref()
-                    .is_some_and(|recorded| is_gone(&recorded.event))
-            })
-            .for_each(|event| *event = None);
+        self.forget(is_gone);
     }
 
     fn prune(&mut self, pruned: &AttemptRef) {
@@ -225,6 +205,11 @@ impl Tables {
         self.metrics.retain(|(attempt, _), _| !is_pruned(attempt));
         self.logs.retain(|attempt, _| !is_pruned(attempt));
         let is_gone = |event: &Event| matches!(event, Event::MetricsReported { attempt, .. } if is_pruned(attempt));
+        self.forget(is_gone);
+    }
+
+    /// Leaves gaps in the log in the place of some events.
+    fn forget(&mut self, is_gone: impl Fn(&Event) -> bool) {
         self.events
             .iter_mut()
             .filter(|event| {

@@ -131,33 +131,66 @@ pub enum StoreError {
     },
 }
 
+/// An answer of the store.
+pub type Stored<T> = Result<T, StoreError>;
+
+/// A sweep with the counts of its runs.
+pub type CountedSweep = (SweepRow, SweepCounts);
+
+/// A metric point with its number in the attempt.
+pub type NumberedPoint = (u64, MetricPoint);
+
+/// The metrics of an attempt by name.
+pub type Curves = BTreeMap<String, CurvePoints>;
+
+/// Runs in the order of their numbers: at most `limit` of those above `after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunRange {
+    /// The number of the last run before them.
+    pub after: u64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+impl RunRange {
+    /// Returns the first `limit` runs.
+    pub fn first(limit: usize) -> Self {
+        Self { after: 0, limit }
+    }
+}
+
+/// An image of the state, or of what has changed since the last one.
+pub struct NewImage<'a> {
+    /// The program that makes it.
+    pub maker: &'a str,
+    /// The body of its new [`ImageHead`].
+    pub head: Vec<u8>,
+    /// Its blocks replace all others, not only those of the same name.
+    pub whole: bool,
+    /// Its blocks, with their names.
+    pub blocks: &'a mut dyn Iterator<Item = (Block, Vec<u8>)>,
+}
+
 /// Keeps the event log. Owned by the engine's thread.
 pub trait Store: Send {
     /// Makes a batch durable: when it returns `Ok`, it is on disk.
     ///
     /// # Errors
     /// `Full`: nothing was written. Anything else: the outcome is unknown.
-    fn append(&mut self, batch: &Batch) -> Result<(), StoreError>;
+    fn append(&mut self, batch: &Batch) -> Stored<()>;
 
     /// Hands out all events but the first `after`, in order.
     ///
     /// # Errors
     /// The log cannot be read or holds something that is no event.
-    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Result<(), StoreError>;
+    fn replay(&mut self, after: u64, each: &mut dyn FnMut(Recorded)) -> Stored<()>;
 
-    /// Keeps an image of what all events so far come to: a new head, and blocks in the place of those of the same name; `whole`: in the
-    /// place of all. A store need not: the log says it all.
+    /// Keeps an image of what all events so far come to. A store need not: the log says it all.
     ///
     /// # Errors
     /// See [`Store::append`].
-    fn keep_image(
-        &mut self,
-        maker: &str,
-        head: Vec<u8>,
-        whole: bool,
-        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
-        let _ = (maker, head, whole, blocks);
+    fn keep_image(&mut self, image: NewImage<'_>) -> Stored<()> {
+        let _ = image;
         Ok(())
     }
 
@@ -165,7 +198,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// It is damaged, or the database failed; so for the blocks.
-    fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {
+    fn image_head(&mut self) -> Stored<Option<ImageHead>> {
         Ok(None)
     }
 
@@ -173,7 +206,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// See [`Store::image_head`].
-    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Result<(), StoreError> {
+    fn image_blocks(&mut self, each: &mut dyn FnMut(Block, &[u8])) -> Stored<()> {
         let _ = each;
         Ok(())
     }
@@ -182,7 +215,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// The database failed.
-    fn differing(&mut self, rows: &Batch) -> Result<Vec<String>, StoreError> {
+    fn differing(&mut self, rows: &Batch) -> Stored<Vec<String>> {
         let _ = rows;
         Ok(Vec::new())
     }
@@ -191,7 +224,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// It is not: stop.
-    fn check(&mut self) -> Result<(), StoreError> {
+    fn check(&mut self) -> Stored<()> {
         Ok(())
     }
 
@@ -199,7 +232,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// The database failed.
-    fn stale_rows(&mut self) -> Result<Vec<StaleRows>, StoreError> {
+    fn stale_rows(&mut self) -> Stored<Vec<StaleRows>> {
         Ok(Vec::new())
     }
 
@@ -207,7 +240,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// The database failed.
-    fn is_purging(&mut self) -> Result<bool, StoreError> {
+    fn is_purging(&mut self) -> Stored<bool> {
         Ok(false)
     }
 
@@ -215,7 +248,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// See [`Store::append`].
-    fn purge(&mut self, rows: usize) -> Result<bool, StoreError> {
+    fn purge(&mut self, rows: usize) -> Stored<bool> {
         let _ = rows;
         Ok(false)
     }
@@ -224,7 +257,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// The database failed.
-    fn reply(&mut self, request_id: &str) -> Result<Option<StoredReply>, StoreError>;
+    fn reply(&mut self, request_id: &str) -> Stored<Option<StoredReply>>;
 }
 
 /// Answers questions from the query tables. Shared by all readers; never sees half a commit.
@@ -233,149 +266,116 @@ pub trait Query: Send + Sync {
     ///
     /// # Errors
     /// The database failed; so for all below.
-    fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
+    fn sweeps(&self) -> Stored<Vec<CountedSweep>>;
     /// One sweep by its full id.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError>;
+    fn sweep(&self, sweep: &SweepId) -> Stored<Option<CountedSweep>>;
     /// Sweeps that are archived, or those that are not, newest first with their counts: at most `limit` after the first `skip`.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn sweep_page(
-        &self,
-        archived: bool,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError>;
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Stored<Vec<CountedSweep>>;
     /// How many sweeps are archived, or are not.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError>;
+    fn sweep_count(&self, archived: bool) -> Stored<u64>;
     /// Totals over all sweeps.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn totals(&self) -> Result<Totals, StoreError>;
+    fn totals(&self) -> Stored<Totals>;
     /// Counts of runs for each version of a sweep's code, by version; `""` where it is not known.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError>;
-    /// Runs with a number above `after`, in order, at most `limit`; only in one of `states` unless that is empty.
+    fn codes(&self, sweep: &SweepRow) -> Stored<BTreeMap<String, CodeCounts>>;
+    /// Runs in order; only in one of `states` unless that is empty.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn runs(
-        &self,
-        sweep: &SweepId,
-        states: &[RunState],
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, StoreError>;
+    fn runs(&self, sweep: &SweepId, states: &[RunState], range: RunRange) -> Stored<Vec<RunRow>>;
     /// Those runs of some numbers that there are, in the order of the numbers.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError>;
-    /// The numbers of runs above `after` that ended before a time, in order, at most `limit`.
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Stored<Vec<RunRow>>;
+    /// The numbers of runs that ended before a time, in order.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn ended_before(
-        &self,
-        sweep: &SweepId,
-        before_ms: i64,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<u64>, StoreError>;
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, range: RunRange) -> Stored<Vec<u64>>;
     /// Returns the disk usage of each sweep. Reads all data.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn disk_usage(&self) -> Result<DiskUsage, StoreError>;
+    fn disk_usage(&self) -> Stored<DiskUsage>;
     /// The runs that ended last, newest first.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError>;
+    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<RunRow>>;
     /// Failed runs by cause, the most frequent first.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError>;
+    fn failures(&self, sweep: &SweepId) -> Stored<Vec<FailureGroup>>;
     /// The numbers of the first failed runs with a cause, at most `limit`.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize)
-    -> Result<Vec<u64>, StoreError>;
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Stored<Vec<u64>>;
     /// The best runs, the best first: those of points that can be the best.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError>;
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Stored<Vec<u64>>;
     /// The values of runs that can be the best, in the order of their numbers: of all where there are at most `limit` runs, else of `limit` evenly
     /// spaced ones.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError>;
+    fn values(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<f64>>;
     /// One run.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError>;
+    fn run(&self, sweep: &SweepId, run: u64) -> Stored<Option<RunRow>>;
     /// Returns an environment of a sweep's runs by its digest.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn environment(&self, sweep: &SweepId, digest: &str)
-    -> Result<Option<Environment>, StoreError>;
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Stored<Option<Environment>>;
     /// Metric points of an attempt with a number from `from` on, in order, at most `limit`.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn metrics(
-        &self,
-        attempt: &AttemptRef,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, MetricPoint)>, StoreError>;
+    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Stored<Vec<NumberedPoint>>;
     /// The metrics of an attempt by name, or the only one of a name, each with between half of `limit` and `limit` points, or all where there are fewer.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn curves(
-        &self,
-        attempt: &AttemptRef,
-        name: Option<&str>,
-        limit: usize,
-    ) -> Result<BTreeMap<String, CurvePoints>, StoreError>;
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Stored<Curves>;
     /// Output of an attempt from a byte on, at most `limit` bytes.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError>;
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Stored<LogPart>;
     /// How long the output of an attempt is, with what of it is not kept.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError>;
+    fn log_end(&self, attempt: &AttemptRef) -> Stored<u64>;
     /// Agents that are alive, of one sweep or of all, and at most `gone` others.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn agents_shown(
-        &self,
-        sweep: Option<&SweepId>,
-        gone: usize,
-    ) -> Result<Vec<AgentRow>, StoreError>;
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Stored<Vec<AgentRow>>;
     /// Agents, of one sweep or of all.
     ///
     /// # Errors
     /// See [`Query::sweeps`].
-    fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError>;
+    fn agents(&self, sweep: Option<&SweepId>) -> Stored<Vec<AgentRow>>;
 }

@@ -97,3 +97,14 @@ impl LogChunk {
         (has_room && !rest.is_empty()).then_some((offset, rest))
     }
 }
+
+/// Returns the pieces in which new output is kept: none is in both the first and the last part, so that those of the last part can be deleted whole.
+pub(super) fn parts(offset: u64, data: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset))
+        .unwrap_or(usize::MAX)
+        .min(data.len());
+    let (first, last) = data.split_at(head);
+    [(offset, first), (offset + head as u64, last)]
+        .into_iter()
+        .filter(|(_, data)| !data.is_empty())
+}

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use sweep_lifecycle::state::{RunState, SweepId};
 
 use super::html::{Escaped, PageFrame, document, moment};
-use crate::store::{AgentRow, Query, StoreError};
+use crate::store::{AgentRow, Query, RunRange, StoreError};
 
 /// Attempts that run at once, of one sweep.
 const RUNNING_MAX: usize = 2_000;
@@ -45,7 +45,7 @@ pub(super) fn of_sweep(
     let alive = rows.iter().any(|row| row.alive);
     let states = [RunState::Assigned, RunState::Running];
     let running = if alive {
-        query.runs(sweep, &states, 0, RUNNING_MAX)?
+        query.runs(sweep, &states, RunRange::first(RUNNING_MAX))?
     } else {
         Vec::new()
     };

@@ -20,7 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::agents::GONE_MAX;
 use super::answer::Web;
 use super::rows::{self, MachineRow, Row, SweepHeader};
-use crate::store::{Query, StoreError};
+use crate::store::{Query, RunRange, StoreError};
 
 /// Shortest time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -137,8 +137,11 @@ fn news(
     let seen: Vec<_> = match run {
         Some(run) => query.run(sweep, run)?.into_iter().collect(),
         None => {
-            let mut seen =
-                query.runs(sweep, &[RunState::Assigned, RunState::Running], 0, RUNS_MAX)?;
+            let mut seen = query.runs(
+                sweep,
+                &[RunState::Assigned, RunState::Running],
+                RunRange::first(RUNS_MAX),
+            )?;
             seen.extend(query.ended_runs(sweep, RUNS_MAX)?);
             seen
         }

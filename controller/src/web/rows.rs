@@ -11,7 +11,7 @@ use sweep_search::suggest::Method;
 
 use super::agents::GONE_MAX;
 use super::limits::{self, Limit};
-use crate::store::{AgentRow, Query, RunRow, StoreError, SweepCounts, SweepRow, word};
+use crate::store::{AgentRow, Query, RunRange, RunRow, StoreError, SweepCounts, SweepRow, word};
 
 /// Runs that are drawn and listed. Of more: those that have not ended, the best, the newest, and evenly spaced others.
 const RUNS_MAX: usize = 2_000;
@@ -123,7 +123,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<Data>, S
     let found = if is_cut {
         sample(query, sweep, &row, total)?
     } else {
-        query.runs(sweep, &[], 0, RUNS_MAX)?
+        query.runs(sweep, &[], RunRange::first(RUNS_MAX))?
     };
     let runs = found.into_iter().map(run).collect();
     let file = limits::spec(&row);
@@ -150,8 +150,7 @@ fn sample(
     let open = query.runs(
         sweep,
         &[RunState::Queued, RunState::Assigned, RunState::Running],
-        0,
-        OPEN_MAX,
+        RunRange::first(OPEN_MAX),
     )?;
     let newest = query.ended_runs(sweep, NEWEST_MAX)?;
     let mut numbers: BTreeSet<u64> = query.best_runs(row, BEST_MAX)?.into_iter().collect();

@@ -11,7 +11,7 @@ use super::failures::{self, CauseGroup, Failures};
 use super::html::{Escaped, PageFrame, counted, document, duration, moment, number, state};
 use super::sweeps::{outcome, progress, title};
 use crate::early_stop_note::early_stop_note;
-use crate::store::{CodeCounts, Query, RunRow, StoreError, SweepCounts, SweepRow, word};
+use crate::store::{CodeCounts, Query, RunRange, RunRow, StoreError, SweepCounts, SweepRow, word};
 use crate::target_note::target_note;
 
 /// Runs that are listed without scripts: the newest.
@@ -50,8 +50,7 @@ pub(super) fn read(query: &dyn Query, sweep: &SweepId) -> Result<Option<SweepPag
     let mut newest = query.runs(
         sweep,
         &[RunState::Queued, RunState::Assigned, RunState::Running],
-        0,
-        RUNS_SHOWN,
+        RunRange::first(RUNS_SHOWN),
     )?;
     newest.extend(query.ended_runs(sweep, RUNS_SHOWN - newest.len())?);
     let best = match counts.best {

@@ -368,9 +368,7 @@ async fn a_login_link_is_good_once_and_its_cookie_for_the_page() {
 
 #[tokio::test]
 async fn a_caller_on_this_machine_can_stop_the_controller() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (dir, mut controller, mut clients) = house::fresh().await;
     clients
         .sweeps
         .stop_controller(StopControllerRequest {})

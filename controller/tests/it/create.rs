@@ -1,6 +1,6 @@
 //! Sweep files: what is wrong with one is said at once, and a repeated call makes one sweep.
 
-use sweep_proto::v1::{CreateSweepRequest, ListSweepsRequest};
+use sweep_proto::v1::CreateSweepRequest;
 use tonic::Code;
 
 use crate::house;
@@ -9,18 +9,9 @@ const GRID: &str = "method: grid\nprogram: train.py\nname: first\nmetric: {name:
 
 #[tokio::test]
 async fn a_wrong_file_is_answered_with_all_its_mistakes() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let yaml = "method: grdi\nprogram: train.py\nparameters:\n  x: {min: 2, max: 1}\n";
-    let refused = clients
-        .sweeps
-        .create_sweep(CreateSweepRequest {
-            yaml: yaml.to_owned(),
-            ..CreateSweepRequest::default()
-        })
-        .await;
-    let refused = refused.unwrap_err();
+    let refused = clients.refused(yaml).await;
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(
         refused.message().contains("line 1") && refused.message().contains("line 4"),
@@ -38,24 +29,10 @@ async fn a_wrong_file_is_answered_with_all_its_mistakes() {
         .map(|number| format!("  p{number}: {{min: 2, max: 1}}\n"))
         .collect::<String>();
     let yaml = format!("method: random\nprogram: t\nparameters:\n{many}");
-    let refused = clients
-        .sweeps
-        .create_sweep(CreateSweepRequest {
-            yaml,
-            ..CreateSweepRequest::default()
-        })
-        .await
-        .unwrap_err();
+    let refused = clients.refused(&yaml).await;
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
     let yaml = "x".repeat(2 << 20);
-    let refused = clients
-        .sweeps
-        .create_sweep(CreateSweepRequest {
-            yaml,
-            ..CreateSweepRequest::default()
-        })
-        .await
-        .unwrap_err();
+    let refused = clients.refused(&yaml).await;
     assert_eq!(
         (refused.code(), refused.message()),
         (
@@ -68,9 +45,7 @@ async fn a_wrong_file_is_answered_with_all_its_mistakes() {
 
 #[tokio::test]
 async fn a_repeated_create_makes_one_sweep() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let request = CreateSweepRequest {
         yaml: GRID.to_owned(),
         request_id: "request-1".to_owned(),
@@ -90,13 +65,7 @@ async fn a_repeated_create_makes_one_sweep() {
         .unwrap()
         .into_inner();
     assert_eq!(first.sweep_id, second.sweep_id);
-    let listed = clients
-        .sweeps
-        .list_sweeps(ListSweepsRequest::default())
-        .await
-        .unwrap()
-        .into_inner()
-        .sweeps;
+    let listed = clients.list().await;
     assert_eq!(
         listed
             .iter()

@@ -1,6 +1,6 @@
 //! Writes the fixture of the current format: a database in which every kind of event occurs, as SQL.
 //!
-//! `cargo test -p sweep-controller --test it fixture -- --ignored` writes `tests/fixtures/format-<FORMAT>.sql`. A new kind of event
+//! `cargo test -p sweep-controller --test it fixture -- --ignored` writes `tests/fixtures/format-<FORMAT>.dump`, in SQL. A new kind of event
 //! needs one more step in `training`, `health` or `restore` that causes it.
 
 mod scenario;
@@ -21,7 +21,7 @@ use self::story::{health, restore, retention, training};
 
 /// Returns where the fixture of a format is.
 pub(crate) fn path(format: u32) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}.sql"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/format-{format}.dump"))
 }
 
 /// Returns the kinds of events in a database, with the number of each.

@@ -3,12 +3,12 @@
 use sweep_controller::serve::{self, ServeError};
 use sweep_controller::store::{FORMAT, StoreError};
 use sweep_lifecycle::event::EVENT_KINDS;
-use sweep_proto::v1::{ListRunsRequest, ListSweepsRequest};
+use sweep_proto::v1::ListRunsRequest;
 
 use crate::{fixture, house};
 
 /// Begins with two sweeps of the first version: one at random with failures and a constraint, one asked for with repeats and an import.
-const FORMAT_1: &str = include_str!("../fixtures/format-1.sql");
+const FORMAT_1: &str = include_str!("../fixtures/format-1.dump");
 
 /// Returns the fixture of a format.
 fn fixture(format: u32) -> String {
@@ -33,13 +33,7 @@ async fn data_of_format_1_is_served_as_it_was() {
     let dir = write(FORMAT_1);
     let controller = house::start(dir.path()).await;
     let mut clients = house::clients(&controller).await;
-    let sweeps = clients
-        .sweeps
-        .list_sweeps(ListSweepsRequest::default())
-        .await
-        .unwrap()
-        .into_inner()
-        .sweeps;
+    let sweeps = clients.list().await;
     let mut said: Vec<_> = sweeps
         .iter()
         .map(|sweep| {
@@ -132,13 +126,7 @@ async fn data_of_every_format_is_opened_and_goes_on() {
         );
         let controller = house::start(dir.path()).await;
         let mut clients = house::clients(&controller).await;
-        let sweeps = clients
-            .sweeps
-            .list_sweeps(ListSweepsRequest::default())
-            .await
-            .unwrap()
-            .into_inner()
-            .sweeps;
+        let sweeps = clients.list().await;
         let training = sweeps.iter().find(|sweep| sweep.id == "trainfix").unwrap();
         assert_eq!(
             (

@@ -9,13 +9,16 @@ use sweep_controller::serve::{self, AccessPolicy, Controller, ServeError, ServeO
 use sweep_proto::v1::agent_service_client::AgentServiceClient;
 use sweep_proto::v1::sweep_service_client::SweepServiceClient;
 use sweep_proto::v1::{
-    AcquireRequest, Assignment, CreateSweepRequest, FinishAttemptRequest, MetricPoint,
-    RegisterAgentRequest, RegisterAgentResponse, ReportMetricsRequest, StartAttemptRequest,
+    AcquireRequest, Assignment, CreateSweepRequest, FinishAttemptRequest, GetSweepRequest,
+    ListSweepsRequest, MetricPoint, RegisterAgentRequest, RegisterAgentResponse,
+    ReportMetricsRequest, StartAttemptRequest, Sweep, WatchSweepRequest, WatchSweepResponse,
     acquire_response, finish_attempt_request,
 };
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Status, Streaming};
 
 /// Longer than any of these tests should wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,18 +77,60 @@ pub(crate) async fn clients(controller: &Controller) -> Clients {
     }
 }
 
+/// Starts a controller in a new folder, which is removed with the first of the three.
+pub(crate) async fn fresh() -> (TempDir, Controller, Clients) {
+    let dir = tempfile::tempdir().expect("the temporary folder can be written");
+    let controller = start(dir.path()).await;
+    let clients = clients(&controller).await;
+    (dir, controller, clients)
+}
+
 impl Clients {
+    /// Returns the refusal of a sweep file.
+    pub(crate) async fn refused(&mut self, yaml: &str) -> Status {
+        self.try_create(yaml).await.expect_err("the file is wrong")
+    }
+
+    pub(crate) async fn list(&mut self) -> Vec<Sweep> {
+        self.sweeps
+            .list_sweeps(ListSweepsRequest::default())
+            .await
+            .expect("sweeps can be listed")
+            .into_inner()
+            .sweeps
+    }
+
+    pub(crate) async fn sweep(&mut self, id: &str) -> Sweep {
+        let sweep_id = id.to_owned();
+        self.sweeps
+            .get_sweep(GetSweepRequest { sweep_id })
+            .await
+            .expect("the sweep is there")
+            .into_inner()
+            .sweep
+            .expect("always set")
+    }
+
+    pub(crate) async fn watch(&mut self, id: &str) -> Streaming<WatchSweepResponse> {
+        let sweep_id = id.to_owned();
+        self.sweeps
+            .watch_sweep(WatchSweepRequest { sweep_id })
+            .await
+            .expect("the sweep is there")
+            .into_inner()
+    }
+
     pub(crate) async fn create(&mut self, yaml: &str) -> String {
+        self.try_create(yaml).await.expect("the file is right")
+    }
+
+    async fn try_create(&mut self, yaml: &str) -> Result<String, Status> {
         let request = CreateSweepRequest {
             yaml: yaml.to_owned(),
             ..CreateSweepRequest::default()
         };
-        self.sweeps
-            .create_sweep(request)
-            .await
-            .expect("the file is right")
-            .into_inner()
-            .sweep_id
+        let created = self.sweeps.create_sweep(request).await?;
+        Ok(created.into_inner().sweep_id)
     }
 
     pub(crate) async fn register(&mut self, sweep: &str, agent: &str) -> RegisterAgentResponse {

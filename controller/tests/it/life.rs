@@ -1,8 +1,8 @@
 //! A sweep from its file to its end.
 
 use sweep_proto::v1::{
-    AcquireRequest, GetMetricsRequest, GetRunRequest, GetStatusRequest, GetSweepRequest,
-    ListAgentsRequest, ListRunsRequest, ListSweepsRequest, acquire_response,
+    AcquireRequest, GetMetricsRequest, GetRunRequest, GetStatusRequest, ListAgentsRequest,
+    ListRunsRequest, acquire_response,
 };
 use tokio_stream::StreamExt;
 
@@ -34,9 +34,7 @@ pub(crate) async fn runs(clients: &mut Clients, sweep: &str, states: &[&str]) ->
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn a_grid_is_worked_off_and_can_be_read_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     assert!(
         id.len() == 8
@@ -101,28 +99,13 @@ async fn a_grid_is_worked_off_and_can_be_read_back() {
         (run.attempts[0].host.as_str(), run.attempts[0].command.len()),
         ("box", 2)
     );
-    let sweep = clients
-        .sweeps
-        .get_sweep(GetSweepRequest {
-            sweep_id: id.clone(),
-        })
-        .await
-        .unwrap()
-        .into_inner()
-        .sweep
-        .unwrap();
+    let sweep = clients.sweep(&id).await;
     assert_eq!(
         (sweep.state.as_str(), sweep.finished, sweep.best_run),
         ("finished", 3, Some(2))
     );
     assert_eq!(sweep.yaml, GRID);
-    let listed = clients
-        .sweeps
-        .list_sweeps(ListSweepsRequest::default())
-        .await
-        .unwrap()
-        .into_inner()
-        .sweeps;
+    let listed = clients.list().await;
     assert_eq!(
         (listed.len(), listed[0].id.as_str(), listed[0].yaml.as_str()),
         (1, id.as_str(), "")
@@ -152,9 +135,7 @@ async fn a_grid_is_worked_off_and_can_be_read_back() {
 
 #[tokio::test]
 async fn metrics_come_back_whole_and_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let assignment = clients.acquire(&id, "agent-1").await;
@@ -188,9 +169,7 @@ async fn metrics_come_back_whole_and_in_order() {
 
 #[tokio::test]
 async fn a_repeated_acquire_gets_the_same_run() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let request = |request_id: &str, wait_ms| AcquireRequest {
@@ -234,9 +213,7 @@ async fn a_repeated_acquire_gets_the_same_run() {
 
 #[tokio::test]
 async fn after_a_restart_everything_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(PAIR).await;
     clients.register(&id, "agent-1").await;
     let first = clients.execute(&id, "agent-1", 0.5).await;
@@ -248,14 +225,7 @@ async fn after_a_restart_everything_goes_on() {
     let mut clients = house::clients(&controller).await;
     clients.report("agent-1", &second, 0, &[0.25]).await;
     assert_eq!(clients.finish("agent-1", &second).await, "finished");
-    let sweep = clients
-        .sweeps
-        .get_sweep(GetSweepRequest { sweep_id: id })
-        .await
-        .unwrap()
-        .into_inner()
-        .sweep
-        .unwrap();
+    let sweep = clients.sweep(&id).await;
     assert_eq!(
         (
             sweep.state.as_str(),

@@ -36,9 +36,7 @@ async fn offer(
 
 #[tokio::test]
 async fn agents_get_what_is_offered_until_the_end() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(EXTERNAL).await;
     clients.register(&id, "agent-1").await;
     let offered = offer(
@@ -89,9 +87,7 @@ async fn agents_get_what_is_offered_until_the_end() {
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused_by_name_and_nothing_is_queued() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(EXTERNAL).await;
     let params = [
         r#"{"x": 0.5, "depth": 1}"#,

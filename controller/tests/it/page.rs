@@ -66,9 +66,7 @@ async fn the_page_lists_sweeps_and_a_hostile_name_is_only_text() {
 
 #[tokio::test]
 async fn an_open_page_reads_nothing_while_its_sweep_does_not_change() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let (shown, other) = (clients.create(GRID).await, clients.create(GRID).await);
     let queries = async || -> u64 {
         let figures = house::http(&controller, "GET", "/metrics", &[]).await.body;
@@ -107,9 +105,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn what_the_page_does_is_what_the_services_do() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     let pause = format!(r#"{{"sweep_id": "{id}", "action": 1, "request_id": "pause"}}"#);
     let answer = house::http_with(
@@ -232,9 +228,7 @@ async fn a_program_asks_tells_and_lists_in_json() {
 #[tokio::test]
 async fn a_stream_of_news_tells_what_has_changed_and_nothing_else() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", controller.address().port()))
@@ -273,9 +267,7 @@ async fn a_stream_of_news_tells_what_has_changed_and_nothing_else() {
 
 #[tokio::test]
 async fn all_that_a_page_draws_is_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     clients.execute(&id, "agent-1", 0.5).await;
@@ -331,9 +323,7 @@ async fn all_that_a_page_draws_is_there() {
 
 #[tokio::test]
 async fn health_and_figures_answer() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     clients.execute(&id, "agent-1", 0.5).await;
@@ -360,9 +350,7 @@ async fn health_and_figures_answer() {
 
 #[tokio::test]
 async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create("method: random\nprogram: t\nmetric: {name: loss}\nparameters: {x: {min: 1, max: 9000}}\n").await;
     let run = |x: u32| ImportedRun {
         params_json: format!("{{\"x\": {x}}}"),
@@ -431,9 +419,7 @@ async fn of_a_large_sweep_some_runs_are_drawn_and_all_are_counted() {
 
 #[tokio::test]
 async fn sweeps_are_listed_a_page_at_a_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let first = clients.create(GRID).await;
     for _ in 0..100 {
         clients.create(GRID).await;
@@ -458,9 +444,7 @@ async fn sweeps_are_listed_a_page_at_a_time() {
 
 #[tokio::test]
 async fn constants_never_crowd_out_what_varies() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let constants: String = (0..45)
         .map(|index| format!("  a_{index:02}: {{value: {index}}}\n"))
         .collect();

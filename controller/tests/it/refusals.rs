@@ -1,6 +1,6 @@
 //! Refused calls and their codes.
 
-use sweep_proto::REFUSAL_HEADER;
+use sweep_proto::refusal;
 use sweep_proto::v1::{
     AcquireRequest, AppendLogRequest, CancelRunRequest, Failure, FinishAttemptRequest,
     GetRunRequest, GetSweepRequest, HeartbeatRequest, ListRunsRequest, LiveAttempt,
@@ -15,9 +15,7 @@ use crate::life::{GRID, PAIR};
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one refusal after the other")]
 async fn refusals_have_their_codes() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let missing = clients
         .sweeps
         .get_sweep(GetSweepRequest {
@@ -26,15 +24,7 @@ async fn refusals_have_their_codes() {
         .await
         .unwrap_err();
     assert_eq!(
-        (
-            missing.code(),
-            missing
-                .metadata()
-                .get(REFUSAL_HEADER)
-                .unwrap()
-                .to_str()
-                .unwrap()
-        ),
+        (missing.code(), refusal(&missing).unwrap()),
         (Code::NotFound, "unknown_sweep")
     );
     let id = clients.create(GRID).await;
@@ -90,15 +80,7 @@ async fn refusals_have_their_codes() {
     };
     let ghost = clients.agents.acquire(acquire).await.unwrap_err();
     assert_eq!(
-        (
-            ghost.code(),
-            ghost
-                .metadata()
-                .get(REFUSAL_HEADER)
-                .unwrap()
-                .to_str()
-                .unwrap()
-        ),
+        (ghost.code(), refusal(&ghost).unwrap()),
         (Code::NotFound, "unknown_agent")
     );
     clients.register(&id, "agent-1").await;
@@ -120,15 +102,7 @@ async fn refusals_have_their_codes() {
         .await
         .unwrap_err();
     assert_eq!(
-        (
-            unknown.code(),
-            unknown
-                .metadata()
-                .get(REFUSAL_HEADER)
-                .unwrap()
-                .to_str()
-                .unwrap()
-        ),
+        (unknown.code(), refusal(&unknown).unwrap()),
         (Code::NotFound, "unknown_attempt")
     );
     let senseless = FinishAttemptRequest {
@@ -203,9 +177,7 @@ async fn refusals_have_their_codes() {
 
 #[tokio::test]
 async fn what_is_too_large_is_refused_and_the_connection_goes_on() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let assignment = clients.acquire(&id, "agent-1").await;
@@ -242,9 +214,7 @@ async fn what_is_too_large_is_refused_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn words_of_a_newer_agent_are_shown_and_its_run_is_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(PAIR).await;
     clients.register(&id, "agent-1").await;
     let assignment = clients.acquire(&id, "agent-1").await;

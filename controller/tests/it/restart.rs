@@ -52,9 +52,7 @@ async fn a_port_in_use_is_named() {
 
 #[tokio::test]
 async fn a_failed_database_ends_the_controller_and_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (dir, mut controller, mut clients) = house::fresh().await;
     clients.create(GRID).await;
     let database = rusqlite::Connection::open(dir.path().join("sweep.db")).unwrap();
     database.execute_batch("DROP TABLE events").unwrap();

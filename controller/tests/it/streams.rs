@@ -1,8 +1,8 @@
 //! Watching a sweep, following output, and long polls.
 
 use sweep_proto::v1::{
-    AcquireRequest, AppendLogRequest, GetLogsRequest, SetSweepStateRequest, WatchSweepRequest,
-    acquire_response, set_sweep_state_request,
+    AcquireRequest, AppendLogRequest, GetLogsRequest, SetSweepStateRequest, acquire_response,
+    set_sweep_state_request,
 };
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -13,18 +13,9 @@ use crate::life::GRID;
 
 #[tokio::test]
 async fn a_watch_shows_changes_and_ends_with_the_sweep() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
-    let mut watch = clients
-        .sweeps
-        .watch_sweep(WatchSweepRequest {
-            sweep_id: id.clone(),
-        })
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watch = clients.watch(&id).await;
     let first = watch.next().await.unwrap().unwrap();
     assert_eq!(first.sweep.unwrap().finished, 0);
     clients.register(&id, "agent-1").await;
@@ -59,9 +50,7 @@ async fn a_watch_shows_changes_and_ends_with_the_sweep() {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one story, step by step")]
 async fn a_log_is_followed_until_its_attempt_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let early = GetLogsRequest {
@@ -146,9 +135,7 @@ async fn a_log_is_followed_until_its_attempt_ends() {
 
 #[tokio::test]
 async fn streams_and_long_polls_end_when_the_controller_stops() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let id = clients.create(GRID).await;
     clients.register(&id, "agent-1").await;
     let pause = SetSweepStateRequest {
@@ -166,14 +153,7 @@ async fn streams_and_long_polls_end_when_the_controller_stops() {
             .state,
         "paused"
     );
-    let mut watch = clients
-        .sweeps
-        .watch_sweep(WatchSweepRequest {
-            sweep_id: id.clone(),
-        })
-        .await
-        .unwrap()
-        .into_inner();
+    let mut watch = clients.watch(&id).await;
     watch.next().await.unwrap().unwrap();
     let request = AcquireRequest {
         agent_id: "agent-1".to_owned(),

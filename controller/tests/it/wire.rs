@@ -224,9 +224,7 @@ async fn a_call_that_never_comes_to_its_end_is_given_up() {
 /// Beyond the streams that a connection may have the rest is refused, and other connections do not notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_streams_on_one_connection_harm_nobody() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let text = |name: &[u8], value: &str| {
         [
             name,

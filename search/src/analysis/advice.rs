@@ -331,33 +331,21 @@ mod tests {
     use super::super::analyze;
     use super::*;
     use crate::observation::{CodeLine, Ending, Outcome};
-    use crate::space::Parameter;
+    use crate::space::fixture::{choice, parameter};
     use crate::space::unit_cube::UnitCube;
 
     fn space() -> Space {
-        let flat = |name: &str, distribution| Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        };
-        let words = ["sgd", "adam", "adamw"].map(|word| Value::Str(word.to_owned()));
         Space::new(vec![
-            flat(
+            parameter(
                 "rate",
                 Distribution::LogUniformValues {
                     min: 1e-4,
                     max: 1.0,
                 },
             ),
-            flat("width", Distribution::Uniform { min: 1.0, max: 9.0 }),
-            flat("layers", Distribution::IntUniform { min: 2, max: 8 }),
-            flat(
-                "word",
-                Distribution::Categorical {
-                    values: words.to_vec(),
-                    ordered: None,
-                },
-            ),
+            parameter("width", Distribution::Uniform { min: 1.0, max: 9.0 }),
+            parameter("layers", Distribution::IntUniform { min: 2, max: 8 }),
+            parameter("word", choice(&["sgd", "adam", "adamw"])),
         ])
         .unwrap()
     }

@@ -116,33 +116,19 @@ mod tests {
     use super::*;
     use crate::early_stop::{Endings, Peer};
     use crate::observation::Outcome;
-    use crate::space::{Condition, Config, Distribution, Parameter, Path, Value};
-
-    fn parameter(name: &str, distribution: Distribution) -> Parameter {
-        Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        }
-    }
+    use crate::space::fixture::{choice, conditional, parameter};
+    use crate::space::{Config, Distribution, Path, Value};
 
     fn space() -> Space {
-        let words = Distribution::Categorical {
-            values: vec![Value::Str("a".to_owned()), Value::Str("b".to_owned())],
-            ordered: None,
-        };
-        let when = vec![Condition {
-            on: Path::flat("word"),
-            values: vec![Value::Str("b".to_owned())],
-        }];
         let parameters = vec![
             parameter("x", Distribution::Uniform { min: 0.0, max: 1.0 }),
             parameter("idle", Distribution::Uniform { min: 0.0, max: 1.0 }),
-            parameter("word", words),
-            Parameter {
-                when,
-                ..parameter("depth", Distribution::IntUniform { min: 1, max: 4 })
-            },
+            parameter("word", choice(&["a", "b"])),
+            conditional(
+                "depth",
+                Distribution::IntUniform { min: 1, max: 4 },
+                ("word", "b"),
+            ),
         ];
         Space::new(parameters).unwrap()
     }

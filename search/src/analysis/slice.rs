@@ -224,42 +224,31 @@ fn grid(
 mod tests {
     use super::*;
     use crate::observation::Outcome;
-    use crate::space::{Condition, Distribution, Parameter};
+    use crate::space::Distribution;
+    use crate::space::fixture::{choice, conditional, parameter};
 
     fn space() -> Space {
-        let words = Distribution::Categorical {
-            values: ["a", "b"].map(|word| Value::Str(word.to_owned())).to_vec(),
-            ordered: None,
-        };
-        let flat = |name: &str, distribution| Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        };
-        let when = vec![Condition {
-            on: Path::flat("word"),
-            values: vec![Value::Str("b".to_owned())],
-        }];
         Space::new(vec![
-            flat(
+            parameter(
                 "lr",
                 Distribution::LogUniformValues {
                     min: 1e-4,
                     max: 1.0,
                 },
             ),
-            flat("n", Distribution::IntUniform { min: 1, max: 8 }),
-            flat("word", words),
-            flat(
+            parameter("n", Distribution::IntUniform { min: 1, max: 8 }),
+            parameter("word", choice(&["a", "b"])),
+            parameter(
                 "fixed",
                 Distribution::Constant {
                     value: Value::Int(3),
                 },
             ),
-            Parameter {
-                when,
-                ..flat("depth", Distribution::Uniform { min: 0.0, max: 1.0 })
-            },
+            conditional(
+                "depth",
+                Distribution::Uniform { min: 0.0, max: 1.0 },
+                ("word", "b"),
+            ),
         ])
         .unwrap()
     }

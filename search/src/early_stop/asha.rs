@@ -69,21 +69,13 @@ impl Asha {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::early_stop::fixture::{reporting, unfinished};
     use crate::observation::Goal;
 
     fn judge(rule: &Asha, known: usize, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let peers = others.iter().map(|series| Peer {
-            series,
-            value: None,
-        });
         rule.judge(
-            &Reporting {
-                goal: Goal::Minimize,
-                series,
-                known,
-                best: None,
-            },
-            peers,
+            &reporting(Goal::Minimize, series, known),
+            unfinished(others),
         )
     }
 

@@ -91,22 +91,11 @@ impl Hyperband {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::early_stop::fixture::{reporting, unfinished};
     use crate::observation::Goal;
 
     fn judge(rule: &Hyperband, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let peers = others.iter().map(|series| Peer {
-            series,
-            value: None,
-        });
-        rule.judge(
-            &Reporting {
-                goal,
-                series,
-                known: 0,
-                best: None,
-            },
-            peers,
-        )
+        rule.judge(&reporting(goal, series, 0), unfinished(others))
     }
 
     fn hyperband(bands: Bands, eta: f64, strict: bool) -> Hyperband {

@@ -22,8 +22,8 @@ impl Median {
         run: &Reporting<'_>,
         peers: impl Iterator<Item = Peer<'p>>,
     ) -> Option<String> {
-        let own: Vec<f64> = iterations(run.goal, run.series).collect();
-        let now = own.len();
+        let own = iterations(run.goal, run.series);
+        let now = own.clone().count();
         if now == 0 || (now as u64) < self.min_iter {
             return None;
         }
@@ -36,7 +36,7 @@ impl Median {
         }
         let others = means.len();
         let median = median(&mut means)?;
-        let best = own.into_iter().fold(f64::INFINITY, f64::min);
+        let best = own.fold(f64::INFINITY, f64::min);
         (best > median).then(|| {
             let [best, median] = [best, median].map(|value| words(run.goal.minimized(value)));
             format!("iteration {now}: best value so far {best} is worse than {median}, the median of the running averages of {others} runs")
@@ -69,6 +69,7 @@ fn median(values: &mut [f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::early_stop::fixture::{reporting, unfinished};
     use crate::observation::Goal;
 
     const RULE: Median = Median {
@@ -77,19 +78,7 @@ mod tests {
     };
 
     fn judge(rule: &Median, goal: Goal, series: &[f64], others: &[&[f64]]) -> Option<String> {
-        let peers = others.iter().map(|series| Peer {
-            series,
-            value: None,
-        });
-        rule.judge(
-            &Reporting {
-                goal,
-                series,
-                known: 0,
-                best: None,
-            },
-            peers,
-        )
+        rule.judge(&reporting(goal, series, 0), unfinished(others))
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod asha;
 mod ending;
 mod extrapolation;
+#[cfg(test)]
+mod fixture;
 mod hyperband;
 mod median;
 mod predictive;

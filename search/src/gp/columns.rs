@@ -21,13 +21,29 @@ enum CoordinateColumn {
     Ordered(Vec<f64>),
     Nominal(Vec<f64>),
     ConditionalNominal(Vec<f64>),
-    /// The points of [`Geometry::gap`] in the plane: twice the position on the half circle, and the
-    /// coordinate from −1 to 1. Inactive values are at 0.
-    ConditionalOrdered {
-        cosines: Vec<f64>,
-        sines: Vec<f64>,
-        centred: Vec<f64>,
-    },
+    ConditionalOrdered(CircleColumn),
+}
+
+/// The points of [`Geometry::gap`] in the plane: twice the position on the half circle, and the
+/// coordinate from −1 to 1. Inactive values are at 0.
+#[derive(Clone, Debug, Default)]
+struct CircleColumn {
+    cosines: Vec<f64>,
+    sines: Vec<f64>,
+    centred: Vec<f64>,
+}
+
+impl CircleColumn {
+    fn push(&mut self, u: f64) {
+        let (cosine, sine) = on_circle(u);
+        self.cosines.push(cosine);
+        self.sines.push(sine);
+        self.centred.push(centred(u));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = ((&f64, &f64), &f64)> {
+        self.cosines.iter().zip(&self.sines).zip(&self.centred)
+    }
 }
 
 /// The parts of the covariances of one point with all others: correlation, its slope, the root of
@@ -47,11 +63,9 @@ impl Columns {
             Coordinate::ConditionalNominal | Coordinate::Levels(_) => {
                 CoordinateColumn::ConditionalNominal(Vec::new())
             }
-            Coordinate::ConditionalOrdered => CoordinateColumn::ConditionalOrdered {
-                cosines: Vec::new(),
-                sines: Vec::new(),
-                centred: Vec::new(),
-            },
+            Coordinate::ConditionalOrdered => {
+                CoordinateColumn::ConditionalOrdered(CircleColumn::default())
+            }
         };
         let axes = geometry.0.iter().map(axis).collect();
         let mut columns = Self {
@@ -72,16 +86,7 @@ impl Columns {
                 | CoordinateColumn::ConditionalNominal(column) => {
                     column.push(u);
                 }
-                CoordinateColumn::ConditionalOrdered {
-                    cosines,
-                    sines,
-                    centred: column,
-                } => {
-                    let (cosine, sine) = on_circle(u);
-                    cosines.push(cosine);
-                    sines.push(sine);
-                    column.push(centred(u));
-                }
+                CoordinateColumn::ConditionalOrdered(column) => column.push(u),
             }
         }
         self.count += 1;
@@ -181,17 +186,12 @@ impl Columns {
                         *sum += if x == u { 2.0 } else { 0.0 };
                     }
                 }
-                CoordinateColumn::ConditionalOrdered {
-                    cosines,
-                    sines,
-                    centred,
-                } => {
+                CoordinateColumn::ConditionalOrdered(column) => {
                     let (cosine, sine) = on_circle(*u);
-                    let places = cosines.iter().zip(sines).zip(centred);
                     let results = squares
                         .iter_mut()
                         .zip(roots.iter_mut().zip(sums.iter_mut()));
-                    for (((c, s), x), (square, (root, sum))) in places.zip(results) {
+                    for (((c, s), x), (square, (root, sum))) in column.iter().zip(results) {
                         *square += 0.25
                             * inverse
                             * ((c - cosine) * (c - cosine) + (s - sine) * (s - sine));
@@ -246,18 +246,13 @@ impl Columns {
                 }
                 inverse * sums.0 + 2.0 * sums.1 + alone * sums.2
             }
-            CoordinateColumn::ConditionalOrdered { .. } if *u == INACTIVE => 0.0,
-            CoordinateColumn::ConditionalOrdered {
-                cosines,
-                sines,
-                centred,
-            } => {
+            CoordinateColumn::ConditionalOrdered(_) if *u == INACTIVE => 0.0,
+            CoordinateColumn::ConditionalOrdered(column) => {
                 let (cosine, sine) = on_circle(*u);
                 let mut sums = (0.0, 0.0, 0.0);
-                let bent = 15.0 * super::kernel::centred(*u);
-                let places = cosines.iter().zip(sines).zip(centred);
+                let bent = 15.0 * centred(*u);
                 for ((((c, s), x), weight), (fall, bend)) in
-                    places.zip(weights).zip(falls.iter().zip(&bends))
+                    column.iter().zip(weights).zip(falls.iter().zip(&bends))
                 {
                     sums.0 += fall * (s * cosine - c * sine);
                     sums.1 += bend * x;

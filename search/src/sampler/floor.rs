@@ -197,32 +197,11 @@ fn distance(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::{Condition, Distribution, Parameter, Path, Space, Value};
+    use crate::space::Space;
+    use crate::space::fixture::{choice, space_with};
 
     fn space() -> Space {
-        let words = |words: &[&str]| Distribution::Categorical {
-            values: words
-                .iter()
-                .map(|word| Value::Str((*word).into()))
-                .collect(),
-            ordered: None,
-        };
-        let parameter = |name: &str, distribution| Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        };
-        let mut inner = parameter("a", words(&["p", "q"]));
-        inner.when = vec![Condition {
-            on: Path::flat("b"),
-            values: vec![Value::Str("y".into())],
-        }];
-        Space::new(vec![
-            inner,
-            parameter("b", words(&["x", "y"])),
-            parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 }),
-        ])
-        .unwrap()
+        space_with(choice(&["p", "q"]))
     }
 
     #[test]

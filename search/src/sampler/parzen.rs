@@ -159,32 +159,11 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
-    use crate::space::{Condition, Distribution, Parameter, Path, Space, Value};
+    use crate::space::fixture::space_with;
+    use crate::space::{Distribution, Space};
 
     fn space() -> Space {
-        let words = |words: &[&str]| Distribution::Categorical {
-            values: words
-                .iter()
-                .map(|word| Value::Str((*word).into()))
-                .collect(),
-            ordered: None,
-        };
-        let parameter = |name: &str, distribution| Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        };
-        let mut inner = parameter("a", Distribution::Uniform { min: 0.0, max: 1.0 });
-        inner.when = vec![Condition {
-            on: Path::flat("b"),
-            values: vec![Value::Str("y".into())],
-        }];
-        Space::new(vec![
-            inner,
-            parameter("b", words(&["x", "y"])),
-            parameter("c", Distribution::Uniform { min: 0.0, max: 1.0 }),
-        ])
-        .unwrap()
+        space_with(Distribution::Uniform { min: 0.0, max: 1.0 })
     }
 
     fn rng(seed: u64) -> ChaCha8Rng {

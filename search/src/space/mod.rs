@@ -5,6 +5,8 @@ mod condition;
 mod config;
 mod distribution;
 pub(crate) mod enumeration;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod parameter;
 mod path;
 mod read;

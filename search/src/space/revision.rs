@@ -200,28 +200,11 @@ mod pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::fixture::{choice, parameter};
     use crate::space::{Condition, Parameter};
-
-    fn parameter(name: &str, distribution: Distribution) -> Parameter {
-        Parameter {
-            path: Path::flat(name),
-            distribution,
-            when: Vec::new(),
-        }
-    }
 
     fn uniform(min: f64, max: f64) -> Distribution {
         Distribution::Uniform { min, max }
-    }
-
-    fn words(values: &[&str]) -> Distribution {
-        Distribution::Categorical {
-            values: values
-                .iter()
-                .map(|value| Value::Str((*value).to_owned()))
-                .collect(),
-            ordered: None,
-        }
     }
 
     fn space(parameters: Vec<Parameter>) -> Space {
@@ -298,7 +281,7 @@ mod tests {
     fn what_a_space_has_no_value_for_is_beside_it_or_nowhere() {
         let narrow = space(vec![
             parameter("lr", uniform(0.0, 0.1)),
-            parameter("opt", words(&["adam", "sgd"])),
+            parameter("opt", choice(&["adam", "sgd"])),
         ]);
         let of = |lr, opt: &str| {
             config(&[
@@ -341,8 +324,8 @@ mod tests {
             ConfigLocation::Nowhere
         );
         let text = space(vec![
-            parameter("lr", words(&["small", "large"])),
-            parameter("opt", words(&["adam", "sgd"])),
+            parameter("lr", choice(&["small", "large"])),
+            parameter("opt", choice(&["adam", "sgd"])),
         ]);
         assert!(
             matches!(text.locate(of(0.05, "sgd")), ConfigLocation::Outside(_)),
@@ -357,13 +340,13 @@ mod tests {
             values: vec![Value::Str("sgd".into())],
         }];
         let to = space(vec![
-            parameter("opt", words(&["adam", "sgd"])),
+            parameter("opt", choice(&["adam", "sgd"])),
             Parameter {
                 when,
                 ..parameter("momentum", uniform(0.0, 1.0))
             },
         ]);
-        let from = space(vec![parameter("opt", words(&["adam", "sgd"]))]);
+        let from = space(vec![parameter("opt", choice(&["adam", "sgd"]))]);
         let with = |opt: &str| {
             carry(
                 &config(&[("opt", Value::Str(opt.to_owned()))]),

@@ -7,7 +7,8 @@ mod never;
 use super::*;
 
 use crate::observation::Outcome;
-use crate::space::{Condition, Config, Distribution, Parameter, Path, Step, Value};
+use crate::space::fixture::{choice, conditional, parameter};
+use crate::space::{Condition, Config, Distribution, Path, Step, Value};
 use crate::why::{Kind, Prediction};
 
 /// A sweep in memory.
@@ -101,14 +102,6 @@ impl Sweep {
     fn best(&self) -> f64 {
         let best = crate::analysis::best(self.goal, &self.observations).unwrap();
         best.outcome.value().unwrap_or(f64::NAN)
-    }
-}
-
-fn parameter(name: &str, distribution: Distribution) -> Parameter {
-    Parameter {
-        path: Path::flat(name),
-        distribution,
-        when: Vec::new(),
     }
 }
 
@@ -322,21 +315,13 @@ fn finite_spaces_are_tried_to_their_end() {
 
 #[test]
 fn the_best_of_a_list_and_of_a_condition_is_found() {
-    let words = |words: &[&str]| Distribution::Categorical {
-        values: words
-            .iter()
-            .map(|word| Value::Str((*word).into()))
-            .collect(),
-        ordered: None,
-    };
-    let mut momentum = parameter("momentum", Distribution::Uniform { min: 0.0, max: 1.0 });
-    momentum.when = vec![Condition {
-        on: Path::flat("optimizer"),
-        values: vec![Value::Str("sgd".into())],
-    }];
     let parameters = vec![
-        momentum,
-        parameter("optimizer", words(&["adam", "sgd", "lion"])),
+        conditional(
+            "momentum",
+            Distribution::Uniform { min: 0.0, max: 1.0 },
+            ("optimizer", "sgd"),
+        ),
+        parameter("optimizer", choice(&["adam", "sgd", "lion"])),
         parameter(
             "lr",
             Distribution::LogUniformValues {

@@ -108,21 +108,25 @@ fn rate_and_n(params: &Value) -> Option<f64> {
     Some(rate + parameter(params, "n"))
 }
 
+/// Executes a program that reports `val_loss` once.
+fn one_point(name: &str, modules: &str) -> Option<(Case, Outcome)> {
+    regular(name, modules, "val_loss", |_| Points::Count(1), rate_and_n)
+}
+
 /// Checks that a program refuses the default arguments, that the failure names the macro, and that the macro works.
 fn remedied(name: &str, modules: &str, macro_name: &str) -> Option<Outcome> {
     let case = case(&format!("programs/{name}"), modules)?;
     case.execute("sweep.yaml")
         .refused(&format!("${{{macro_name}}}"));
     case.use_macro(macro_name);
+    Some(checked(&case, rate_and_n))
+}
+
+/// Executes a sweep, and checks that each run has one point, by its parameters.
+fn checked(case: &Case, value: impl Fn(&Value) -> Option<f64>) -> Outcome {
     let outcome = case.execute("sweep.yaml");
-    check(
-        &case,
-        &outcome,
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
-    Some(outcome)
+    check(case, &outcome, "val_loss", |_| Points::Count(1), value);
+    outcome
 }
 
 /// Checks that the program got a boolean as the run has it.
@@ -142,13 +146,7 @@ fn e3_click() {
 
 #[test]
 fn e3b_click_flags() {
-    let found = regular(
-        "e3b_click_flags",
-        "click",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    let found = one_point("e3b_click_flags", "click");
     is_passed(found.map(|(_, outcome)| outcome), "use-bn", "bn");
 }
 
@@ -159,25 +157,13 @@ fn e4_typer() {
 
 #[test]
 fn e4b_typer_flags() {
-    let found = regular(
-        "e4b_typer_flags",
-        "typer",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    let found = one_point("e4b_typer_flags", "typer");
     is_passed(found.map(|(_, outcome)| outcome), "use-bn", "bn");
 }
 
 #[test]
 fn e5_fire() {
-    regular(
-        "e5_fire",
-        "fire",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    one_point("e5_fire", "fire");
 }
 
 #[test]
@@ -187,24 +173,12 @@ fn e6_tyro() {
 
 #[test]
 fn e6b_tyro_flags() {
-    regular(
-        "e6b_tyro_flags",
-        "tyro",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    one_point("e6b_tyro_flags", "tyro");
 }
 
 #[test]
 fn e7_simplep() {
-    regular(
-        "e7_simplep",
-        "simple_parsing",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    one_point("e7_simplep", "simple_parsing");
 }
 
 #[test]
@@ -224,20 +198,14 @@ fn e9_gin() {
         "\"--gin=train.lr=${lr}\", \"${args}\"",
         "\"--gin=${args_no_hyphens}\"",
     );
-    let outcome = case.execute("sweep.yaml");
-    let value = |params: &Value| Some(parameter(params, "train.lr") + parameter(params, "train.n"));
-    check(&case, &outcome, "val_loss", |_| Points::Count(1), value);
+    checked(&case, |params| {
+        Some(parameter(params, "train.lr") + parameter(params, "train.n"))
+    });
 }
 
 #[test]
 fn e9b_absl() {
-    regular(
-        "e9b_absl",
-        "absl",
-        "val_loss",
-        |_| Points::Count(1),
-        rate_and_n,
-    );
+    one_point("e9b_absl", "absl");
 }
 
 #[test]
@@ -248,14 +216,7 @@ fn e10_argbool() {
     case.execute("sweep.yaml")
         .refused("${args_no_boolean_flags}");
     case.use_macro("args_no_boolean_flags");
-    let outcome = case.execute("sweep.yaml");
-    check(
-        &case,
-        &outcome,
-        "val_loss",
-        |_| Points::Count(1),
-        |params| Some(lr(params)),
-    );
+    let outcome = checked(&case, |params| Some(lr(params)));
     assert!(
         outcome
             .runs

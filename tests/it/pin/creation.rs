@@ -1,6 +1,6 @@
 //! Which sweeps are pinned, and snapshots that are refused.
 
-use super::{GRID, git, program, project, refused, runs, versions};
+use super::{GRID, git, program, project, push, refused, runs, versions};
 use crate::harness::Bench;
 
 #[test]
@@ -41,14 +41,7 @@ fn a_snapshot_with_secrets_is_refused_and_nothing_is_created() {
         "project/src/train.sh",
         &format!("echo 'exit 1' > train.sh\n{}", program("0", "1")),
     );
-    bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--allow-secrets",
-    ]);
+    push(&bench, &id, &["--allow-secrets"]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
     bench.ok(&["retry", &format!("{id}/1")]);
     bench.ok(&["agent", &id, "--workdir", "elsewhere"]);
@@ -75,17 +68,7 @@ fn a_sweep_that_tracks_is_pinned_only_if_a_person_says_so() {
         said.contains("nothing to push") && said.contains("--pin"),
         "{said}"
     );
-    bench.ok(&[
-        "code",
-        "push",
-        &id,
-        "--workdir",
-        "project/src",
-        "--pin",
-        "--rerun",
-        "best",
-        "1",
-    ]);
+    push(&bench, &id, &["--pin", "--rerun", "best", "1"]);
     bench.write("project/src/train.sh", "exit 1\n");
     bench.ok(&["agent", &id, "--workdir", "project/src"]);
     let all = runs(&bench, &id);

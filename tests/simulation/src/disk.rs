@@ -1,6 +1,8 @@
 //! A disk that keeps what was written, and fails now and then.
 
-use sweep_controller::store::{Batch, Block, ImageHead, StaleRows, Store, StoreError, StoredReply};
+use sweep_controller::store::{
+    Batch, Block, ImageHead, NewImage, StaleRows, Store, StoreError, Stored, StoredReply,
+};
 use sweep_lifecycle::event::Recorded;
 
 use crate::world::{Fault, World};
@@ -34,14 +36,8 @@ impl Store for Disk {
         self.store.replay(after, each)
     }
 
-    fn keep_image(
-        &mut self,
-        maker: &str,
-        head: Vec<u8>,
-        whole: bool,
-        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
-        self.store.keep_image(maker, head, whole, blocks)
+    fn keep_image(&mut self, image: NewImage<'_>) -> Stored<()> {
+        self.store.keep_image(image)
     }
 
     fn image_head(&mut self) -> Result<Option<ImageHead>, StoreError> {

@@ -11,32 +11,15 @@ use tonic::service::Routes;
 
 use crate::world::World;
 
-/// Goes around the services.
+/// The services, behind what interferes with them.
 #[derive(Clone)]
-pub(crate) struct Front {
+pub(crate) struct InterferedRoutes {
     pub(crate) world: World,
     pub(crate) engine: Engine,
+    pub(crate) routes: Routes,
 }
 
-impl tower::Layer<Routes> for Front {
-    type Service = Guarded;
-
-    fn layer(&self, routes: Routes) -> Guarded {
-        Guarded {
-            front: self.clone(),
-            routes,
-        }
-    }
-}
-
-/// The services behind the front.
-#[derive(Clone)]
-pub(crate) struct Guarded {
-    front: Front,
-    routes: Routes,
-}
-
-impl tower::Service<Request<Body>> for Guarded {
+impl tower::Service<Request<Body>> for InterferedRoutes {
     type Response = Response<Body>;
     type Error = <Routes as tower::Service<Request<Body>>>::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -46,11 +29,11 @@ impl tower::Service<Request<Body>> for Guarded {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let front = self.front.clone();
-        let interference = front.world.record().interference;
+        let interference = self.world.record().interference;
         let answer = interference.is_none().then(|| self.routes.call(request));
+        let identity = self.engine.identity();
         Box::pin(async move {
-            let identity = front.engine.identity().borrow().clone();
+            let identity = identity.borrow().clone();
             let Some(answer) = answer else {
                 return Ok(interference.map_or_else(
                     || Response::new(Body::empty()),

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 use tonic::transport::{Endpoint, Server};
 
 use crate::disk::Disk;
-use crate::front::Front;
+use crate::front::InterferedRoutes;
 use crate::network;
 use crate::world::{Preemption, UserRequest, World};
 
@@ -71,10 +71,12 @@ pub(crate) async fn controller(world: World, mutation: Mutation) -> turmoil::Res
         started_ms: 0,
         lease: LEASE,
     };
-    let front = Front {
-        world: world.clone(),
-        engine: engine.clone(),
-    };
+    let (interfering, stamping) = (world.clone(), engine.clone());
+    let front = tower::layer::layer_fn(move |routes| InterferedRoutes {
+        world: interfering.clone(),
+        engine: stamping.clone(),
+        routes,
+    });
     let services = Services {
         engine,
         reader: Reader::inline(query),

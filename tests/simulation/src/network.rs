@@ -31,7 +31,7 @@ pub(crate) fn controller() -> Channel {
 }
 
 /// Returns the connections that come in.
-pub(crate) async fn incoming() -> io::Result<impl Stream<Item = io::Result<Connection>>> {
+pub(crate) async fn incoming() -> io::Result<impl Stream<Item = io::Result<SimulatedConnection>>> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let (sender, receiver) = tokio::sync::mpsc::channel(16);
     tokio::spawn(async move {
@@ -39,7 +39,7 @@ pub(crate) async fn incoming() -> io::Result<impl Stream<Item = io::Result<Conne
             let accepted = listener
                 .accept()
                 .await
-                .map(|(stream, _)| Connection(stream));
+                .map(|(stream, _)| SimulatedConnection(stream));
             if sender.send(accepted).await.is_err() {
                 return;
             }
@@ -49,15 +49,15 @@ pub(crate) async fn incoming() -> io::Result<impl Stream<Item = io::Result<Conne
 }
 
 /// One connection.
-pub(crate) struct Connection(TcpStream);
+pub(crate) struct SimulatedConnection(TcpStream);
 
-impl Connected for Connection {
+impl Connected for SimulatedConnection {
     type ConnectInfo = ();
 
     fn connect_info(&self) -> Self::ConnectInfo {}
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for SimulatedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -67,7 +67,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for SimulatedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

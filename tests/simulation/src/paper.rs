@@ -11,7 +11,7 @@ use sweep_proto::v1::{
     AcquireRequest, Assignment, FinishAttemptRequest, HeartbeatRequest, LiveAttempt, MetricPoint,
     RegisterAgentRequest, ReportMetricsRequest, StartAttemptRequest,
 };
-use sweep_proto::{CONTROLLER_HEADER, REFUSAL_HEADER};
+use sweep_proto::{CONTROLLER_HEADER, REFUSAL_HEADER, refusal};
 use tokio::time::sleep;
 use tonic::Status;
 use tonic::transport::Channel;
@@ -137,14 +137,7 @@ impl Paper {
                 }
             }
             Ok(None) => {}
-            Err(status)
-                if status
-                    .metadata()
-                    .get(REFUSAL_HEADER)
-                    .is_some_and(|reason| reason == "unknown_agent") =>
-            {
-                self.register().await;
-            }
+            Err(status) if refusal(&status) == Some("unknown_agent") => self.register().await,
             Err(_) => {}
         }
         self.beat().await;
@@ -251,10 +244,8 @@ impl Paper {
             run,
             attempt,
             result: Verdict::Succeeded.into(),
-            failure: None,
             request_id: self.request_id(),
-            incarnation: String::new(),
-            points: 0,
+            ..FinishAttemptRequest::default()
         };
         let state = until(async || self.client.clone().finish_attempt(finish.clone()).await)
             .await?

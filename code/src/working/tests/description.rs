@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn what_is_not_committed_is_shown_but_for_secrets_and_binary_files() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("deploy/server.pem", "old key\n");
     place.write("plain.txt", "a\n");
     fs::write(place.root().join("weights.bin"), [0, 1, 2]).unwrap();

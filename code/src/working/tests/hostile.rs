@@ -1,6 +1,7 @@
 //! Repositories that want something executed, and files that no other user should see.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::Duration;
 
 use super::*;
@@ -20,7 +21,7 @@ const HOOKS: [&str; 10] = [
 ];
 
 /// A program that leaves a file where it was executed, and passes on what it reads.
-fn program(place: &WorkingFixture) -> String {
+fn program(place: &ProjectFolder) -> String {
     let path = place.folder.path().join("evil.sh");
     let executed = place.folder.path().join("executed");
     fs::write(
@@ -98,7 +99,7 @@ fn fill(folder: &Path, text: &str) {
 
 #[test]
 fn nothing_that_a_repository_names_is_executed() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let program = program(&place);
     let executed = || fs::read_to_string(place.folder.path().join("executed")).unwrap_or_default();
     // A submodule, and a data set that was unpacked with its repository.
@@ -180,7 +181,7 @@ fn nothing_that_a_repository_names_is_executed() {
 
 #[test]
 fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let key = format!(
         "hf_{}",
         "aB3dE5gH7jK9"
@@ -252,7 +253,7 @@ fn secrets_are_left_out_and_named_whether_git_tracks_them_or_not() {
 }
 
 /// The repository in which the code of a place is kept.
-fn code_dir(place: &WorkingFixture) -> PathBuf {
+fn code_dir(place: &ProjectFolder) -> PathBuf {
     fs::read_dir(place.folder.path().join("runs/code"))
         .unwrap()
         .flatten()
@@ -263,7 +264,7 @@ fn code_dir(place: &WorkingFixture) -> PathBuf {
 
 #[test]
 fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write(
         ".gitattributes",
         "secret.txt filter=git-crypt diff=git-crypt\n*.bin filter=lfs diff=lfs merge=lfs -text\n",
@@ -312,7 +313,7 @@ fn what_a_filter_encrypts_is_kept_as_committed_and_large_files_as_pointers() {
 
 #[test]
 fn a_repository_inside_cannot_say_that_its_files_are_elsewhere() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let private = place.folder.path().join("private");
     fs::create_dir(&private).unwrap();
     fs::write(private.join("diary.md"), "mine\n").unwrap();
@@ -335,7 +336,7 @@ fn a_repository_inside_cannot_say_that_its_files_are_elsewhere() {
 
 #[test]
 fn what_takes_the_place_of_something_else_is_taken_as_git_takes_it() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("folder/a.py", "1\n");
     place.write("other/b.py", "1\n");
     place.write("file", "1\n");
@@ -361,7 +362,7 @@ fn what_takes_the_place_of_something_else_is_taken_as_git_takes_it() {
 
 #[test]
 fn a_fifo_in_the_place_of_a_file_is_not_waited_for() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("helper.py", "x\n");
     place.commit("Two");
     let before = place.snapshot();

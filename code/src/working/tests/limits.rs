@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn too_many_files_are_refused_in_words() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     for number in 0..50_001 {
         let folder = place.root().join(format!("d{}", number / 500));
         if number % 500 == 0 {
@@ -24,16 +24,7 @@ fn too_many_files_are_refused_in_words() {
 
 #[test]
 fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
-    let place = WorkingFixture::repository();
-    place.write(
-        ".gitattributes",
-        "*.bin filter=lfs diff=lfs merge=lfs -text\n",
-    );
-    place.write(
-        "weights.bin",
-        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
-    );
-    place.commit("Weights");
+    let place = ProjectFolder::with_lfs_pointer();
     let before = place.snapshot();
     assert_eq!(before.version, place.git(&["rev-parse", "HEAD^{tree}"]));
     place.write("weights.bin", "changed\n");
@@ -42,7 +33,7 @@ fn a_filter_that_is_not_there_and_an_lfs_pointer_are_no_trouble() {
 
 #[test]
 fn two_agents_in_one_folder_see_the_same() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let (mut one, mut other) = (place.code(), place.code());
     let first = one.snapshot().unwrap();
     assert_eq!(other.snapshot().unwrap(), first);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-impl WorkingFixture {
+impl ProjectFolder {
     fn tracking(&self, sweep: &str) -> Working {
         self.code().for_sweep(sweep)
     }
@@ -10,7 +10,7 @@ impl WorkingFixture {
 
 /// Takes a snapshot, has a program write something, and takes another one while it runs and one after it has ended. Returns the version that all of
 /// them have.
-fn run(place: &WorkingFixture, code: &mut Working, write: impl FnOnce(&WorkingFixture)) -> String {
+fn run(place: &ProjectFolder, code: &mut Working, write: impl FnOnce(&ProjectFolder)) -> String {
     let before = code.snapshot().unwrap();
     let running = code.attempts().begin().unwrap();
     write(place);
@@ -30,7 +30,7 @@ fn run(place: &WorkingFixture, code: &mut Working, write: impl FnOnce(&WorkingFi
 
 #[test]
 fn what_programs_write_makes_no_version_and_is_named() {
-    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
+    for place in [ProjectFolder::repository(), ProjectFolder::bare()] {
         place.write("results.csv", "run,loss\n");
         let mut code = place.tracking("s1");
         let first = run(&place, &mut code, |place| {
@@ -69,7 +69,7 @@ fn what_programs_write_makes_no_version_and_is_named() {
 
 #[test]
 fn source_that_is_edited_while_runs_train_is_another_version() {
-    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
+    for place in [ProjectFolder::repository(), ProjectFolder::bare()] {
         place.write("conf/config.yaml", "lr: 1\n");
         place.write("run", "#!/bin/sh\n");
         let mut code = place.tracking("s1");
@@ -94,7 +94,7 @@ fn source_that_is_edited_while_runs_train_is_another_version() {
 
 #[test]
 fn an_edit_while_nothing_runs_is_code_whatever_it_is() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("prompt.txt", "a\n");
     let mut code = place.tracking("s1");
     run(&place, &mut code, |place| {
@@ -111,7 +111,7 @@ fn an_edit_while_nothing_runs_is_code_whatever_it_is() {
 
 #[test]
 fn an_agent_that_was_killed_has_left_outputs_all_the_same() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     let mut code = place.tracking("s1");
     let before = code.snapshot().unwrap();
     drop(code.attempts().begin().unwrap());
@@ -126,7 +126,7 @@ fn an_agent_that_was_killed_has_left_outputs_all_the_same() {
 
 #[test]
 fn tracking_ignoring_and_including_decide_otherwise() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     place.write("keep.txt", "x\n");
     place.write(".sweepignore", "!kept/\n!outputs/\n");
     let mut code = place.tracking("s1");
@@ -160,7 +160,7 @@ fn tracking_ignoring_and_including_decide_otherwise() {
 
 #[test]
 fn many_outputs_of_a_kind_are_named_once() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     place.write("config.json", "{}\n");
     let mut code = place.tracking("s1");
     let mut versions = std::collections::BTreeSet::new();
@@ -181,7 +181,7 @@ fn many_outputs_of_a_kind_are_named_once() {
 
 #[test]
 fn sweep_files_and_what_sweep_writes_are_no_code() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let clean = place.snapshot().version;
     let sweep = |cap: u32| {
         format!("method: bayes\nrun_cap: {cap}\nparameters: {{x: {{min: 0, max: 1}}}}\n")
@@ -217,7 +217,7 @@ fn sweep_files_and_what_sweep_writes_are_no_code() {
 
 #[test]
 fn in_a_folder_that_is_no_repository_data_are_no_code() {
-    let place = WorkingFixture::bare();
+    let place = ProjectFolder::bare();
     let clean = place.snapshot();
     place.write("images/1.png", "x\n");
     place.write("model.onnx", "x\n");

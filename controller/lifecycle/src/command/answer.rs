@@ -39,15 +39,8 @@ pub enum Reply {
         runs: Vec<RunNumber>,
         skipped: Vec<String>,
     },
-    /// The sweep is at this version, by its number; runs that were asked to end; points that are tried again, by the first run of each, and why
-    /// others are not.
-    Pinned {
-        number: u32,
-        moved: bool,
-        stopped: Vec<RunNumber>,
-        again: Vec<RunNumber>,
-        skipped: Vec<String>,
-    },
+    /// The sweep is pinned to a version of the code.
+    Pinned(CodeMove),
     /// Points that are tried again, by the first run of each, and why others are not.
     Rerun {
         again: Vec<RunNumber>,
@@ -74,6 +67,21 @@ pub enum Reply {
         attempt: AttemptNumber,
         reason: String,
     },
+}
+
+/// The result of pinning a sweep to a version of the code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeMove {
+    /// The number of the version.
+    pub number: u32,
+    /// Whether the sweep was at another one before.
+    pub moved: bool,
+    /// Runs that were asked to end.
+    pub stopped: Vec<RunNumber>,
+    /// Points that are tried again, by the first run of each.
+    pub again: Vec<RunNumber>,
+    /// Why others are not.
+    pub skipped: Vec<String>,
 }
 
 /// The directive of the controller for an attempt.

@@ -11,14 +11,14 @@ use sweep_search::space::PointKey;
 use super::attempt::stale;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{AttemptEnding, end, failure};
+use super::ending::{AttemptEnding, end};
 use super::epoch;
 use crate::command::{AttemptFence, Decision, Refusal, Reply};
 use crate::event::{Event, RetryCause};
 use crate::observe::SweepProgress;
 use crate::state::{
-    AgentId, Attempt, AttemptRecord, AttemptRef, Blame, FailureKind, HeldAttempt, Run, RunNumber,
-    RunState, State,
+    AgentId, Attempt, AttemptRecord, AttemptRef, Blame, Failure, FailureKind, HeldAttempt, Run,
+    RunNumber, RunState, State,
 };
 
 /// Returns the numbers of an attempt that an agent holds, if the log has it: under its own numbers, or under those that an adoption gave it.
@@ -198,7 +198,11 @@ fn clear(
             end(
                 draft,
                 &before,
-                AttemptEnding::Failed(failure(FailureKind::Preempted, Blame::External, message)),
+                AttemptEnding::Failed(Failure::new(
+                    FailureKind::Preempted,
+                    Blame::External,
+                    message,
+                )),
             )?;
             // A user may have cancelled it since the restore: that holds for the later attempt too.
             if let Some((state, reason)) = draft.end_of(number) {

@@ -8,14 +8,14 @@ use std::collections::BTreeSet;
 use super::attempt::may_resume;
 use super::code::see;
 use super::draft::Draft;
-use super::ending::{AttemptEnding, end, failure, silence};
+use super::ending::{AttemptEnding, end, silence};
 use super::sweep::{PAUSED_BY_PERSON, standing};
 use super::unread;
 use crate::command::{Decision, Offer, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::results;
 use crate::state::{
-    Agent, AgentId, AgentInfo, AttemptRef, AttemptState, Blame, FailureKind, Health, Run,
+    Agent, AgentId, AgentInfo, AttemptRef, AttemptState, Blame, Failure, FailureKind, Health, Run,
     RunNumber, State, Sweep, SweepId, SweepState,
 };
 use crate::versions::target;
@@ -52,7 +52,7 @@ pub(super) fn register(
                 end(
                     &mut draft,
                     ended,
-                    AttemptEnding::Failed(failure(
+                    AttemptEnding::Failed(Failure::new(
                         FailureKind::Preempted,
                         Blame::External,
                         message,
@@ -381,7 +381,7 @@ pub(super) fn remove(
     let failed = if lost {
         silence(state, agent, reason.to_owned())
     } else {
-        failure(FailureKind::Preempted, Blame::External, reason.to_owned())
+        Failure::new(FailureKind::Preempted, Blame::External, reason.to_owned())
     };
     for attempt in &leaving.holds {
         end(&mut draft, attempt, AttemptEnding::Failed(failed.clone()))?;

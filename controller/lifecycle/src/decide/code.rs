@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::rerun::{self, Again};
 use super::sweep::created;
-use crate::command::{Decision, Pin, Push, Refusal, Reply};
+use crate::command::{CodeMove, Decision, Pin, Push, Refusal, Reply};
 use crate::event::Event;
 use crate::observe::SweepProgress;
 use crate::spec::SweepSpec;
@@ -170,13 +170,13 @@ pub(super) fn pin(
     let Again { again, skipped } = rerun::points(&mut draft, push.rerun, Some(&code.version))?;
     let new = u32::try_from(draft.sweep.code.versions.len() + 1).unwrap_or(u32::MAX);
     let number = draft.sweep.code.number(&code.version).unwrap_or(new);
-    Ok(draft.reply(Reply::Pinned {
+    Ok(draft.reply(Reply::Pinned(CodeMove {
         number,
         moved,
         stopped,
         again,
         skipped,
-    }))
+    })))
 }
 
 // Programs that execute runs themselves are not reached; and what was asked to end for another reason will.

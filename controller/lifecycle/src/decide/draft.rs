@@ -315,13 +315,7 @@ impl<'a> Draft<'a> {
                 value.filter(|_| self.sweep.spec.constraints.is_empty()),
             ),
         };
-        let goal = self
-            .sweep
-            .spec
-            .objective
-            .as_ref()
-            .map(|objective| objective.goal)
-            .unwrap_or_default();
+        let goal = self.sweep.spec.goal();
         if let Some(value) = value.filter(|value| {
             progress
                 .best
@@ -374,12 +368,6 @@ impl<'a> Draft<'a> {
         let left = cap.map_or(u64::MAX, |cap| cap.saturating_sub(created));
         let count = u64::from(self.sweep.spec.repeats).min(left).max(1);
         for place in 0..count {
-            let (sweep, run, config, again) = (
-                self.id.clone(),
-                first + place,
-                config.clone(),
-                again.to_owned(),
-            );
             let (why, repeats) = match place {
                 0 => (why.clone(), None),
                 _ => {
@@ -394,13 +382,13 @@ impl<'a> Draft<'a> {
                 }
             };
             self.push(Event::RunCreated {
-                sweep,
-                run,
-                config,
+                sweep: self.id.clone(),
+                run: first + place,
+                config: config.clone(),
                 why,
                 history,
                 repeats,
-                again,
+                again: again.to_owned(),
             });
         }
         self.created += count;

@@ -40,7 +40,7 @@ impl From<&AttemptResult> for AttemptEnding {
             AttemptResult::Succeeded => Self::Succeeded,
             AttemptResult::Failed(failure) => Self::Failed(failure.clone()),
             AttemptResult::Stopped(kind) => Self::Stopped(*kind),
-            AttemptResult::Preempted => Self::Failed(failure(
+            AttemptResult::Preempted => Self::Failed(Failure::new(
                 FailureKind::Preempted,
                 Blame::External,
                 "its machine was taken away".to_owned(),
@@ -194,7 +194,7 @@ impl Settling<'_, '_> {
                     String::new(),
                 );
             }
-            TellOutcome::Value(value) => failure(
+            TellOutcome::Value(value) => Failure::new(
                 FailureKind::NanObjective,
                 Blame::Configuration,
                 format!("the value told was {value}"),
@@ -205,7 +205,7 @@ impl Settling<'_, '_> {
                 } else {
                     reason
                 };
-                failure(FailureKind::Crashed, Blame::Configuration, reason)
+                Failure::new(FailureKind::Crashed, Blame::Configuration, reason)
             }
         };
         let reason = failure.message.clone();
@@ -339,7 +339,7 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
     let metric = &objective.metric;
     if !attempt.series.is_empty() {
         let message = format!("every value of `{metric}` was NaN or infinite");
-        return failure(FailureKind::NanObjective, Blame::Configuration, message);
+        return Failure::new(FailureKind::NanObjective, Blame::Configuration, message);
     }
     let seen: Vec<_> = attempt
         .metrics
@@ -351,7 +351,7 @@ fn no_value(objective: &Objective, attempt: &Attempt) -> Failure {
     } else {
         format!("only {}", seen.join(", "))
     };
-    failure(
+    Failure::new(
         FailureKind::NoMetric,
         Blame::Configuration,
         format!("the program ended well without reporting `{metric}`; it reported {seen}"),
@@ -365,24 +365,11 @@ pub(super) fn silence(state: &State, agent: &AgentId, message: String) -> Failur
         .get(agent)
         .and_then(|agent| agent.leaving.as_deref())
     {
-        Some(reason) => failure(
+        Some(reason) => Failure::new(
             FailureKind::Preempted,
             Blame::External,
             format!("{message}; it was leaving: {reason}"),
         ),
-        None => failure(FailureKind::Lost, Blame::External, message),
-    }
-}
-
-/// Makes a failure that the controller itself found.
-pub(super) fn failure(kind: FailureKind, blame: Blame, message: String) -> Failure {
-    Failure {
-        kind,
-        blame,
-        message,
-        exit_code: None,
-        signal: None,
-        output_tail: String::new(),
-        evidence: String::new(),
+        None => Failure::new(FailureKind::Lost, Blame::External, message),
     }
 }

@@ -193,12 +193,7 @@ fn chosen(
     which: Rerun,
     all_new: bool,
 ) -> Vec<(RunNumber, TriedPoint)> {
-    let goal = sweep
-        .spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default();
+    let goal = sweep.spec.goal();
     let stands = |point: &TriedPoint| {
         point
             .results

@@ -1,7 +1,5 @@
 //! Events of agents.
 
-use std::collections::BTreeSet;
-
 use super::index::change_agent;
 use crate::state::{Agent, AgentId, AgentInfo, Environment, Health, State, SweepId, Timestamp};
 
@@ -29,23 +27,7 @@ pub(super) fn register(
         });
         return;
     }
-    let registered = Agent {
-        sweep: sweep.clone(),
-        info: info.clone(),
-        alive: true,
-        leaving: None,
-        holds: BTreeSet::new(),
-        health: Health::Ok,
-        stays: Vec::new(),
-        succeeded: 0,
-        failed: 0,
-        streak: Vec::new(),
-        code: 0,
-        environment: 0,
-        epoch,
-        registered: at,
-        left: None,
-    };
+    let registered = Agent::new(sweep.clone(), info.clone(), epoch, at);
     if let Some(sweep) = state.sweeps.get_mut(sweep) {
         sweep.index.crew.add(&registered);
     }

@@ -54,12 +54,7 @@ pub(super) fn reach(sweep: &mut Sweep, number: RunNumber) {
 }
 
 pub(super) fn rank(sweep: &mut Sweep, number: RunNumber) {
-    let goal = sweep
-        .spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default();
+    let goal = sweep.spec.goal();
     let Some(first) = sweep.runs.first_of(number) else {
         return;
     };

@@ -51,12 +51,7 @@ pub(super) fn check(found: &mut Violations, id: &SweepId, sweep: &Sweep) {
 
 // Told apart from the index by how it is found: over all points, by the lower number first.
 fn best(sweep: &Sweep) -> Option<(RunNumber, f64)> {
-    let goal = sweep
-        .spec
-        .objective
-        .as_ref()
-        .map(|objective| objective.goal)
-        .unwrap_or_default();
+    let goal = sweep.spec.goal();
     let mut points: BTreeMap<RunNumber, Vec<Cow<'_, Run>>> = BTreeMap::new();
     for (_, run) in sweep
         .runs

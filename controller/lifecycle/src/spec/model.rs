@@ -294,6 +294,16 @@ pub enum CodeMode {
     Pin,
 }
 
+impl SweepSpec {
+    /// Returns whether small or large values are good; without an objective, the default.
+    pub(crate) fn goal(&self) -> Goal {
+        self.objective
+            .as_ref()
+            .map(|objective| objective.goal)
+            .unwrap_or_default()
+    }
+}
+
 impl Default for CodePolicy {
     fn default() -> Self {
         Self {

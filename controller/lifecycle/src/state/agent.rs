@@ -119,6 +119,27 @@ impl Crew {
 }
 
 impl Agent {
+    /// Returns an agent that has just registered.
+    pub(crate) fn new(sweep: SweepId, info: AgentInfo, epoch: u32, at: Timestamp) -> Self {
+        Self {
+            sweep,
+            info,
+            alive: true,
+            leaving: None,
+            holds: BTreeSet::new(),
+            health: Health::Ok,
+            stays: Vec::new(),
+            succeeded: 0,
+            failed: 0,
+            streak: Vec::new(),
+            code: 0,
+            environment: 0,
+            epoch,
+            registered: at,
+            left: None,
+        }
+    }
+
     fn counts(&self) -> Crew {
         if !self.alive {
             return Crew::default();

@@ -27,6 +27,21 @@ pub struct Failure {
     pub evidence: String,
 }
 
+impl Failure {
+    /// Returns a failure of which nothing else is known.
+    pub fn new(kind: FailureKind, blame: Blame, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            blame,
+            message: message.into(),
+            exit_code: None,
+            signal: None,
+            output_tail: String::new(),
+            evidence: String::new(),
+        }
+    }
+}
+
 /// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -125,23 +125,14 @@ mod by_place {
     use sweep_search::why::{Kind, Prediction, Why};
 
     pub(super) fn serialize<S: Serializer>(why: &Why, serializer: S) -> Result<S::Ok, S::Error> {
-        let Why {
-            reason,
-            kind,
-            predicted,
-            improvement,
-            success,
-            observations,
-            pending,
-        } = why;
         (
-            reason,
-            kind,
-            predicted,
-            improvement,
-            success,
-            observations,
-            pending,
+            &why.reason,
+            why.kind,
+            why.predicted,
+            why.improvement,
+            why.success,
+            why.observations,
+            why.pending,
         )
             .serialize(serializer)
     }

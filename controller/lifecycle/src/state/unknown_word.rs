@@ -107,15 +107,7 @@ mod tests {
             serde_json::from_str::<Blame>("\"machine\"").unwrap(),
             Blame::Machine
         );
-        let failure = Failure {
-            kind: FailureKind::Nccl,
-            blame: Blame::Configuration,
-            message: String::new(),
-            exit_code: None,
-            signal: None,
-            output_tail: String::new(),
-            evidence: String::new(),
-        };
+        let failure = Failure::new(FailureKind::Nccl, Blame::Configuration, "");
         assert_eq!(
             rmp_serde::from_slice::<Failure>(&rmp_serde::to_vec(&failure).unwrap()).unwrap(),
             failure

@@ -11,6 +11,18 @@ use crate::world::{
     World, acquire, agent, crash, grid, offer, probe, register, remove, report, start, sweep,
 };
 
+/// Creates another sweep.
+fn create_other(world: &mut World) -> SweepId {
+    let other = SweepId("other".to_owned());
+    world.ask(&Command::CreateSweep {
+        sweep: other.clone(),
+        spec: Box::new(grid(2)),
+        source: String::new(),
+        seed: 1,
+    });
+    other
+}
+
 pub(crate) fn running(names: &[&str]) -> World {
     let mut world = World::default();
     world.create(grid(9));
@@ -64,13 +76,7 @@ fn an_agent_cannot_join_what_is_not_there_or_has_ended() {
 #[test]
 fn an_agent_works_for_one_sweep() {
     let mut world = running(&["ann"]);
-    let other = SweepId("other".to_owned());
-    world.ask(&Command::CreateSweep {
-        sweep: other.clone(),
-        spec: Box::new(grid(2)),
-        source: String::new(),
-        seed: 1,
-    });
+    let other = create_other(&mut world);
     let join = Command::RegisterAgent {
         agent: agent("ann"),
         sweep: other.clone(),
@@ -271,13 +277,7 @@ fn a_crashed_run_comes_back_to_the_only_agent() {
     world.finish("ann", &crashing, crash());
     world.ask(&remove("bob", false));
     // An agent of another sweep is of no help.
-    let other = SweepId("other".to_owned());
-    world.ask(&Command::CreateSweep {
-        sweep: other.clone(),
-        spec: Box::new(grid(2)),
-        source: String::new(),
-        seed: 1,
-    });
+    let other = create_other(&mut world);
     world.ask(&Command::RegisterAgent {
         agent: agent("cat"),
         sweep: other,

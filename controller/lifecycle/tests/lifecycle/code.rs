@@ -83,17 +83,10 @@ pub(crate) fn execute(world: &mut World, x: i64, loss: f64) -> u64 {
 }
 
 pub(crate) fn pushed(reply: Reply) -> (u32, bool, Vec<u64>, Vec<u64>, Vec<String>) {
-    let Reply::Pinned {
-        number,
-        moved,
-        stopped,
-        again,
-        skipped,
-    } = reply
-    else {
+    let Reply::Pinned(to) = reply else {
         panic!("{reply:?}")
     };
-    (number, moved, stopped, again, skipped)
+    (to.number, to.moved, to.stopped, to.again, to.skipped)
 }
 
 pub(crate) fn tried_again(reply: Reply) -> (Vec<u64>, Vec<String>) {

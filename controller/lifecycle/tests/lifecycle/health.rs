@@ -3,7 +3,7 @@
 use sweep_lifecycle::command::{AttemptResult, Command, Reply, SweepAction};
 use sweep_lifecycle::event::Event;
 use sweep_lifecycle::spec::{RetryPolicy, SweepSpec};
-use sweep_lifecycle::state::{Blame, FailureKind, Health, RunState, SweepState};
+use sweep_lifecycle::state::{AttemptRef, Blame, FailureKind, Health, RunState, SweepState};
 
 use crate::world::{World, acquire, agent, crash, failed, grid, offer, register, remove, sweep};
 
@@ -34,18 +34,24 @@ fn fail_one(world: &mut World, name: &str, x: i64) -> Reply {
     world.finish(name, &attempt, crash())
 }
 
+/// Returns a world in which good agents execute a run each, and one more agent has come.
+fn world_with_a_hole() -> (World, Vec<(&'static str, AttemptRef)>) {
+    let mut world = world(&GOOD);
+    world.register("hole");
+    let begun = (1..=5)
+        .zip(GOOD)
+        .map(|(x, name)| (name, world.begin(name, x)))
+        .collect();
+    (world, begun)
+}
+
 fn probe(world: &mut World, name: &str) {
     world.ask(&Command::ProbeAgent { agent: agent(name) });
 }
 
 #[test]
 fn a_black_hole_swallows_three_runs_and_they_get_another_chance() {
-    let mut world = world(&GOOD);
-    world.register("hole");
-    let begun: Vec<_> = (1..=5)
-        .zip(GOOD)
-        .map(|(x, name)| (name, world.begin(name, x)))
-        .collect();
+    let (mut world, begun) = world_with_a_hole();
     assert_eq!(
         fail_one(&mut world, "hole", 6),
         Reply::Run(RunState::Failed)
@@ -81,12 +87,7 @@ fn a_black_hole_swallows_three_runs_and_they_get_another_chance() {
 
 #[test]
 fn a_probe_that_fails_costs_nobody_anything_and_one_that_ends_well_lets_the_agent_back() {
-    let mut world = world(&GOOD);
-    world.register("hole");
-    let begun: Vec<_> = (1..=5)
-        .zip(GOOD)
-        .map(|(x, name)| (name, world.begin(name, x)))
-        .collect();
+    let (mut world, begun) = world_with_a_hole();
     for x in 6..=8 {
         fail_one(&mut world, "hole", x);
     }
@@ -304,7 +305,7 @@ fn a_person_may_let_an_agent_back_and_only_one_that_is_there_and_set_aside() {
     assert!(
         matches!(&events[0], Event::RunCreated { config, .. } if *config == offer(4).suggestion.config)
     );
-    let attempt = sweep_lifecycle::state::AttemptRef {
+    let attempt = AttemptRef {
         sweep: sweep(),
         run: 4,
         attempt: 1,

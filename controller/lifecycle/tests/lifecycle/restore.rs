@@ -22,6 +22,16 @@ fn running(names: &[&str]) -> World {
 }
 
 /// The report of an agent on its attempt.
+/// Returns the attempt that took the place of a preempted one, as its agent knows it, in a world that is lost.
+fn retried_later() -> (AttemptRef, HeldAttempt) {
+    let mut later = running(&["ann", "bob"]);
+    let first = later.begin("ann", 3);
+    later.finish("ann", &first, AttemptResult::Preempted);
+    let second = later.acquire("bob", &[]);
+    let known = held(&later, &second);
+    (second, known)
+}
+
 fn held(world: &World, attempt: &AttemptRef) -> HeldAttempt {
     let run = world.run(attempt.run).into_owned();
     let record = AttemptRecord {
@@ -251,11 +261,7 @@ fn a_later_attempt_takes_the_place_of_one_that_the_backup_takes_for_alive() {
 
 #[test]
 fn a_run_that_is_cancelled_after_the_restore_stays_cancelled() {
-    let mut later = running(&["ann", "bob"]);
-    let first = later.begin("ann", 3);
-    later.finish("ann", &first, AttemptResult::Preempted);
-    let second = later.acquire("bob", &[]);
-    let known = held(&later, &second);
+    let (_, known) = retried_later();
     let mut world = running(&["ann", "bob"]);
     world.begin("ann", 3);
     world.ask(&Command::BeginEpoch {
@@ -273,11 +279,7 @@ fn a_run_that_is_cancelled_after_the_restore_stays_cancelled() {
 
 #[test]
 fn a_queued_run_that_is_cancelled_after_the_restore_stays_cancelled() {
-    let mut later = running(&["ann", "bob"]);
-    let first = later.begin("ann", 3);
-    later.finish("ann", &first, AttemptResult::Preempted);
-    let second = later.acquire("bob", &[]);
-    let known = held(&later, &second);
+    let (second, known) = retried_later();
     for epochs in [1, 2] {
         let mut world = running(&["ann", "bob"]);
         let first = world.begin("ann", 3);
@@ -317,11 +319,7 @@ fn a_queued_run_that_is_cancelled_after_the_restore_stays_cancelled() {
 
 #[test]
 fn a_later_attempt_of_a_run_that_an_edit_took_out_of_the_space_is_stale() {
-    let mut later = running(&["ann", "bob"]);
-    let first = later.begin("ann", 3);
-    later.finish("ann", &first, AttemptResult::Preempted);
-    let second = later.acquire("bob", &[]);
-    let known = held(&later, &second);
+    let (_, known) = retried_later();
     let mut world = running(&["ann", "bob"]);
     let first = world.begin("ann", 3);
     world.ask(&Command::BeginEpoch {

@@ -375,14 +375,5 @@ pub(crate) fn crash() -> AttemptResult {
 }
 
 pub(crate) fn failed(kind: FailureKind, blame: Blame, message: &str) -> AttemptResult {
-    let message = message.to_owned();
-    AttemptResult::Failed(Failure {
-        kind,
-        blame,
-        message,
-        exit_code: None,
-        signal: None,
-        output_tail: String::new(),
-        evidence: String::new(),
-    })
+    AttemptResult::Failed(Failure::new(kind, blame, message))
 }

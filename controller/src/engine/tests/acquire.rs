@@ -192,17 +192,8 @@ async fn who_has_gone_away_gets_no_run() {
 #[tokio::test]
 async fn a_paused_sweep_hands_out_nothing_and_an_ended_one_says_so() {
     let bench = Bench::with_sweep(MemoryStore::new()).await;
-    let set = |action| {
-        bench.engine.command(
-            "",
-            Command::SetSweep {
-                sweep: sweep_id(),
-                action,
-            },
-        )
-    };
     bench.feed().await;
-    set(SweepAction::Pause).await.unwrap();
+    bench.set(SweepAction::Pause).await.unwrap();
     assert_eq!(
         bench.acquire("a", Duration::ZERO).await,
         Ok(Acquired::Wait("the sweep is paused".to_owned()))
@@ -211,13 +202,13 @@ async fn a_paused_sweep_hands_out_nothing_and_an_ended_one_says_so() {
         while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
-        set(SweepAction::Resume).await.unwrap();
+        bench.set(SweepAction::Resume).await.unwrap();
     });
     assert!(
         matches!(acquired, Ok(Acquired::Assigned(_))),
         "{acquired:?}"
     );
-    set(SweepAction::Stop).await.unwrap();
+    bench.set(SweepAction::Stop).await.unwrap();
     assert!(matches!(
         bench.acquire("a", LONG).await,
         Ok(Acquired::Ended(SweepState::Stopped, _))

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::mpsc::channel;
 
 use sweep_lifecycle::event::Recorded;
 use sweep_lifecycle::evolve::evolve;
@@ -12,7 +11,9 @@ use super::*;
 use crate::engine::from_image;
 use crate::engine::group::Touched;
 use crate::engine::projection::project;
-use crate::store::{Batch, MemoryStore, Query, SqliteQuery, SqliteStore, StoreError, StoredReply};
+use crate::store::{
+    Batch, MemoryStore, Query, RunRange, SqliteQuery, SqliteStore, StoreError, StoredReply,
+};
 
 /// A store whose next commits fail as it is told.
 #[derive(Clone, Default)]
@@ -44,13 +45,7 @@ impl Store for FailingStore {
 
 #[tokio::test]
 async fn replies_come_after_the_commit_and_many_share_one() {
-    let (begun, begins) = channel();
-    let (give_leave, leave) = channel();
-    let bench = Arc::new(Bench::over(GatedStore {
-        inner: MemoryStore::new(),
-        begun,
-        leave,
-    }));
+    let (bench, begins, give_leave) = Bench::gated();
     let create = tokio::spawn({
         let bench = Arc::clone(&bench);
         async move { bench.create(spec(Method::Grid)).await }
@@ -148,16 +143,7 @@ async fn a_commit_with_an_unknown_outcome_ends_the_engine() {
     let mut bench = Bench::with_sweep(store.clone()).await;
     let mut commits = bench.engine.commits();
     store.fail(StoreError::Failed("disk I/O error".to_owned()));
-    let result = bench
-        .engine
-        .command(
-            "",
-            Command::SetSweep {
-                sweep: sweep_id(),
-                action: sweep_lifecycle::command::SweepAction::Pause,
-            },
-        )
-        .await;
+    let result = bench.set(SweepAction::Pause).await;
     assert_eq!(result, Err(EngineError::Stopped));
     assert_eq!(
         bench.join.ended().await.unwrap_err().to_string(),
@@ -283,7 +269,9 @@ fn assert_rows_equal_state(query: &dyn Query, state: &State) {
     let mut rows = Batch::default();
     project(&mut rows, &touched, state);
     assert_eq!(
-        query.runs(&sweep_id(), &[], 0, usize::MAX).unwrap(),
+        query
+            .runs(&sweep_id(), &[], RunRange::first(usize::MAX))
+            .unwrap(),
         rows.runs
     );
     assert_eq!(query.agents(None).unwrap(), rows.agents);

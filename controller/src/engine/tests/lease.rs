@@ -1,7 +1,6 @@
 //! An agent that stops reporting loses its attempts; others keep theirs.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::channel;
 
 use sweep_lifecycle::command::{Offered, Refusal, SweepAction, TellOutcome};
 use sweep_lifecycle::state::{AttemptState, RunState};
@@ -61,13 +60,7 @@ async fn a_heartbeat_renews_the_attempts_that_it_names() {
 
 #[tokio::test]
 async fn a_heartbeat_that_came_in_with_the_tick_counts() {
-    let (begun, begins) = channel();
-    let (give_leave, leave) = channel();
-    let bench = Arc::new(Bench::over(GatedStore {
-        inner: MemoryStore::new(),
-        begun,
-        leave,
-    }));
+    let (bench, begins, give_leave) = Bench::gated();
     (0..2).for_each(|_| give_leave.send(()).unwrap());
     bench.create(spec(Method::Grid)).await;
     bench.register("a").await;
@@ -75,18 +68,8 @@ async fn a_heartbeat_that_came_in_with_the_tick_counts() {
     bench.clock.advance(LEASE);
     // While the engine is held in a commit, both the tick and the heartbeat come into its queue.
     let held = tokio::spawn({
-        let engine = bench.engine.clone();
-        async move {
-            engine
-                .command(
-                    "",
-                    Command::SetSweep {
-                        sweep: sweep_id(),
-                        action: SweepAction::Pause,
-                    },
-                )
-                .await
-        }
+        let bench = Arc::clone(&bench);
+        async move { bench.set(SweepAction::Pause).await }
     });
     tokio::task::spawn_blocking(move || begins.recv().unwrap())
         .await
@@ -230,16 +213,7 @@ async fn a_program_that_waits_is_told_when_its_sweep_is_paused() {
         while bench.engine.stats().waiting_acquires == 0 {
             tokio::task::yield_now().await;
         }
-        bench
-            .engine
-            .command(
-                "",
-                Command::SetSweep {
-                    sweep: sweep_id(),
-                    action: SweepAction::Pause,
-                },
-            )
-            .await
+        bench.set(SweepAction::Pause).await
     });
     paused.unwrap();
     assert_eq!(

@@ -7,21 +7,18 @@ mod repeat;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply};
+use sweep_lifecycle::command::{AttemptResult, Command, Directive, Reply, SweepAction};
 use sweep_lifecycle::event::{MetricPoint, Recorded};
 use sweep_lifecycle::invariants::broken;
 use sweep_lifecycle::repeats;
-use sweep_lifecycle::spec::{
-    CodePolicy, Impute, Objective, OnLeaseLost, OverInits, Reduce, RetryPolicy, SweepSpec,
-};
+use sweep_lifecycle::spec::SweepSpec;
 use sweep_lifecycle::state::{
     AgentId, AgentInfo, AttemptRecord, AttemptRef, State, SweepId, Timestamp,
 };
-use sweep_search::observation::Goal;
-use sweep_search::space::{Config, Distribution, Origins, Parameter, Path, Space, Value};
+use sweep_search::space::{Config, Path, Value};
 use sweep_search::suggest::{Method, Suggestion};
 use sweep_search::why::{Kind, Why};
 
@@ -31,7 +28,7 @@ use super::{
     AcquireRequest, Acquired, Assignment, Computed, Engine, EngineError, EngineJoin, EngineOptions,
     Need, Terms,
 };
-use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply};
+use crate::store::{Batch, MemoryStore, Store, StoreError, StoredReply, word};
 
 /// The state that tests wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +72,18 @@ impl Bench {
         }
     }
 
+    /// With a store that tells how many events each commit has, and waits for leave before it makes it.
+    fn gated() -> (Arc<Self>, Receiver<usize>, Sender<()>) {
+        let (begun, begins) = channel();
+        let (give_leave, leave) = channel();
+        let bench = Self::over(GatedStore {
+            inner: MemoryStore::new(),
+            begun,
+            leave,
+        });
+        (Arc::new(bench), begins, give_leave)
+    }
+
     /// With a running sweep and one agent.
     pub(crate) async fn with_sweep(store: impl Store + 'static) -> Self {
         let bench = Self::over(store);
@@ -92,6 +101,14 @@ impl Bench {
             seed: 1,
         };
         self.engine.command("create", command).await.unwrap();
+    }
+
+    /// Asks for another state of the sweep.
+    async fn set(&self, action: SweepAction) -> Result<Reply, EngineError> {
+        let sweep = sweep_id();
+        self.engine
+            .command("", Command::SetSweep { sweep, action })
+            .await
     }
 
     pub(crate) async fn register(&self, name: &str) {
@@ -292,51 +309,19 @@ fn attempt(run: u64, attempt: u32) -> AttemptRef {
 }
 
 pub(crate) fn spec(method: Method) -> SweepSpec {
-    let values = (1..=60).map(Value::Int).collect();
-    let x = Parameter {
-        path: Path::flat("x"),
-        distribution: Distribution::Categorical {
-            values,
-            ordered: None,
-        },
-        when: vec![],
-    };
-    let objective = Objective {
-        metric: "loss".to_owned(),
-        goal: Goal::Minimize,
-        target: None,
-        impute: Impute::Worst,
-        impute_while_running: None,
-        reduce: Reduce::Best,
-        over_inits: OverInits::default(),
-    };
-    SweepSpec {
-        name: Some("first".to_owned()),
-        description: None,
-        project: None,
-        entity: None,
-        program: Some("train".to_owned()),
-        command: vec!["train".to_owned()],
-        method,
-        space: Space::new(vec![x]).unwrap(),
-        origins: Origins::default(),
-        objective: Some(objective),
-        constraints: vec![],
-        repeats: 1,
-        early_terminate: None,
-        run_cap: None,
-        seed: Some(1),
-        retry: RetryPolicy::default(),
-        code: CodePolicy::default(),
-        max_runtime_ms: None,
-        max_silence_ms: None,
-        on_lease_lost: OnLeaseLost::Continue,
-        omit_none: false,
-        preflight: vec![],
-        data: vec![],
-        metric_patterns: vec![],
-        metric_files: vec![],
-    }
+    let values: Vec<_> = (1..=60).map(|value| value.to_string()).collect();
+    let text = format!(
+        "name: first
+method: {}
+program: train
+command: [train]
+metric: {{name: loss, goal: minimize}}
+seed: 1
+parameters: {{x: {{values: [{}]}}}}",
+        word(method),
+        values.join(", ")
+    );
+    sweep_lifecycle::spec::parse(&text).0.unwrap()
 }
 
 /// An assignment without its incarnation, which depends on the time.

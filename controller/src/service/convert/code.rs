@@ -84,32 +84,19 @@ pub(in crate::service) struct VersionFacts<'a> {
 }
 
 fn described(version: String, about: CodeAbout) -> v1::Code {
-    let CodeAbout {
-        commit,
-        subject,
-        branch,
-        remote,
-        files,
-        added,
-        removed,
-        notes,
-        prefix,
-        outputs,
-    } = about;
-    let patch = String::new();
     v1::Code {
         version,
-        commit,
-        subject,
-        branch,
-        remote,
-        files,
-        lines_added: added,
-        lines_removed: removed,
-        notes,
-        prefix,
-        patch,
-        outputs,
+        commit: about.commit,
+        subject: about.subject,
+        branch: about.branch,
+        remote: about.remote,
+        files: about.files,
+        lines_added: about.added,
+        lines_removed: about.removed,
+        notes: about.notes,
+        prefix: about.prefix,
+        patch: String::new(),
+        outputs: about.outputs,
     }
 }
 

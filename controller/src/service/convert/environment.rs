@@ -45,32 +45,18 @@ pub(in crate::service) fn environment(
 }
 
 fn data_set(set: v1::DataSet) -> Result<DataSet, Status> {
-    let v1::DataSet {
-        name,
-        location,
-        digest,
-        basis,
-        files,
-        bytes,
-        note,
-    } = set;
-    limits::optional_name("data.digest", &digest)?;
-    limits::optional_name("data.basis", &basis)?;
-    limits::stored("data.files", files)?;
-    limits::stored("data.bytes", bytes)?;
-    let (name, location, note) = (
-        limits::line(&name),
-        limits::line(&location),
-        limits::line(&note),
-    );
+    limits::optional_name("data.digest", &set.digest)?;
+    limits::optional_name("data.basis", &set.basis)?;
+    limits::stored("data.files", set.files)?;
+    limits::stored("data.bytes", set.bytes)?;
     Ok(DataSet {
-        name,
-        location,
-        digest,
-        basis,
-        files,
-        bytes,
-        note,
+        name: limits::line(&set.name),
+        location: limits::line(&set.location),
+        note: limits::line(&set.note),
+        digest: set.digest,
+        basis: set.basis,
+        files: set.files,
+        bytes: set.bytes,
     })
 }
 
@@ -83,25 +69,14 @@ pub(in crate::service) fn wire_environment(environment: Environment) -> v1::Envi
         variables,
         data,
     } = environment;
-    let data = data.into_iter().map(|set| {
-        let DataSet {
-            name,
-            location,
-            digest,
-            basis,
-            files,
-            bytes,
-            note,
-        } = set;
-        v1::DataSet {
-            name,
-            location,
-            digest,
-            basis,
-            files,
-            bytes,
-            note,
-        }
+    let data = data.into_iter().map(|set| v1::DataSet {
+        name: set.name,
+        location: set.location,
+        digest: set.digest,
+        basis: set.basis,
+        files: set.files,
+        bytes: set.bytes,
+        note: set.note,
     });
     v1::Environment {
         digest,

@@ -36,21 +36,13 @@ pub(in crate::service) fn run(row: RunRow) -> v1::Run {
 }
 
 fn repeats(row: RepeatsRow) -> v1::Repeats {
-    let RepeatsRow {
-        first,
-        number,
-        of,
-        values,
-        mean,
-        deviation,
-    } = row;
     v1::Repeats {
-        first,
-        number,
-        of,
-        values,
-        mean,
-        deviation,
+        first: row.first,
+        number: row.number,
+        of: row.of,
+        values: row.values,
+        mean: row.mean,
+        deviation: row.deviation,
     }
 }
 

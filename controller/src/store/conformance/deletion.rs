@@ -5,7 +5,7 @@ use sweep_lifecycle::state::{AttemptRef, RunState, Timestamp};
 use sweep_search::observation::Goal;
 
 use super::{Bench, agent, point, run, sweep, sweep_id};
-use crate::store::{Batch, LogChunk, RunRow, StaleRows, Store};
+use crate::store::{Batch, LogChunk, RunRange, RunRow, StaleRows, Store};
 
 /// Deletes all that there is to delete, a few rows at a time.
 fn purge(store: &mut dyn Store) {
@@ -14,11 +14,14 @@ fn purge(store: &mut dyn Store) {
 }
 
 fn event(sweep: &str, run: u64) -> Recorded {
-    let attempt = AttemptRef {
+    reported(AttemptRef {
         sweep: sweep_id(sweep),
         run,
         attempt: 1,
-    };
+    })
+}
+
+fn reported(attempt: AttemptRef) -> Recorded {
     Recorded {
         at: Timestamp(1),
         event: Event::MetricsReported {
@@ -156,7 +159,10 @@ pub(super) fn a_deleted_sweep_leaves_nothing_and_the_others_stay(bench: &dyn Ben
             "{id}"
         );
         assert_eq!(
-            query.runs(&sweep_id(id), &[], 0, 99).unwrap().len(),
+            query
+                .runs(&sweep_id(id), &[], RunRange::first(99))
+                .unwrap()
+                .len(),
             10 * left,
             "{id}"
         );
@@ -187,15 +193,6 @@ pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Benc
         sweep: sweep_id("aaaaaaaa"),
         run,
         attempt: number,
-    };
-    let reported = |attempt: AttemptRef| Recorded {
-        at: Timestamp(1),
-        event: Event::MetricsReported {
-            attempt,
-            first_seq: 0,
-            points: Vec::new(),
-            stale: false,
-        },
     };
     let attempts = [of(1, 1), of(1, 2), of(2, 1)];
     let batch = |attempts: &[AttemptRef]| Batch {
@@ -257,7 +254,10 @@ pub(super) fn a_pruned_run_keeps_its_row_and_its_later_attempts(bench: &dyn Benc
         "two reports, and the event itself"
     );
     assert_eq!(
-        query.runs(&sweep_id("aaaaaaaa"), &[], 0, 9).unwrap().len(),
+        query
+            .runs(&sweep_id("aaaaaaaa"), &[], RunRange::first(9))
+            .unwrap()
+            .len(),
         1
     );
 }

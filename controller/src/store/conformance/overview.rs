@@ -5,18 +5,13 @@ use std::collections::BTreeMap;
 use sweep_lifecycle::state::{Blame, Failure, FailureKind, RunState, SweepState};
 use sweep_search::observation::Goal;
 
-use super::super::{Batch, FailureGroup, RunRow, SweepRow};
-use super::{Bench, agent, attempt, numbers, point, run, sweep, sweep_id};
+use super::super::{Batch, FailureGroup, RunRange, RunRow, SweepRow};
+use super::{Bench, agent, attempt, numbers, point, rows, run, sweep, sweep_id};
 
 fn failed(number: u64, message: &str, host: &str) -> RunRow {
     let failure = Failure {
-        kind: FailureKind::Crashed,
-        blame: Blame::Configuration,
-        message: message.to_owned(),
         exit_code: Some(1),
-        signal: None,
-        output_tail: String::new(),
-        evidence: String::new(),
+        ..Failure::new(FailureKind::Crashed, Blame::Configuration, message)
     };
     let mut row = run(number, RunState::Failed, None, 1);
     row.attempts[0].failure = Some(failure);
@@ -39,12 +34,7 @@ pub(super) fn failures_are_counted_by_cause(bench: &dyn Bench) {
         run(5, RunState::Finished, Some(1.0), 1),
         never_began,
     ];
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     let sweep = sweep_id("aaaaaaaa");
     let found = query.failures(&sweep).unwrap();
     let hosts = |hosts: &[(&str, u64)]| {
@@ -157,12 +147,7 @@ pub(super) fn the_best_runs_come_first(bench: &dyn Bench) {
         .zip([0.5, 0.2, 0.9, 0.1, 0.2])
         .map(|(number, value)| run(number, RunState::Finished, Some(value), 1))
         .collect();
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     assert_eq!(
         query
             .best_runs(&sweep("aaaaaaaa", 1, Goal::Minimize), 3)
@@ -184,11 +169,15 @@ pub(super) fn the_best_runs_come_first(bench: &dyn Bench) {
         [2, 4]
     );
     assert_eq!(
-        query.ended_before(&sweep_id("aaaaaaaa"), 2, 3, 9).unwrap(),
+        query
+            .ended_before(&sweep_id("aaaaaaaa"), 2, RunRange { after: 3, limit: 9 })
+            .unwrap(),
         [4, 5]
     );
     assert_eq!(
-        query.ended_before(&sweep_id("aaaaaaaa"), 1, 0, 9).unwrap(),
+        query
+            .ended_before(&sweep_id("aaaaaaaa"), 1, RunRange::first(9))
+            .unwrap(),
         [0; 0]
     );
 }
@@ -215,14 +204,7 @@ pub(super) fn totals_are_counted_over_all_sweeps(bench: &dyn Bench) {
         agent("c", "bbbbbbbb", true),
     ];
     let slots = u64::from(agents[0].slots + agents[2].slots);
-    store
-        .append(&Batch {
-            sweeps,
-            runs,
-            agents,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(sweeps, runs, agents)).unwrap();
     store
         .append(&Batch {
             runs: vec![run(2, RunState::Failed, None, 1)],

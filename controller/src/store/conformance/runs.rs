@@ -3,9 +3,9 @@
 use sweep_lifecycle::state::{RunState, SweepState};
 use sweep_search::observation::Goal;
 
-use crate::store::{Batch, CodeCounts, RunRow, SweepRow};
+use crate::store::{Batch, CodeCounts, RunRange, RunRow, SweepRow};
 
-use super::{Bench, agent, numbers, run, sweep, sweep_id};
+use super::{Bench, agent, numbers, rows, run, sweep, sweep_id};
 
 pub(super) fn a_batch_takes_the_place_of_rows_with_the_same_key(bench: &dyn Bench) {
     let (mut store, query) = bench.open();
@@ -64,14 +64,7 @@ pub(super) fn sweeps_come_newest_first_with_their_counts(bench: &dyn Bench) {
         agent("b", "aaaaaaaa", false),
         agent("c", "bbbbbbbb", true),
     ];
-    store
-        .append(&Batch {
-            sweeps,
-            runs,
-            agents,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(sweeps, runs, agents)).unwrap();
     let listed = query.sweeps().unwrap();
     assert_eq!(
         listed
@@ -138,12 +131,7 @@ pub(super) fn runs_are_counted_by_the_version_of_their_code(bench: &dyn Bench) {
         run(5, RunState::Finished, Some(0.7), 1),
         run(6, RunState::Queued, None, 0),
     ];
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     let codes = query.codes(&sweep("aaaaaaaa", 1, Goal::Minimize)).unwrap();
     assert_eq!(codes.keys().collect::<Vec<_>>(), ["", "old"]);
     assert_eq!(
@@ -194,16 +182,11 @@ pub(super) fn runs_are_paged_and_filtered(bench: &dyn Bench) {
             )
         })
         .collect();
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     let ask = |states: &[RunState], after, limit| {
         numbers(
             &query
-                .runs(&sweep_id("aaaaaaaa"), states, after, limit)
+                .runs(&sweep_id("aaaaaaaa"), states, RunRange { after, limit })
                 .unwrap(),
         )
     };
@@ -212,7 +195,11 @@ pub(super) fn runs_are_paged_and_filtered(bench: &dyn Bench) {
     assert_eq!(ask(&[RunState::Failed], 2, 100), [4, 6]);
     assert_eq!(ask(&[RunState::Failed, RunState::Finished], 5, 100), [6, 7]);
     assert_eq!(
-        numbers(&query.runs(&sweep_id("bbbbbbbb"), &[], 0, 100).unwrap()),
+        numbers(
+            &query
+                .runs(&sweep_id("bbbbbbbb"), &[], RunRange::first(100))
+                .unwrap()
+        ),
         [0; 0]
     );
 }
@@ -225,12 +212,7 @@ pub(super) fn runs_that_ended_last_come_first(bench: &dyn Bench) {
         run(3, RunState::Failed, None, 10),
         run(4, RunState::Stopped, None, 30),
     ];
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     assert_eq!(
         numbers(&query.ended_runs(&sweep_id("aaaaaaaa"), usize::MAX).unwrap()),
         [4, 1, 3]
@@ -252,12 +234,7 @@ pub(super) fn values_come_in_the_order_in_which_they_ended(bench: &dyn Bench) {
         ranked(2, Some(2.5), 10),
         ranked(3, None, 20),
     ];
-    store
-        .append(&Batch {
-            runs,
-            ..Batch::default()
-        })
-        .unwrap();
+    store.append(&rows(vec![], runs, vec![])).unwrap();
     assert_eq!(query.values(&sweep_id("aaaaaaaa"), 9).unwrap(), [2.5, 1.5]);
     assert_eq!(
         query.values(&sweep_id("aaaaaaaa"), 2).unwrap(),

@@ -9,12 +9,12 @@ use super::{MemoryQuery, end_of, lock};
 use crate::store::counts::by_rank;
 use crate::store::thin::{Thinned, evenly};
 use crate::store::{
-    AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureCause, FailureGroup, LogPart, LogReader,
-    Query, RunRow, StoreError, SweepCounts, SweepRow, Totals,
+    AgentRow, CodeCounts, CountedSweep, CurvePoints, Curves, DiskUsage, FailureCause, FailureGroup,
+    LogPart, LogReader, NumberedPoint, Query, RunRange, RunRow, Stored, SweepRow, Totals,
 };
 
 impl Query for MemoryQuery {
-    fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweeps(&self) -> Stored<Vec<CountedSweep>> {
         let tables = lock(&self.tables);
         let mut sweeps: Vec<_> = tables
             .sweeps
@@ -25,7 +25,7 @@ impl Query for MemoryQuery {
         Ok(sweeps)
     }
 
-    fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweep(&self, sweep: &SweepId) -> Stored<Option<CountedSweep>> {
         let tables = lock(&self.tables);
         Ok(tables
             .sweeps
@@ -33,12 +33,7 @@ impl Query for MemoryQuery {
             .map(|row| (row.clone(), tables.counts(row))))
     }
 
-    fn sweep_page(
-        &self,
-        archived: bool,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Stored<Vec<CountedSweep>> {
         let listed = self
             .sweeps()?
             .into_iter()
@@ -46,7 +41,7 @@ impl Query for MemoryQuery {
         Ok(listed.skip(skip).take(limit).collect())
     }
 
-    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
+    fn sweep_count(&self, archived: bool) -> Stored<u64> {
         Ok(lock(&self.tables)
             .sweeps
             .values()
@@ -54,7 +49,7 @@ impl Query for MemoryQuery {
             .count() as u64)
     }
 
-    fn totals(&self) -> Result<Totals, StoreError> {
+    fn totals(&self) -> Stored<Totals> {
         let tables = lock(&self.tables);
         let mut totals = Totals::default();
         for row in tables.sweeps.values() {
@@ -70,7 +65,7 @@ impl Query for MemoryQuery {
         Ok(totals)
     }
 
-    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
+    fn failures(&self, sweep: &SweepId) -> Stored<Vec<FailureGroup>> {
         let mut groups: BTreeMap<String, FailureGroup> = BTreeMap::new();
         for row in lock(&self.tables).runs_of(&sweep.0) {
             let Some(FailureCause { key, host }) = row.failure_cause() else {
@@ -93,12 +88,7 @@ impl Query for MemoryQuery {
         Ok(groups)
     }
 
-    fn failed_runs(
-        &self,
-        sweep: &SweepId,
-        key: &str,
-        limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Stored<Vec<u64>> {
         let tables = lock(&self.tables);
         let failed = tables
             .runs_of(&sweep.0)
@@ -106,7 +96,7 @@ impl Query for MemoryQuery {
         Ok(failed.take(limit).map(|row| row.run).collect())
     }
 
-    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Stored<Vec<u64>> {
         let tables = lock(&self.tables);
         let mut ranked: Vec<_> = tables
             .runs_of(&sweep.id)
@@ -116,7 +106,7 @@ impl Query for MemoryQuery {
         Ok(ranked.into_iter().take(limit).map(|(run, _)| run).collect())
     }
 
-    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
+    fn codes(&self, sweep: &SweepRow) -> Stored<BTreeMap<String, CodeCounts>> {
         let mut codes: BTreeMap<String, CodeCounts> = BTreeMap::new();
         for row in lock(&self.tables).runs_of(&sweep.id) {
             let best = row.ranked.map(|value| (row.run, value));
@@ -128,21 +118,15 @@ impl Query for MemoryQuery {
         Ok(codes)
     }
 
-    fn runs(
-        &self,
-        sweep: &SweepId,
-        states: &[RunState],
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, StoreError> {
+    fn runs(&self, sweep: &SweepId, states: &[RunState], range: RunRange) -> Stored<Vec<RunRow>> {
         let tables = lock(&self.tables);
-        let wanted = tables
-            .runs_of(&sweep.0)
-            .filter(|row| row.run > after && (states.is_empty() || states.contains(&row.state)));
-        Ok(wanted.take(limit).cloned().collect())
+        let wanted = tables.runs_of(&sweep.0).filter(|row| {
+            row.run > range.after && (states.is_empty() || states.contains(&row.state))
+        });
+        Ok(wanted.take(range.limit).cloned().collect())
     }
 
-    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError> {
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Stored<Vec<RunRow>> {
         let tables = lock(&self.tables);
         Ok(numbers
             .iter()
@@ -150,25 +134,19 @@ impl Query for MemoryQuery {
             .collect())
     }
 
-    fn ended_before(
-        &self,
-        sweep: &SweepId,
-        before_ms: i64,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, range: RunRange) -> Stored<Vec<u64>> {
         let tables = lock(&self.tables);
         let ended = tables
             .runs_of(&sweep.0)
-            .filter(|row| row.run > after && row.ended_ms > 0 && row.ended_ms < before_ms);
-        Ok(ended.take(limit).map(|row| row.run).collect())
+            .filter(|row| row.run > range.after && row.ended_ms > 0 && row.ended_ms < before_ms);
+        Ok(ended.take(range.limit).map(|row| row.run).collect())
     }
 
-    fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
+    fn disk_usage(&self) -> Stored<DiskUsage> {
         Ok(DiskUsage::default())
     }
 
-    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
+    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<RunRow>> {
         let tables = lock(&self.tables);
         let mut ended: Vec<_> = tables
             .runs_of(&sweep.0)
@@ -180,7 +158,7 @@ impl Query for MemoryQuery {
         Ok(ended)
     }
 
-    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError> {
+    fn values(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<f64>> {
         let tables = lock(&self.tables);
         let last = tables.runs_of(&sweep.0).last().map_or(0, |row| row.run);
         let rows = evenly(last, limit).filter_map(|run| tables.runs.get(&(sweep.0.clone(), run)));
@@ -191,30 +169,21 @@ impl Query for MemoryQuery {
         Ok(ended.into_iter().map(|(_, _, value)| value).collect())
     }
 
-    fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
+    fn run(&self, sweep: &SweepId, run: u64) -> Stored<Option<RunRow>> {
         Ok(lock(&self.tables)
             .runs
             .get(&(sweep.0.clone(), run))
             .cloned())
     }
 
-    fn environment(
-        &self,
-        sweep: &SweepId,
-        digest: &str,
-    ) -> Result<Option<Environment>, StoreError> {
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Stored<Option<Environment>> {
         Ok(lock(&self.tables)
             .environments
             .get(&(sweep.clone(), digest.to_owned()))
             .cloned())
     }
 
-    fn metrics(
-        &self,
-        attempt: &AttemptRef,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
+    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Stored<Vec<NumberedPoint>> {
         let tables = lock(&self.tables);
         let points = tables
             .metrics
@@ -225,12 +194,7 @@ impl Query for MemoryQuery {
             .collect())
     }
 
-    fn curves(
-        &self,
-        attempt: &AttemptRef,
-        name: Option<&str>,
-        limit: usize,
-    ) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Stored<Curves> {
         let points = self.metrics(attempt, 0, usize::MAX)?;
         let mut thinned: BTreeMap<&str, Thinned<&MetricPoint>> = BTreeMap::new();
         for (_, point) in points
@@ -258,7 +222,7 @@ impl Query for MemoryQuery {
         Ok(thinned.into_iter().map(curve).collect())
     }
 
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError> {
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Stored<LogPart> {
         let mut reader = LogReader::new(offset, limit);
         if let Some(pieces) = lock(&self.tables).logs.get(attempt) {
             for (start, data) in pieces {
@@ -270,22 +234,18 @@ impl Query for MemoryQuery {
         Ok(reader.part())
     }
 
-    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError> {
+    fn log_end(&self, attempt: &AttemptRef) -> Stored<u64> {
         Ok(lock(&self.tables).logs.get(attempt).map_or(0, end_of))
     }
 
-    fn agents_shown(
-        &self,
-        sweep: Option<&SweepId>,
-        gone: usize,
-    ) -> Result<Vec<AgentRow>, StoreError> {
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Stored<Vec<AgentRow>> {
         let (mut shown, rest): (Vec<_>, Vec<_>) =
             self.agents(sweep)?.into_iter().partition(|row| row.alive);
         shown.extend(rest.into_iter().take(gone));
         Ok(shown)
     }
 
-    fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
+    fn agents(&self, sweep: Option<&SweepId>) -> Stored<Vec<AgentRow>> {
         let tables = lock(&self.tables);
         Ok(tables
             .agents

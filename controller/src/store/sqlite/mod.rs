@@ -36,7 +36,7 @@ pub use write::SqliteStore;
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use rusqlite::Connection;
     use sweep_lifecycle::event::{Event, Recorded};
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::store::{Batch, LogChunk, Store, StoreError};
 
-    fn open() -> (tempfile::TempDir, std::path::PathBuf, SqliteStore) {
+    fn open() -> (tempfile::TempDir, PathBuf, SqliteStore) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sweep.db");
         let store = SqliteStore::open(&path).unwrap();
@@ -124,14 +124,20 @@ mod tests {
             .unwrap()
     }
 
-    #[test]
-    fn data_of_an_older_format_is_raised_when_it_is_opened_to_write_and_by_no_reader() {
-        let (_dir, path, store) = open();
+    /// Makes a database that says it has the first format.
+    fn old_database() -> (tempfile::TempDir, PathBuf) {
+        let (dir, path, store) = open();
         drop(store);
         Connection::open(&path)
             .unwrap()
             .execute_batch("PRAGMA user_version = 1; DROP TABLE formats;")
             .unwrap();
+        (dir, path)
+    }
+
+    #[test]
+    fn data_of_an_older_format_is_raised_when_it_is_opened_to_write_and_by_no_reader() {
+        let (_dir, path) = old_database();
         look(&path).unwrap();
         SqliteSnapshot::open(&path).unwrap();
         assert_eq!(format(&path), 1);
@@ -174,12 +180,7 @@ mod tests {
 
     #[test]
     fn on_a_full_disk_the_first_commit_raises_the_format() {
-        let (_dir, path, store) = open();
-        drop(store);
-        Connection::open(&path)
-            .unwrap()
-            .execute_batch("PRAGMA user_version = 1; DROP TABLE formats;")
-            .unwrap();
+        let (_dir, path) = old_database();
         let mut store = SqliteStore::with_connection(Connection::open(&path).unwrap()).unwrap();
         assert_eq!(format(&path), 1);
         store.append(&batch("first")).unwrap();

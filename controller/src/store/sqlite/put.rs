@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::checksum::{self, Part};
 use super::values::{count, int, to_json};
+use crate::store::output::parts;
 use crate::store::{
     Batch, LOG_HEAD_BYTES, LOG_TAIL_BYTES, LogChunk, MetricRow, RunRow, StaleRows, StoreError,
     StoredReply, word,
@@ -157,34 +158,25 @@ pub(super) fn append_log(
     };
     let mut insert =
         transaction.prepare_cached("INSERT INTO logs (sweep, run, attempt, offset, data, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    // No piece is in both parts, so that those of the last part can be deleted whole.
-    let head = usize::try_from(LOG_HEAD_BYTES.saturating_sub(offset))
-        .unwrap_or(usize::MAX)
-        .min(data.len());
-    for (offset, data) in [
-        (offset, &data[..head]),
-        (offset + head as u64, &data[head..]),
-    ] {
-        if !data.is_empty() {
-            let key = [
-                Part::Bytes(attempt.sweep.0.as_bytes()),
-                Part::Number(int(attempt.run)),
-                Part::Number(i64::from(attempt.attempt)),
-            ];
-            let sum = checksum::of(
-                &key.into_iter()
-                    .chain([Part::Number(int(offset)), Part::Bytes(data)])
-                    .collect::<Vec<_>>(),
-            );
-            insert.execute(params![
-                attempt.sweep.0,
-                int(attempt.run),
-                attempt.attempt,
-                int(offset),
-                data,
-                sum
-            ])?;
-        }
+    for (offset, data) in parts(offset, data) {
+        let key = [
+            Part::Bytes(attempt.sweep.0.as_bytes()),
+            Part::Number(int(attempt.run)),
+            Part::Number(i64::from(attempt.attempt)),
+        ];
+        let sum = checksum::of(
+            &key.into_iter()
+                .chain([Part::Number(int(offset)), Part::Bytes(data)])
+                .collect::<Vec<_>>(),
+        );
+        insert.execute(params![
+            attempt.sweep.0,
+            int(attempt.run),
+            attempt.attempt,
+            int(offset),
+            data,
+            sum
+        ])?;
     }
     let end = offset + data.len() as u64;
     if end > LOG_HEAD_BYTES + LOG_TAIL_BYTES {

@@ -6,7 +6,6 @@ use std::sync::Mutex;
 
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, params};
-use sweep_lifecycle::event::MetricPoint;
 use sweep_lifecycle::state::{AttemptRef, Environment, RunState, SweepId};
 
 use super::connection::open_to_read;
@@ -16,8 +15,8 @@ use super::reading::{
 use super::values::{count, int};
 use crate::store::thin::evenly;
 use crate::store::{
-    AgentRow, CodeCounts, CurvePoints, DiskUsage, FailureGroup, LogPart, LogReader, Query, RunRow,
-    StoreError, SweepCounts, SweepRow, Totals,
+    AgentRow, CodeCounts, CountedSweep, Curves, DiskUsage, FailureGroup, LogPart, LogReader,
+    NumberedPoint, Query, RunRange, RunRow, StoreError, Stored, SweepRow, Totals,
 };
 
 /// Connections that are kept open for the next question.
@@ -73,7 +72,7 @@ impl SqliteQuery {
 }
 
 impl Query for SqliteQuery {
-    fn sweeps(&self) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweeps(&self) -> Stored<Vec<CountedSweep>> {
         self.read(|connection| {
             let sweeps: Vec<SweepRow> = bodies(
                 connection,
@@ -87,7 +86,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweep(&self, sweep: &SweepId) -> Stored<Option<CountedSweep>> {
         self.read(|connection| {
             let found: Vec<SweepRow> = bodies(
                 connection,
@@ -102,12 +101,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn sweep_page(
-        &self,
-        archived: bool,
-        skip: usize,
-        limit: usize,
-    ) -> Result<Vec<(SweepRow, SweepCounts)>, StoreError> {
+    fn sweep_page(&self, archived: bool, skip: usize, limit: usize) -> Stored<Vec<CountedSweep>> {
         let sql = "SELECT body FROM sweeps WHERE id IN (
              SELECT id FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1 ORDER BY created_ms DESC, id LIMIT ?3 OFFSET ?2)
              ORDER BY created_ms DESC, id";
@@ -125,7 +119,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn sweep_count(&self, archived: bool) -> Result<u64, StoreError> {
+    fn sweep_count(&self, archived: bool) -> Stored<u64> {
         let sql = "SELECT count(*) FROM sweeps INDEXED BY sweeps_listed WHERE archived = ?1";
         self.read(|connection| {
             Ok(count(
@@ -136,9 +130,9 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn totals(&self) -> Result<Totals, StoreError> {
+    fn totals(&self) -> Stored<Totals> {
         self.read(|connection| {
-            let by_state = |sql: &str| -> Result<BTreeMap<String, u64>, StoreError> {
+            let by_state = |sql: &str| -> Stored<BTreeMap<String, u64>> {
                 let mut statement = connection.prepare_cached(sql)?;
                 let rows = statement.query_map([], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
                 Ok(rows.collect::<Result<_, _>>()?)
@@ -155,7 +149,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn codes(&self, sweep: &SweepRow) -> Result<BTreeMap<String, CodeCounts>, StoreError> {
+    fn codes(&self, sweep: &SweepRow) -> Stored<BTreeMap<String, CodeCounts>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT code, state, runs FROM run_counts WHERE sweep = ?1 AND runs > 0",
@@ -174,17 +168,11 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn runs(
-        &self,
-        sweep: &SweepId,
-        states: &[RunState],
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<RunRow>, StoreError> {
+    fn runs(&self, sweep: &SweepId, states: &[RunState], range: RunRange) -> Stored<Vec<RunRow>> {
         let mut values = vec![
             text(&sweep.0),
-            Sql::Integer(int(after)),
-            Sql::Integer(int(limit as u64)),
+            Sql::Integer(int(range.after)),
+            Sql::Integer(int(range.limit as u64)),
         ];
         let sql = if states.is_empty() {
             "SELECT body FROM runs WHERE sweep = ?1 AND run > ?2 ORDER BY run LIMIT ?3".to_owned()
@@ -204,7 +192,7 @@ impl Query for SqliteQuery {
         self.read(|connection| bodies(connection, &sql, &values))
     }
 
-    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Result<Vec<RunRow>, StoreError> {
+    fn numbered_runs(&self, sweep: &SweepId, numbers: &[u64]) -> Stored<Vec<RunRow>> {
         self.read(|connection| {
             let mut runs = Vec::with_capacity(numbers.len());
             for number in numbers {
@@ -219,27 +207,26 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn ended_before(
-        &self,
-        sweep: &SweepId,
-        before_ms: i64,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    fn ended_before(&self, sweep: &SweepId, before_ms: i64, range: RunRange) -> Stored<Vec<u64>> {
         let sql = "SELECT run FROM runs WHERE sweep = ?1 AND run > ?2 AND ended_ms > 0 AND ended_ms < ?3 ORDER BY run LIMIT ?4";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let key = params![sweep.0, int(after), before_ms, int(limit as u64)];
+            let key = params![
+                sweep.0,
+                int(range.after),
+                before_ms,
+                int(range.limit as u64)
+            ];
             let runs = statement.query_map(key, |row| Ok(count(row.get(0)?)))?;
             Ok(runs.collect::<Result<_, _>>()?)
         })
     }
 
-    fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
+    fn disk_usage(&self) -> Stored<DiskUsage> {
         self.read(disk_usage)
     }
 
-    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Result<Vec<RunRow>, StoreError> {
+    fn ended_runs(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<RunRow>> {
         let sql = "SELECT body FROM runs WHERE sweep = ?1 AND ended_ms > 0 ORDER BY ended_ms DESC, run DESC LIMIT ?2";
         self.read(|connection| {
             bodies(
@@ -250,7 +237,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn failures(&self, sweep: &SweepId) -> Result<Vec<FailureGroup>, StoreError> {
+    fn failures(&self, sweep: &SweepId) -> Stored<Vec<FailureGroup>> {
         let sql = "SELECT cause, host, count(*), min(run) FROM runs INDEXED BY runs_failed
              WHERE sweep = ?1 AND cause IS NOT NULL GROUP BY cause, host";
         self.read(|connection| {
@@ -286,12 +273,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn failed_runs(
-        &self,
-        sweep: &SweepId,
-        key: &str,
-        limit: usize,
-    ) -> Result<Vec<u64>, StoreError> {
+    fn failed_runs(&self, sweep: &SweepId, key: &str, limit: usize) -> Stored<Vec<u64>> {
         let sql = "SELECT run FROM runs INDEXED BY runs_failed WHERE sweep = ?1 AND cause = ?2 ORDER BY run LIMIT ?3";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -302,7 +284,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Result<Vec<u64>, StoreError> {
+    fn best_runs(&self, sweep: &SweepRow, limit: usize) -> Stored<Vec<u64>> {
         self.read(|connection| {
             Ok(best(connection, sweep, limit)?
                 .into_iter()
@@ -311,7 +293,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn values(&self, sweep: &SweepId, limit: usize) -> Result<Vec<f64>, StoreError> {
+    fn values(&self, sweep: &SweepId, limit: usize) -> Stored<Vec<f64>> {
         self.read(|connection| {
             let last: Option<i64> =
                 connection.prepare_cached("SELECT max(run) FROM runs WHERE sweep = ?1")?.query_row([&sweep.0], |row| row.get(0))?;
@@ -328,7 +310,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn run(&self, sweep: &SweepId, run: u64) -> Result<Option<RunRow>, StoreError> {
+    fn run(&self, sweep: &SweepId, run: u64) -> Stored<Option<RunRow>> {
         let values = [text(&sweep.0), Sql::Integer(int(run))];
         let found = self.read(|connection| {
             bodies(
@@ -340,23 +322,14 @@ impl Query for SqliteQuery {
         Ok(found.into_iter().next())
     }
 
-    fn environment(
-        &self,
-        sweep: &SweepId,
-        digest: &str,
-    ) -> Result<Option<Environment>, StoreError> {
+    fn environment(&self, sweep: &SweepId, digest: &str) -> Stored<Option<Environment>> {
         let sql = "SELECT body FROM environments WHERE sweep = ?1 AND digest = ?2";
         let found =
             self.read(|connection| bodies(connection, sql, &[text(&sweep.0), text(digest)]))?;
         Ok(found.into_iter().next())
     }
 
-    fn metrics(
-        &self,
-        attempt: &AttemptRef,
-        from: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, MetricPoint)>, StoreError> {
+    fn metrics(&self, attempt: &AttemptRef, from: u64, limit: usize) -> Stored<Vec<NumberedPoint>> {
         let sql = "SELECT seq, name, step, wall_ms, value FROM metrics
              WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 AND seq >= ?4 ORDER BY seq LIMIT ?5";
         self.read(|connection| {
@@ -373,16 +346,11 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn curves(
-        &self,
-        attempt: &AttemptRef,
-        name: Option<&str>,
-        limit: usize,
-    ) -> Result<BTreeMap<String, CurvePoints>, StoreError> {
+    fn curves(&self, attempt: &AttemptRef, name: Option<&str>, limit: usize) -> Stored<Curves> {
         self.read(|connection| curves(connection, attempt, name, limit))
     }
 
-    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Result<LogPart, StoreError> {
+    fn log(&self, attempt: &AttemptRef, offset: u64, limit: usize) -> Stored<LogPart> {
         self.read(|connection| {
             // From the piece in which the wanted bytes begin, up to the first one behind them: that tells a gap from the end.
             let mut statement = connection.prepare_cached(
@@ -402,7 +370,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn log_end(&self, attempt: &AttemptRef) -> Result<u64, StoreError> {
+    fn log_end(&self, attempt: &AttemptRef) -> Stored<u64> {
         let sql = "SELECT offset + length(data) FROM logs WHERE sweep = ?1 AND run = ?2 AND attempt = ?3 ORDER BY offset DESC LIMIT 1";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -416,11 +384,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn agents_shown(
-        &self,
-        sweep: Option<&SweepId>,
-        gone: usize,
-    ) -> Result<Vec<AgentRow>, StoreError> {
+    fn agents_shown(&self, sweep: Option<&SweepId>, gone: usize) -> Stored<Vec<AgentRow>> {
         let gone = Sql::Integer(int(gone as u64));
         self.read(|connection| {
             let (mut shown, rest): (Vec<AgentRow>, Vec<AgentRow>) = match sweep {
@@ -454,7 +418,7 @@ impl Query for SqliteQuery {
         })
     }
 
-    fn agents(&self, sweep: Option<&SweepId>) -> Result<Vec<AgentRow>, StoreError> {
+    fn agents(&self, sweep: Option<&SweepId>) -> Stored<Vec<AgentRow>> {
         self.read(|connection| match sweep {
             Some(sweep) => bodies(
                 connection,

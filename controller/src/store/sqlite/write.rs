@@ -13,7 +13,9 @@ use super::presence::{Presence, read_back};
 use super::put::{append_log, prune_replies, put_replies, put_rows, put_stale};
 use super::values::count;
 use super::{image, purge};
-use crate::store::{Batch, Block, ImageHead, StaleRows, Store, StoreError, StoredReply};
+use crate::store::{
+    Batch, Block, ImageHead, NewImage, StaleRows, Store, StoreError, Stored, StoredReply,
+};
 
 /// Commits between deletions of old replies.
 const COMMITS_BETWEEN_PRUNES: u64 = 4096;
@@ -204,22 +206,16 @@ impl Store for SqliteStore {
         read_events(&self.connection, after, each)
     }
 
-    fn keep_image(
-        &mut self,
-        maker: &str,
-        head: Vec<u8>,
-        whole: bool,
-        blocks: &mut dyn Iterator<Item = (Block, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    fn keep_image(&mut self, image: NewImage<'_>) -> Stored<()> {
         let head = ImageHead {
-            maker: maker.to_owned(),
+            maker: image.maker.to_owned(),
             events: count(self.seq),
-            body: head,
+            body: image.head,
         };
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        image::keep(&transaction, &head, whole, blocks)?;
+        image::keep(&transaction, &head, image.whole, image.blocks)?;
         Ok(transaction.commit()?)
     }
 

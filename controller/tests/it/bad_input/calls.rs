@@ -25,9 +25,7 @@ fn point(name: &str, value: f64) -> MetricPoint {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one call after the other")]
 async fn calls_that_make_no_sense_are_refused_in_words() {
-    let dir = tempfile::tempdir().unwrap();
-    let controller = house::start(dir.path()).await;
-    let mut clients = house::clients(&controller).await;
+    let (_dir, controller, mut clients) = house::fresh().await;
     let before = resident_kb();
     let sweep = clients.create(GRID).await;
     clients.register(&sweep, "a").await;

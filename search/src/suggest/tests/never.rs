@@ -135,18 +135,6 @@ proptest! {
 }
 
 fn narrowed_space() -> Space {
-    let list = |values: &[&str]| Distribution::Categorical {
-        values: values
-            .iter()
-            .map(|value| Value::Str((*value).to_owned()))
-            .collect(),
-        ordered: None,
-    };
-    let parameter = |name: &str, distribution| Parameter {
-        path: Path::flat(name),
-        distribution,
-        when: vec![],
-    };
     Space::new(vec![
         parameter(
             "x",
@@ -155,7 +143,7 @@ fn narrowed_space() -> Space {
                 max: 1e-1,
             },
         ),
-        parameter("kind", list(&["a", "b"])),
+        parameter("kind", choice(&["a", "b"])),
         parameter("n", Distribution::IntUniform { min: 4, max: 8 }),
     ])
     .unwrap()
@@ -256,19 +244,13 @@ proptest! {
                     Some(Observation { outside, ..Observation::new(index, config, Outcome::Value(*value)) })
                 })
                 .collect();
-            let found = suggest(&Request {
-                space,
-                method: Method::Bayes,
-                goal: Goal::Minimize,
-                seed,
-                observations: &observations,
-                pending: &[],
-                taken: &observations.iter().filter(|seen| !seen.outside).map(|seen| seen.config.key()).collect(),
-                code: CodeLine::default(),
+            let sweep = Sweep {
+                taken: observations.iter().filter(|seen| !seen.outside).map(|seen| seen.config.key()).collect(),
+                observations,
                 next_index: carried.len() as u64 + 1,
-                count: 8,
-            });
-            for (place, suggestion) in found.suggestions.iter().enumerate() {
+                ..Sweep::new(space.clone(), Method::Bayes, seed)
+            };
+            for (place, suggestion) in sweep.ask(8).suggestions.iter().enumerate() {
                 prop_assert!(space.holds(&suggestion.config), "{:?} in {:?}", suggestion.config, space);
                 carried.push((suggestion.config.clone(), place as f64));
             }

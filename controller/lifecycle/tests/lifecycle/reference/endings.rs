@@ -41,19 +41,12 @@ impl Reference {
             return;
         }
         let has_value = spec.objective.is_none() || attempt.finite;
-        let no_value = Failure {
-            kind: if attempt.values > 0 {
-                FailureKind::NanObjective
-            } else {
-                FailureKind::NoMetric
-            },
-            blame: Blame::Configuration,
-            message: String::new(),
-            exit_code: None,
-            signal: None,
-            output_tail: String::new(),
-            evidence: String::new(),
+        let kind = if attempt.values > 0 {
+            FailureKind::NanObjective
+        } else {
+            FailureKind::NoMetric
         };
+        let no_value = Failure::new(kind, Blame::Configuration, "");
         let preempted = Failure {
             kind: FailureKind::Preempted,
             blame: Blame::External,
@@ -151,15 +144,7 @@ impl Reference {
 
     pub(super) fn lose(&mut self, before: &State, name: &AttemptRef, kind: FailureKind) {
         if self.attempt(name).state.is_live() {
-            let failure = Failure {
-                kind,
-                blame: Blame::External,
-                message: String::new(),
-                exit_code: None,
-                signal: None,
-                output_tail: String::new(),
-                evidence: String::new(),
-            };
+            let failure = Failure::new(kind, Blame::External, "");
             self.finish(before, name, &AttemptResult::Failed(failure), false);
         }
     }
