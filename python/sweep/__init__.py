@@ -1,0 +1,3 @@
+"""Hyperparameter sweeps from Python."""
+
+from __future__ import annotations
