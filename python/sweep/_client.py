@@ -13,10 +13,10 @@ from . import _locate
 from ._http import TIMEOUT_S, Connection, request_id
 from ._records import Records, SweepStatus, status_of
 from ._sweep import Sweep
-from .errors import Unavailable
+from .errors import NotFound, SweepError, Unavailable
 
-#: The text of `sweep create` for a value that is missing.
-_MISSING = "a sweep is made from the path of a sweep file, or from a dictionary with its keys"
+#: The exit status of `sweep agent` after runs of which none has succeeded.
+_ALL_FAILED = 3
 
 
 def create(
@@ -50,7 +50,7 @@ def create(
     elif isinstance(source, (str, os.PathLike)):
         text = Path(source).read_text(encoding="utf-8")
     else:
-        raise TypeError(f"{_MISSING}, and not from {type(source).__name__}")
+        raise TypeError(f"a sweep is made from the path of a sweep file or a dictionary with its keys, and not from {type(source).__name__}")
     connection = connect(controller, token, starts=True, timeout=timeout)
     fields = {"yaml": text, "request_id": request_id(), "name": name}
     return Sweep(connection, connection.call("CreateSweep", fields, timeout)["sweep_id"])
@@ -168,8 +168,10 @@ def _agent_program(sweep_id: str, count: Optional[int], target: _locate.Target) 
                 continue
         started.wait()
         raise
-    if code:
-        raise Unavailable(f"`{' '.join(command)}` exited with status {code}")
+    # That all runs have failed is in the sweep.
+    if code not in (0, _ALL_FAILED):
+        kind = {2: NotFound, 4: NotFound, 5: Unavailable}.get(code, SweepError)
+        raise kind(f"`{' '.join(command)}` exited with status {code}", "")
 
 
 def connect(controller: Optional[str] = None, token: Optional[str] = None, *, starts: bool = False, timeout: float = TIMEOUT_S) -> Connection:

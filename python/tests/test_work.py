@@ -194,7 +194,7 @@ def test_an_agent_without_a_function_runs_the_program(place: Path) -> None:
     sweep.agent(s, count=2)
     assert [run.state for run in s.runs()] == ["finished"] * 2
     assert [(point.step, point.metric) for point in s.curves(runs=[1], metrics=["loss"])] == [(0, "loss"), (1, "loss"), (2, "loss")]
-    with pytest.raises(sweep.Unavailable, match="exited with status"):
+    with pytest.raises(sweep.NotFound, match="exited with status 2"):
         sweep.agent("missing")
 
 
