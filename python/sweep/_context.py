@@ -187,13 +187,28 @@ def enter(context: Optional[LocalContext]) -> None:
         _entered[threading.get_ident()] = context
 
 
+def _distributed() -> Any:
+    """Returns `torch.distributed` where it is in use."""
+    torch = sys.modules.get("torch")
+    distributed = getattr(torch, "distributed", None)
+    return distributed if distributed is not None and distributed.is_available() and distributed.is_initialized() else None
+
+
+def agreed(answer: object) -> bool:
+    """Returns the answer of rank 0, on each rank of a distributed training."""
+    distributed = _distributed()
+    if distributed is None:
+        return bool(answer)
+    answers = [rank() == 0 and bool(answer)]
+    distributed.broadcast_object_list(answers, src=0)
+    return bool(answers[0])
+
+
 def rank() -> int:
     """Returns the rank of this process in a distributed training; 0 outside of one."""
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        distributed = getattr(torch, "distributed", None)
-        if distributed is not None and distributed.is_available() and distributed.is_initialized():
-            return int(distributed.get_rank())
+    distributed = _distributed()
+    if distributed is not None:
+        return int(distributed.get_rank())
     environment = os.environ
     for name in _RANKS:
         text = environment.get(name)

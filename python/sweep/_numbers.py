@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, Mapping
 
 _RESERVED = ("step", "_step")
@@ -61,4 +62,21 @@ def flat(metrics: Mapping[str, Any], prefix: str = "") -> Dict[str, float]:
     for name in _RESERVED:
         if name in found:
             raise ValueError(f"no metric can be called {name!r}: it is the step; give it as step=…")
+    return found
+
+
+def known(data: Mapping[str, Any], prefix: str = "") -> Dict[str, float]:
+    """Returns the numbers of what a library logs; media, texts and the step are left out.
+
+    >>> known({"loss": 0.5, "note": "x", "val": {"acc": 1}, "step": 3})
+    {'loss': 0.5, 'val.acc': 1.0}
+    """
+    found: Dict[str, float] = {}
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            found.update(known(value, f"{prefix}{name}."))
+        elif not isinstance(value, (str, bytes)) and name not in _RESERVED:
+            # What is no number is no metric.
+            with contextlib.suppress(TypeError, ValueError, RuntimeError):
+                found[prefix + name] = float(value)
     return found

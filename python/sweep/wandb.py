@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence
 
-from . import _context
+from . import _context, _numbers
 from ._client import agent as _agent
 from ._client import create, get
 from ._program import report
@@ -97,7 +97,7 @@ def _logging(wandb: Any) -> Iterator[None]:
     log = kind.log
 
     def reporting(self: Any, data: Mapping[str, Any], *arguments: Any, **options: Any) -> Any:
-        numbers = _numbers_in(data)
+        numbers = _numbers.known(data)
         if numbers and _context.current().is_sweep:
             report(numbers)
         return log(self, data, *arguments, **options)
@@ -107,18 +107,6 @@ def _logging(wandb: Any) -> Iterator[None]:
         yield
     finally:
         kind.log = log
-
-
-def _numbers_in(data: Mapping[str, Any], prefix: str = "") -> Dict[str, float]:
-    """Returns the numbers of what is logged; media and texts are left out."""
-    found: Dict[str, float] = {}
-    for name, value in data.items():
-        if isinstance(value, Mapping):
-            found.update(_numbers_in(value, f"{prefix}{name}."))
-        elif not isinstance(value, (str, bytes)) and name not in ("step", "_step"):
-            with contextlib.suppress(TypeError, ValueError, RuntimeError):
-                found[prefix + name] = float(value)
-    return found
 
 
 class _Script:
