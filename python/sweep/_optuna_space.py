@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from ._names import is_plain, safe
 
 #: Steps up to this number are listed; a range with more is continuous, and its values are rounded.
 _STEPS_MAX = 200
@@ -15,16 +16,6 @@ _STEPS_MAX = 200
 _PARENT_MAX = 10
 #: The value of a sweep does not fit the distribution of a trial.
 MISFIT = object()
-
-
-def safe(name: str) -> str:
-    """Returns a name as sweep files allow it.
-
-    >>> safe("n units")
-    'n_units'
-    """
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
-    return name if re.match(r"[A-Za-z_]", name) else f"_{name}"
 
 
 def parameters(distributions: Mapping[str, BaseDistribution], trials: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
@@ -47,7 +38,7 @@ def parameters(distributions: Mapping[str, BaseDistribution], trials: Sequence[M
 def _form(distribution: BaseDistribution) -> Dict[str, Any]:
     if isinstance(distribution, CategoricalDistribution):
         choices = list(distribution.choices)
-        return {"values": choices if _is_plain(choices) else list(range(len(choices)))}
+        return {"values": choices if is_plain(choices) else list(range(len(choices)))}
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     low, high, step = distribution.low, distribution.high, distribution.step
     if distribution.single():
@@ -66,14 +57,6 @@ def _form(distribution: BaseDistribution) -> Dict[str, Any]:
 
 def _rounded(value: float) -> float:
     return value if isinstance(value, int) else float(f"{value:.12g}")
-
-
-def _is_plain(choices: Sequence[Any]) -> bool:
-    """Whether JSON has these values, and tells them apart."""
-    kinds = (bool, int, float, str, type(None))
-    if not all(isinstance(choice, kinds) and choice == choice and choice not in (math.inf, -math.inf) for choice in choices):
-        return False
-    return len(set(map(str, choices))) == len(choices) == len(set(choices))
 
 
 def _condition(name: str, distributions: Mapping[str, BaseDistribution], trials: Sequence[Mapping[str, Any]]) -> Optional[Dict[str, Any]]:
@@ -104,7 +87,7 @@ def _decides(distribution: BaseDistribution) -> bool:
 
 
 def _encoded_one(value: Any, distribution: BaseDistribution) -> Any:
-    if isinstance(distribution, CategoricalDistribution) and not _is_plain(distribution.choices):
+    if isinstance(distribution, CategoricalDistribution) and not is_plain(distribution.choices):
         return int(distribution.to_internal_repr(value))
     return value
 
@@ -124,7 +107,7 @@ def decoded(value: Any, distribution: BaseDistribution) -> Any:
     """Returns a value of a sweep as one of a distribution; :data:`MISFIT`: it is none."""
     try:
         if isinstance(distribution, CategoricalDistribution):
-            if not _is_plain(distribution.choices):
+            if not is_plain(distribution.choices):
                 return distribution.choices[value]
             return next((choice for choice in distribution.choices if choice == value and type(choice) is type(value)), MISFIT)
         assert isinstance(distribution, (FloatDistribution, IntDistribution))

@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from . import _optuna_space as _space
 from ._client import create, get
 from ._http import request_id
+from ._names import safe
 from ._records import Run, dotted
 from ._sweep import AskedRun, Sweep
 from .errors import SweepError
@@ -102,7 +103,7 @@ class SweepSampler(BaseSampler):
         with self._lock:
             self._distributions.setdefault(param_name, param_distribution)
         asked = self._asked.get(trial.number)
-        name = _space.safe(param_name)
+        name = safe(param_name)
         if asked is not None and name in (found := dotted(asked.params)):
             value = _space.decoded(found[name], param_distribution)
             if value is not _space.MISFIT:
@@ -155,7 +156,7 @@ class SweepSampler(BaseSampler):
         spec: Dict[str, Any] = {"method": self._method, "metric": {"name": _METRIC, "goal": goal}, "parameters": parameters}
         if self._seed is not None:
             spec["seed"] = self._seed
-        self._sweep = create(spec, self._controller, token=self._token, name=_space.safe(study.study_name)[:60])
+        self._sweep = create(spec, self._controller, token=self._token, name=safe(study.study_name)[:60])
         self._parameters, self._known = parameters, set()
 
     def _import(self, trials: List[FrozenTrial]) -> None:

@@ -1,0 +1,7 @@
+"""Where Hydra finds the sweeper ``sweep``: it imports all modules of this namespace at each start."""
+
+from sweep import hydra
+
+
+class SweepSweeper(hydra.SweepSweeper):
+    """The sweeper of :mod:`sweep.hydra`: Hydra takes classes that this namespace defines alone."""
