@@ -35,7 +35,14 @@ class Picture:
         return self.svg
 
     def save(self, path: Union[str, "os.PathLike[str]"]) -> None:
-        """Writes the picture to a file that ends in ``.svg``."""
+        """Writes the picture to a file that ends in ``.svg``.
+
+        Raises:
+            ValueError: The name ends otherwise.
+            OSError: The file cannot be written.
+
+        >>> Picture("<svg/>").save("picture.svg")
+        """
         if not os.fspath(path).endswith(".svg"):
             raise ValueError(f"{os.fspath(path)!r} does not end in .svg; `sweep plot --out` writes PNG, too")
         Path(path).write_text(self.svg, encoding="utf-8")
@@ -76,7 +83,7 @@ def line(status: "SweepStatus") -> str:
         f"{getattr(status, name)} {name}" for name in ("running", "queued", "finished", "stopped", "failed", "cancelled") if getattr(status, name)
     )
     best = "" if status.best_run is None else f"; best {status.metric} {status.best_value:.6g} (run {status.best_run})"
-    return f"{status.id} {status.state}: {counts or 'no runs yet'}{best}"
+    return f"sweep {status.id} {status.state}: {counts or 'no runs yet'}{best}"
 
 
 def html(sweep: "Sweep", pictures: Sequence[str] = ()) -> str:

@@ -253,7 +253,15 @@ def _warn_unused(values: Iterable[str], fields: Iterable[str], prefix: str = "")
         if name not in known:
             close: Optional[List[str]] = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
-            warnings.warn(f"the sweep sets {prefix + name!r}, which params() does not list{hint}", stacklevel=5)
+            warnings.warn(f"the sweep sets {prefix + name!r}, which params() does not list{hint}", stacklevel=_frames())
+
+
+def _frames() -> int:
+    """Returns how many frames above its caller the program of the user is."""
+    frame, count = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__package__") == __package__:
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def _misfit(value: Any, expected: str, name: str) -> ParamsError:

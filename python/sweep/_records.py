@@ -143,7 +143,13 @@ class Run:
         return (newest.ended - newest.started).total_seconds()
 
     def row(self) -> Dict[str, Any]:
-        """Returns the run as one row of a table: ``param.…`` and ``metric.…`` hold what the sweep names."""
+        """Returns the run as one row of a table: ``param.…`` and ``metric.…`` hold what the sweep names.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.ask().tell(0.25)
+        >>> s.get_run(1).row()["metric.loss"]
+        0.25
+        """
         found: Dict[str, Any] = {
             "run": self.number,
             "state": self.state,
@@ -177,7 +183,11 @@ class CurvePoint:
     time: Optional[datetime]
 
     def row(self) -> Dict[str, Any]:
-        """Returns the point as one row of a table."""
+        """Returns the point as one row of a table.
+
+        >>> CurvePoint(1, "loss", 3, 0.25, None).row()["step"]
+        3
+        """
         return {"run": self.run, "metric": self.metric, "step": self.step, "value": self.value, "time": self.time}
 
 
@@ -219,7 +229,11 @@ class Records(List[T]):
     """A list of records that can become a data frame."""
 
     def rows(self) -> List[Dict[str, Any]]:
-        """Returns one dictionary a record; all have the same keys."""
+        """Returns one dictionary a record; all have the same keys.
+
+        >>> Records([CurvePoint(1, "loss", 3, 0.25, None)]).rows()
+        [{'run': 1, 'metric': 'loss', 'step': 3, 'value': 0.25, 'time': None}]
+        """
         rows: List[Dict[str, Any]] = [record.row() for record in self]  # type: ignore[attr-defined]
         names = _united(rows)
         return [{name: row.get(name) for name in names} for row in rows]
@@ -229,6 +243,9 @@ class Records(List[T]):
 
         Raises:
             ImportError: pandas is not installed.
+
+        >>> Records([CurvePoint(1, "loss", 3, 0.25, None)]).to_pandas().shape
+        (1, 5)
         """
         import pandas
 
@@ -239,6 +256,9 @@ class Records(List[T]):
 
         Raises:
             ImportError: polars is not installed.
+
+        >>> Records([CurvePoint(1, "loss", 3, 0.25, None)]).to_polars().shape  # doctest: +SKIP
+        (1, 5)
         """
         import polars
 
@@ -254,6 +274,8 @@ def _united(rows: Iterable[Mapping[str, Any]]) -> List[str]:
         for name in row:
             prefix = name.split(".")[0] if name.startswith(("param.", "metric.")) else name
             groups.setdefault(prefix, {})[name] = None
+    if "param" not in groups:
+        return [name for prefix in groups for name in groups[prefix]]
     order = sorted(groups, key=lambda prefix: _ORDER.index(prefix) if prefix in _ORDER else len(_ORDER))
     return [name for prefix in order for name in groups[prefix]]
 

@@ -73,14 +73,25 @@ class AskedRun:
         Raises:
             sweep.Refused: The run was told before, or another program has it by now.
             sweep.SweepError: Anything else that goes wrong.
+
+        >>> asked = sweep.create(SPACE).ask()
+        >>> asked.tell(0.25, metrics={"seconds": 3})
         """
         self.sweep.tell(self, value, metrics=metrics, timeout=timeout)
 
     def fail(self, message: str, metrics: Optional[Mapping[str, Any]] = None, timeout: float = TIMEOUT_S) -> None:
         """Tells that the configuration has failed. The search learns to stay away from where runs fail.
 
+        Args:
+            message: Why, in words; the end of a long text is kept.
+            metrics: Metrics by name.
+            timeout: The limit in seconds.
+
         Raises:
-            sweep.SweepError: The class says why.
+            sweep.Refused: The run was told before, or another program has it by now.
+
+        >>> asked = sweep.create(SPACE).ask()
+        >>> asked.fail("CUDA out of memory")
         """
         self.sweep.tell(self, failure=message, metrics=metrics, timeout=timeout)
 
@@ -89,6 +100,11 @@ class AskedRun:
 
         Raises:
             sweep.SweepError: The class says why. No error where the run has ended.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.ask().release()
+        >>> s.ask().attempt
+        2
         """
         self.sweep._release(self.number, self.attempt, timeout)
 
@@ -128,7 +144,11 @@ class Sweep:
         return status_of(found)
 
     def spec(self) -> SweepStatus:
-        """Returns the sweep's constants (name, method, objective), as they were when they were first asked for."""
+        """Returns the sweep's constants (name, method, objective), as they were when they were first asked for.
+
+        >>> sweep.create(SPACE).spec().metric
+        'loss'
+        """
         if self._spec is None:
             self._spec = self.status()
         return self._spec
@@ -148,8 +168,17 @@ class Sweep:
     def get_run(self, number: int, timeout: float = TIMEOUT_S) -> Run:
         """Returns a run by its number.
 
+        Args:
+            number: The number, from 1.
+            timeout: The limit in seconds.
+
         Raises:
             sweep.NotFound: There is no such run.
+
+        >>> s = sweep.create(SPACE)
+        >>> asked = s.ask()
+        >>> s.get_run(1).state
+        'running'
         """
         return run_of(self._call("GetRun", {"run": number}, timeout)["run"])
 
@@ -176,6 +205,11 @@ class Sweep:
 
         Raises:
             ImportError: pandas is not installed.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.ask().tell(0.25)
+        >>> float(s.to_pandas()["value"].min())
+        0.25
         """
         return self.runs(timeout=timeout).to_pandas()
 
@@ -184,6 +218,11 @@ class Sweep:
 
         Raises:
             ImportError: polars is not installed.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.ask().tell(0.25)
+        >>> s.to_polars()["value"].min()  # doctest: +SKIP
+        0.25
         """
         return self.runs(timeout=timeout).to_polars()
 
@@ -317,6 +356,16 @@ class Sweep:
 
         Returns:
             The number of its run; that of an earlier run with the same point, if there is one.
+
+        Raises:
+            sweep.InvalidArgument: The parameters do not fit the space.
+            sweep.Refused: The sweep is a grid, or has ended.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.offer({"x": 0.5}, why="a guess")
+        1
+        >>> s.ask().params
+        {'x': 0.5}
         """
         import json
 
@@ -382,7 +431,11 @@ class Sweep:
         return str(self._call("SetSweepState", fields, timeout)["state"])
 
     def importance(self, timeout: float = TIMEOUT_S) -> Dict[str, float]:
-        """Returns the importance of each parameter, the most important first; all sum to 1. Empty with too few results."""
+        """Returns the importance of each parameter, the most important first; all sum to 1. Empty with too few results.
+
+        >>> sweep.create(SPACE).importance()
+        {}
+        """
         effects = self._call("AnalyzeSweep", {}, timeout)["effects"]
         return {effect["parameter"]: effect["share"] for effect in effects}
 
@@ -399,6 +452,11 @@ class Sweep:
 
         Raises:
             sweep.NoProgram: The program ``sweep``, which draws, is not here.
+
+        >>> s = sweep.create(SPACE)
+        >>> s.ask().tell(0.25)
+        >>> s.plot("history").svg[:4]
+        '<svg'
         """
         from ._notebook import plot
 
@@ -413,6 +471,12 @@ class Sweep:
 
         Returns:
             The last state that was seen.
+
+        >>> s = sweep.create(SPACE)
+        >>> status = s.watch(timeout=0)  # doctest: +ELLIPSIS
+        sweep ... running: no runs yet
+        >>> status.state
+        'running'
         """
         from ._notebook import watch
 

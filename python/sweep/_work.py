@@ -166,6 +166,9 @@ class Judge:
             return Outcome(None, _trace(error), _last(context))
         finally:
             _context.enter(None)
+        if context.stop is not None:
+            # The objective has obeyed, in the midst of its work: that is no result.
+            raise KeyboardInterrupt
         try:
             return self._outcome(result, context)
         except (TypeError, ValueError) as error:

@@ -177,10 +177,10 @@ def test_plots_are_svg(told: sweep.Sweep, place: Path) -> None:
 
 def test_a_view_in_a_terminal_has_a_line_for_each_change(told: sweep.Sweep, capsys: pytest.CaptureFixture[str]) -> None:
     assert told.watch(interval=0.05).state == "finished"
-    assert capsys.readouterr().out == f"{told.id} finished: 2 finished, 1 failed; best loss 1 (run 2)\n"
+    assert capsys.readouterr().out == f"sweep {told.id} finished: 2 finished, 1 failed; best loss 1 (run 2)\n"
     other = sweep.create(SPACE)
     assert other.watch(interval=0.05, timeout=0.2).state == "running"
-    assert capsys.readouterr().out == f"{other.id} running: no runs yet\n"
+    assert capsys.readouterr().out == f"sweep {other.id} running: no runs yet\n"
 
 
 def test_a_sweep_in_a_notebook_is_a_table(told: sweep.Sweep) -> None:

@@ -122,11 +122,13 @@ def test_a_typed_dict_is_a_dictionary() -> None:
 
 
 def test_a_parameter_that_the_program_does_not_list_is_named() -> None:
-    with pytest.warns(UserWarning, match="sets 'optimiser', which params.. does not list; did you mean 'optimizer'"):
+    with pytest.warns(UserWarning, match="sets 'optimiser', which params.. does not list; did you mean 'optimizer'") as warned:
         found = read({"optimiser": 1}, None, {"optimizer": "adam"}, True)
     assert found == {"optimizer": "adam", "optimiser": 1}
-    with pytest.warns(UserWarning, match="sets 'optimizer.rate'"):
+    assert warned[0].filename == __file__
+    with pytest.warns(UserWarning, match="sets 'optimizer.rate'") as warned:
         read({"epochs": 1, "optimizer.rate": 1}, Config, {}, True)
+    assert warned[0].filename == __file__
     assert read({"anything": 1}, None, {}, True) == {"anything": 1}
 
 

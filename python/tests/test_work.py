@@ -154,6 +154,22 @@ def test_ctrl_c_leaves_nothing_behind(mode: Dict[str, Any], place: Path) -> None
     assert [(run.state, len(run.attempts)) for run in s.runs()] == [("finished", 2)] * workers
 
 
+def test_an_objective_that_obeys_ctrl_c_has_no_result(place: Path) -> None:
+    def obeys(p: Any) -> float:
+        (place / f"begun-{threading.get_ident()}").touch()
+        while not sweep.report(loss=1):
+            time.sleep(0.01)
+        return 1.0
+
+    s = sweep.create(SPACE)
+    interrupter = threading.Thread(target=lambda: until(lambda: len(list(place.glob("begun-*"))) == 2) and os.kill(os.getpid(), signal.SIGINT))
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt):
+        s.run(obeys, workers=2)
+    interrupter.join()
+    assert [run.state for run in s.runs()] == ["queued"] * 2
+
+
 def test_processes_end_with_a_parent_that_is_killed(place: Path) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("SKIPPED: only Linux ends processes with their parent")
