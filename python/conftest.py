@@ -1,4 +1,4 @@
-"""A controller for the tests, in a world of its own."""
+"""A controller for the tests, apart from those of the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Hydra finds the sweeper ``sweep``: it imports all modules of this namespace at each start."""
+"""The sweeper ``sweep`` as Hydra finds it: Hydra imports all modules of this namespace at each start."""
 
 from sweep import hydra
 

@@ -23,7 +23,7 @@ from .errors import (
 
 #: The limit of a call, in seconds.
 TIMEOUT_S = 30.0
-#: Calls with an unknown outcome are repeated so often, with the same request id.
+#: The tries of a call whose outcome is unknown, all with the same request id.
 _TRIES = 4
 _FIRST_WAIT_S = 0.1
 #: The version of the calls: https://… `POST /api/v1/<Call>`.
@@ -125,7 +125,7 @@ class Connection:
             raise SweepError(f"the answer to {name} is not JSON: {error}") from error
 
     def _send(self, name: str, fields: Dict[str, Any], timeout: float) -> Tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        """Sends a request over a connection of its own: nothing is shared by threads, or by processes after a fork."""
+        """Sends a request over a separate connection: nothing is shared by threads, or by processes after a fork."""
         host, _, port = self.target.address.rpartition(":")
         headers = {"content-type": "application/json", "connection": "close"}
         if self.target.token:

@@ -15,14 +15,14 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 from .errors import NoProgram, SweepError, Unavailable
 
-#: Where a controller of this machine listens.
+#: The address of a controller of this machine.
 LOCAL = "127.0.0.1:7433"
-#: How long a controller may take to start, in seconds.
+#: The time limit of a controller for its start, in seconds.
 _START_S = 60.0
 
 
 class Target(NamedTuple):
-    """Where to connect, and what to show there."""
+    """The address and the token of a controller."""
 
     #: ``host:port``
     address: str

@@ -18,7 +18,7 @@ def safe(name: str) -> str:
 
 
 def is_plain(choices: Sequence[Any]) -> bool:
-    """Whether JSON has these values, and tells them apart."""
+    """Returns whether JSON has these values, and tells them apart."""
     kinds = (bool, int, float, str, type(None))
     if not all(isinstance(choice, kinds) and choice == choice and choice not in (math.inf, -math.inf) for choice in choices):
         return False

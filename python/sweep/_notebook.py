@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("history", "parallel", "importance", "slice")
 #: Runs in the table.
 _ROWS = 10
-#: Pictures of a view are drawn again so often, in seconds.
+#: The least time between two drawings of a view's pictures, in seconds.
 _PICTURES_S = 5.0
 
 
@@ -165,7 +165,7 @@ class _View:
 
 
 def _in_notebook() -> bool:
-    """Whether a kernel of Jupyter runs this program."""
+    """Returns whether a kernel of Jupyter runs this program."""
     shell = sys.modules.get("IPython")
     found = shell.get_ipython() if shell is not None else None
     return found is not None and hasattr(found, "kernel")

@@ -12,7 +12,7 @@ from ._names import is_plain, safe
 
 #: Steps up to this number are listed; a range with more is continuous, and its values are rounded.
 _STEPS_MAX = 200
-#: A whole number with at most so many values can decide about other parameters.
+#: The most values of a whole number that can decide about other parameters.
 _PARENT_MAX = 10
 #: The value of a sweep does not fit the distribution of a trial.
 MISFIT = object()

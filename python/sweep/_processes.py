@@ -15,9 +15,9 @@ from typing import Any, Dict, NamedTuple
 from ._sweep import AskedRun
 from ._work import Judge, Ledger, Outcome, context_of
 
-#: How long a process may take to end after SIGTERM, in seconds.
+#: The time from SIGTERM to SIGKILL, in seconds.
 _TERM_S = 5.0
-#: How long to wait before a paused sweep is asked again, in seconds.
+#: The wait before a paused sweep is asked again, in seconds.
 _PAUSED_S = 0.5
 
 

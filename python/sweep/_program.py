@@ -1,4 +1,4 @@
-"""What a training program calls: parameters in, metrics out."""
+"""The calls of a training program: parameters in, metrics out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StopAnswer:
 
     @property
     def reason(self) -> Optional[str]:
-        """Why the run has to end early, in words; ``None``: it continues."""
+        """The reason why the run has to end early, in words; ``None``: it continues."""
         self._context.watch_stop()
         return self._context.stop_reason()
 

@@ -1,4 +1,4 @@
-"""What the controller has recorded, as dataclasses."""
+"""The records of a controller, as dataclasses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _time(ms: int) -> Optional[datetime]:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an attempt ended badly."""
+    """The failure of an attempt."""
 
     #: ``crashed``, ``signal``, ``out_of_memory``, ``nan_objective`` and others.
     kind: str
@@ -62,7 +62,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Why a configuration was suggested."""
+    """The reason for a configuration, in words and numbers."""
 
     #: ``grid``, ``random``, ``start_up``, ``probe``, ``exploit``, ``explore``, ``far``, ``dense``, ``external``.
     kind: str
@@ -131,12 +131,12 @@ class Run:
 
     @property
     def failure(self) -> Optional[Failure]:
-        """Why the newest attempt failed; ``None``: it did not."""
+        """The failure of the newest attempt; ``None``: it did not."""
         return self.attempts[-1].failure if self.attempts else None
 
     @property
     def seconds(self) -> Optional[float]:
-        """How long the newest attempt took, in seconds; ``None``: it has not ended."""
+        """The duration of the newest attempt, in seconds; ``None``: it has not ended."""
         newest = self.attempts[-1] if self.attempts else None
         if newest is None or newest.started is None or newest.ended is None:
             return None
@@ -221,7 +221,7 @@ class SweepStatus:
 
     @property
     def is_ended(self) -> bool:
-        """Whether no more runs begin or end."""
+        """The sweep is over: no more runs begin or end."""
         return self.state in ("finished", "cancelled") or self.state == "stopped" and not self.running
 
 

@@ -29,7 +29,7 @@ from .errors import Refused, SweepError, TimedOut, Unavailable
 ASK_TIMEOUT_S = 90.0
 #: The end of a failure's text that the controller keeps.
 _FAILURE_CHARS_MAX = 8000
-#: How long to wait before a paused sweep is asked again, in seconds.
+#: The wait before a paused sweep is asked again, in seconds.
 _PAUSED_S = 1.0
 _ACTIONS = {"pause": 1, "resume": 2, "stop": 3, "cancel": 4}
 
@@ -50,7 +50,7 @@ class AskedRun:
         self.attempt: int = answer["attempt"]
         #: The configuration, nested.
         self.params: Dict[str, Any] = params_of(answer["params_json"])
-        #: Why this configuration.
+        #: The reason for this configuration.
         self.suggestion: Optional[Suggestion] = suggestion_of(answer["why"])
         #: A seed for the run, the same for each of its attempts.
         self.seed: int = answer["seed"]

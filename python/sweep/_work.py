@@ -18,11 +18,11 @@ from ._program import Stopped
 from ._sweep import ASK_TIMEOUT_S, AskedRun, Sweep
 from .errors import SweepError, Unavailable
 
-#: How long threads and processes may take to end after Ctrl-C, in seconds.
+#: The time limit of threads for ending after Ctrl-C, in seconds.
 _END_S = 10.0
-#: How long to put one run back into the queue may take, in seconds.
+#: The time limit of each call that puts a run back into the queue, in seconds.
 _RELEASE_S = 5.0
-#: How long to wait before a paused sweep is asked again, in seconds.
+#: The wait before a paused sweep is asked again, in seconds.
 _PAUSED_S = 0.5
 _INTERRUPTED = "interrupted by user"
 

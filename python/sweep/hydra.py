@@ -97,7 +97,7 @@ class SweepSweeper(Sweeper):
         return self._conclude(made, parameters)
 
     def _space(self, arguments: Sequence[str]) -> "Tuple[List[str], Dict[str, _Parameter]]":
-        """Returns the overrides that all jobs share, and what varies, by its name in the sweep."""
+        """Returns the overrides that all jobs share, and the parameters that vary, by their names in the sweep."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
 
         from ._names import safe
@@ -164,7 +164,7 @@ class SweepSweeper(Sweeper):
 
 
 class _Parameter:
-    """What varies, as a parameter of a sweep file and as overrides of Hydra."""
+    """A parameter that varies: its form in a sweep file, and its overrides of Hydra."""
 
     def __init__(self, key: str, form: Dict[str, Any], texts: Optional[Dict[Any, str]] = None) -> None:
         #: The name with its prefix (`+`), as overrides have it.

@@ -32,7 +32,7 @@ from .errors import SweepError
 #: The name of the objective in the sweep.
 _METRIC = "value"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-#: A controller takes so many imported runs at once.
+#: The most imported runs of one call.
 _IMPORT_MAX = 10_000
 
 

@@ -128,7 +128,7 @@ class SweepSearch(Searcher):
 
 
 class _Parameter:
-    """What varies, as a parameter of a sweep file and in the configuration of a trial."""
+    """A parameter that varies: its form in a sweep file, and its place in the configuration of a trial."""
 
     def __init__(self, path: Tuple[Any, ...], form: Dict[str, Any], choices: Optional[List[Any]] = None) -> None:
         self.form = form
@@ -144,7 +144,7 @@ class _Parameter:
 
 
 def _parameters(space: Dict[str, Any]) -> Dict[str, _Parameter]:
-    """Returns what varies in a space of Ray, by names with dots."""
+    """Returns the parameters that vary in a space of Ray, by names with dots."""
     from ._names import safe
 
     _, domains, grids = parse_spec_vars(space)

@@ -110,7 +110,7 @@ def _logging(wandb: Any) -> Iterator[None]:
 
 
 class _Script:
-    """A script whose sweeps are executed by agents, each run by a process of its own."""
+    """A script whose sweeps are executed by agents, each run by a separate process."""
 
     def __init__(self, path: str, arguments: Sequence[str]) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""What a training program calls: outside of a sweep, under variables of an agent, and under a real one."""
+"""The calls of a training program: outside of a sweep, under variables of an agent, and under a real one."""
 
 from __future__ import annotations
 
