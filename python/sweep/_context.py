@@ -91,12 +91,17 @@ class AgentContext(Context):
         """Appends a line to the metrics file. Another process of a distributed training than that of rank 0 writes none."""
         if rank() != 0:
             return
-        if self._metrics is None or self._pid != os.getpid():
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._metrics = os.open(self._environment["SWEEP_METRICS"], flags, 0o600)
-            self._pid = os.getpid()
-        # One write: lines of several processes do not mix.
-        os.write(self._metrics, (_json(step, metrics) + "\n").encode())
+        line = _json(step, metrics)
+        try:
+            if self._metrics is None or self._pid != os.getpid():
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._metrics = os.open(self._environment["SWEEP_METRICS"], flags, 0o600)
+                self._pid = os.getpid()
+            # One write: lines of several processes do not mix.
+            os.write(self._metrics, (line + "\n").encode())
+        except OSError:
+            # A full disk is no reason to end a training, and the agent reads the output, too.
+            print(line, flush=True)
 
     def stop_reason(self) -> Optional[str]:
         """Reads the stop file."""

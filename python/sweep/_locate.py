@@ -30,6 +30,10 @@ class Target(NamedTuple):
     #: Whether a controller was named; else one of this machine is meant, which is started where there is none.
     is_named: bool
 
+    def __repr__(self) -> str:
+        # The token cannot end in a log.
+        return f"Target({self.address!r})"
+
 
 def target(controller: Optional[str] = None, token: Optional[str] = None) -> Target:
     """Returns where the controller is.

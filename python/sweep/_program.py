@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Optional, Type, TypeVar, Union, overload
+from typing import Any, Mapping, Optional, Type, TypeVar, overload
 
 from . import _context, _numbers
 
@@ -42,25 +42,25 @@ class StopAnswer:
 
 
 @overload
-def params(__shape: Type[T]) -> T: ...
+def params(shape: Type[T], /) -> T: ...
 
 
 @overload
-def params(__shape: T) -> T: ...
+def params(shape: T, /) -> T: ...
 
 
 @overload
 def params(**defaults: Any) -> Any: ...
 
 
-def params(__shape: Any = None, **defaults: Any) -> Any:
+def params(shape: Any = None, /, **defaults: Any) -> Any:
     """Returns the parameters of the run.
 
     Values take the type of their default: ``3`` for the default ``1.0`` is ``3.0``, and the text ``"1e-5"`` is ``1e-05``. A parameter of the sweep
     with dots in its name (``optimizer.lr``) leads into nested defaults. Outside of a sweep all parameters have their defaults.
 
     Args:
-        __shape: A dataclass, an instance of one with defaults, or a ``TypedDict``. Positional.
+        shape: A dataclass, an instance of one with defaults, or a ``TypedDict``. Positional.
         **defaults: The default of each parameter, in place of a shape. Parameters of the sweep that are not here are in the result, too.
 
     Returns:
@@ -75,11 +75,12 @@ def params(__shape: Any = None, **defaults: Any) -> Any:
     """
     from ._params import read
 
-    return read(_context.current().params, __shape, defaults, _context.current().is_sweep)
+    return read(_context.current().params, shape, defaults, _context.current().is_sweep)
 
 
 def report(
-    __metrics: Optional[Mapping[str, Any]] = None,
+    named: Optional[Mapping[str, Any]] = None,
+    /,
     *,
     step: Optional[int] = None,
     stop: str = "return",
@@ -91,7 +92,7 @@ def report(
     rank 0 reports; look at its answer there and broadcast it, so that all ranks end at the same step. Outside of a sweep the metrics are printed.
 
     Args:
-        __metrics: Metrics by name, for names that are no identifiers (``"val/loss"``). Positional. Nested ones get dots.
+        named: Metrics by name, for names that are no identifiers (``"val/loss"``). Positional. Nested ones get dots.
         step: The step, epoch or iteration; by default the number of reports with the metric so far.
         stop: ``"return"`` (the default), or ``"raise"``: raise :class:`Stopped` when the run has to end early.
         **metrics: Metrics by name.
@@ -109,8 +110,8 @@ def report(
     """
     context = _context.current()
     values = _numbers.flat(metrics)
-    if __metrics:
-        values.update(_numbers.flat(__metrics))
+    if named:
+        values.update(_numbers.flat(named))
     if step is not None and type(step) is not int:
         step = int(_numbers.number("step", step))
     if values:
@@ -125,11 +126,11 @@ def report(
     return answer
 
 
-def done(__metrics: Union[Mapping[str, Any], None] = None, **metrics: Any) -> None:
+def done(named: Optional[Mapping[str, Any]] = None, /, **metrics: Any) -> None:
     """Reports the final metrics of a program that has no curve.
 
     Args:
-        __metrics: Metrics by name, for names that are no identifiers. Positional.
+        named: Metrics by name, for names that are no identifiers. Positional.
         **metrics: Metrics by name.
 
     Raises:
@@ -138,4 +139,4 @@ def done(__metrics: Union[Mapping[str, Any], None] = None, **metrics: Any) -> No
     >>> done(score=0.93)
     {"score": 0.93}
     """
-    report(__metrics, **metrics)
+    report(named, **metrics)

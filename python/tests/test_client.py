@@ -188,6 +188,11 @@ def test_a_sweep_in_a_notebook_is_a_table(told: sweep.Sweep) -> None:
     assert "best loss 1 (run 2)" in html and "<th>x</th>" in html and html.count("<tr>") == 3
 
 
+def test_a_token_is_in_no_text() -> None:
+    target = _locate.target(token="swp_secret_of_the_user")
+    assert "secret" not in repr(target) + str(target) and target.token == "swp_secret_of_the_user"
+
+
 def test_a_controller_of_another_token_refuses() -> None:
     with pytest.raises(sweep.AccessDenied, match="token"):
         sweep.sweeps(token="swp_0123456789abcdef")

@@ -82,6 +82,14 @@ def test_reports_go_to_the_metrics_file(under_agent: Path, capsys: pytest.Captur
     assert sweep.params(lr=1.0).lr == 0.5
 
 
+def test_a_metrics_file_that_cannot_be_written_leaves_the_output(
+    under_agent: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SWEEP_METRICS", "/dev/full")
+    assert not sweep.report(step=1, loss=2)
+    assert capsys.readouterr().out == '{"step": 1, "loss": 2}\n'
+
+
 @pytest.mark.parametrize("value", ["0.5", None, [1.0, 2.0], object(), b"1"])
 def test_what_is_no_number_is_named(value: Any) -> None:
     with pytest.raises(TypeError, match="metric 'loss' is"):
