@@ -27,7 +27,8 @@ pub(crate) fn fit(evidence: &Evidence, z: &[f64]) -> Vec<f64> {
     };
     let mut starts = vec![
         start(0.5, -6.0, TRANSFER.eta.0),
-        // Values that are noise alone have a second maximum, where each is a bump of its own: from
+        start(1.5 * (d as f64).sqrt(), -4.0, TRANSFER.eta.0),
+        // Values that are noise alone have a second maximum, where each is a separate bump: from
         // little noise the search ends there.
         start(1.5 * (d as f64).sqrt(), -0.7, TRANSFER.eta.0),
     ];
