@@ -6,6 +6,7 @@ mod beginning;
 mod events;
 mod place;
 mod reading;
+mod stop_file;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -21,6 +22,7 @@ use tokio::time::MissedTickBehavior;
 use self::beginning::{Begun, begin_anew, find_again};
 pub(crate) use self::events::{AttemptEnd, AttemptEvent, Begin, Point};
 use self::place::place_of;
+use self::stop_file::StopFile;
 use crate::attempt::{Action, AttemptOutcome, AttemptState, Input, UserSignal, Want};
 use crate::gpu::GpuDriver;
 use crate::intake::Reading;
@@ -103,6 +105,7 @@ pub(crate) async fn execute(
         skip,
         again: begin != Begin::Anew,
         folder: job.folder(),
+        stop_file: StopFile::new(PathBuf::from(&place.stop_file)),
         output,
         hints: Hints::new(&job.objective),
         has_hint: false,
@@ -153,6 +156,7 @@ struct WatchedAttempt {
     /// An agent before this one had begun it.
     again: bool,
     folder: PathBuf,
+    stop_file: StopFile,
     output: Output,
     /// Looked for until one was found or the objective was read.
     hints: Hints,
@@ -196,6 +200,11 @@ impl WatchedAttempt {
                         if matches!(want, Want::Preempt | Want::Kill) {
                             // If this agent is killed too, the next one has to know.
                             launch::mark_preempted(&self.folder);
+                        }
+                        if let Want::Stop { reason } = &want
+                            && self.stop_file.ask(reason)
+                        {
+                            self.handle(Input::StopWatched).await?;
                         }
                         self.handle(Input::Want(want)).await?;
                     }

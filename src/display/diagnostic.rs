@@ -74,7 +74,9 @@ fn program_hint(file: &str, text: &str) -> Option<String> {
     let lines = "\nand before `wandb.sweep`, with the function that `wandb.agent` calls in place of `main`:\n  import os, sys\n  \
                  if \"SWEEP_RUN\" in os.environ:\n      main(); sys.exit()";
     Some(if own_sweep {
-        format!("{hint}{lines}")
+        format!(
+            "with the Python module of sweep it runs as it is: `python -m sweep.wandb {program}`. Without the module, {hint}{lines}"
+        )
     } else {
         hint
     })

@@ -322,6 +322,11 @@ fn lines() -> Vec<Line> {
             .filter(|file| has_extension(file, &["md"])),
     );
     texts.extend(
+        files_below("python")
+            .into_iter()
+            .filter(|file| has_extension(file, &["py"])),
+    );
+    texts.extend(
         files_below("proto")
             .into_iter()
             .filter(|file| has_extension(file, &["proto"])),

@@ -15,6 +15,7 @@ mod damage;
 mod digits;
 mod disk;
 mod docs;
+mod early_stop;
 mod edit;
 mod examples;
 mod external;

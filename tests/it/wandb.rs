@@ -379,7 +379,9 @@ fn a_sweep_that_the_program_defines_itself_is_named_with_the_lines_that_make_it_
     );
     let refused = rates.bench.run(&["run", "train.py"]);
     assert!(
-        refused.code == 2 && refused.stderr.contains("\n      main(); sys.exit()"),
+        refused.code == 2
+            && refused.stderr.contains("\n      main(); sys.exit()")
+            && refused.stderr.contains("`python -m sweep.wandb "),
         "{}",
         refused.stderr
     );

@@ -49,6 +49,8 @@ pub(crate) struct AttemptPaths {
     pub(crate) wandb_file: String,
     /// Where the program may append metrics.
     pub(crate) metrics_file: String,
+    /// The stop file: the agent writes there why the program has to end early.
+    pub(crate) stop_file: String,
     /// The folder that outlives the attempt.
     pub(crate) checkpoints: String,
 }
@@ -93,6 +95,7 @@ pub(crate) fn variables(
     set("SWEEP_RUN_DIR", &place.folder);
     set("SWEEP_PARAMS", &place.params_file);
     set("SWEEP_METRICS", &place.metrics_file);
+    set("SWEEP_STOP", &place.stop_file);
     set("SWEEP_CHECKPOINT_DIR", &place.checkpoints);
     if machine.variable("PYTHONUNBUFFERED").is_none() {
         set("PYTHONUNBUFFERED", "1");
@@ -183,6 +186,7 @@ pub(crate) fn example(folder: &str) -> AttemptPaths {
         params_file: file("params.json"),
         wandb_file: file("wandb-config.yaml"),
         metrics_file: file("metrics.jsonl"),
+        stop_file: file("stop"),
         checkpoints: file("checkpoint"),
         folder: folder.to_owned(),
     }
@@ -226,6 +230,7 @@ mod tests {
             params_file: file("params.json"),
             wandb_file: file("wandb-config.yaml"),
             metrics_file: file("metrics.jsonl"),
+            stop_file: file("stop"),
             checkpoints: "/runs/abc/7/checkpoint".to_owned(),
         }
     }
@@ -250,7 +255,7 @@ mod tests {
             "SWEEP_ATTEMPT=2\nSWEEP_CHECKPOINT_DIR=/runs/abc/7/checkpoint\nSWEEP_ID=abc\n\
              SWEEP_METRICS=/runs/abc/7/2/metrics.jsonl\nSWEEP_PARAMS=/runs/abc/7/2/params.json\nSWEEP_PARAM_FLAG=True\nSWEEP_PARAM_LR=1e-05\n\
              SWEEP_PARAM_OPT={\"b\": [1, null]}\nSWEEP_PARAM_OPTIMIZER_NAME=adam\nSWEEP_PARAM_X=inf\nSWEEP_REPEAT=1\nSWEEP_RESUMED=1\nSWEEP_RUN=7\n\
-             SWEEP_RUN_DIR=/runs/abc/7/2\nSWEEP_SEED=42\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
+             SWEEP_RUN_DIR=/runs/abc/7/2\nSWEEP_SEED=42\nSWEEP_STOP=/runs/abc/7/2/stop\nWANDB_DIR=/runs/abc/7/2\nWANDB_MODE=offline\nWANDB_PROJECT=wine\nWANDB_RUN_ID=abc-7\n\
              WANDB_SWEEP_ID=abc\nWANDB_SWEEP_PARAM_PATH=/runs/abc/7/2/wandb-config.yaml\nWANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL=1\n"
         );
     }

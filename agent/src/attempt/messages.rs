@@ -47,6 +47,8 @@ pub enum UserSignal {
 pub(crate) enum Input {
     /// A request.
     Want(Want),
+    /// The program reads its stop file, and ends by itself when that has a reason.
+    StopWatched,
     /// A line of output.
     Line(String),
     /// The `metric_patterns` that would read the objective from a printed line.

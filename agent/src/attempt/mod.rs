@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! running ──want──▶ terminating ──grace over──▶ killing ──┐
-//!    │                   │                         │      │ still not empty after KILL_TIME_MAX: given up
+//!    │  └▶ asked ────────▶│                         │      │ still not empty after KILL_TIME_MAX: given up
 //!    └──exited───────────┴────────▶ clearing ──────┴──▶ drained ──▶ ended
 //!                          (children that are left)        │          ▲
 //!                                                          └▶ settling┘
@@ -47,6 +47,8 @@ const CRASH_MARGIN: Duration = Duration::from_millis(100);
 enum Phase {
     /// The program runs, and nothing asks it to end.
     Running,
+    /// The stop file has a reason, which the program reads. SIGTERM follows then.
+    Asked { terminate_at: Now },
     /// SIGTERM was sent; SIGKILL follows then.
     Terminating { kill_at: Now },
     /// SIGKILL was sent and is repeated until nothing is left, or until then.
@@ -74,6 +76,8 @@ pub(crate) struct AttemptState {
     overdue: Option<AttemptFailure>,
     /// See [`Input::OutOfMemory`].
     memory: Option<String>,
+    /// See [`Input::StopWatched`].
+    is_stop_watched: bool,
     /// See [`Input::Unwritten`].
     is_unwritten: bool,
     exit: Option<Exit>,
@@ -102,6 +106,7 @@ impl AttemptState {
             heard: Now::ZERO,
             overdue: None,
             memory: None,
+            is_stop_watched: false,
             is_unwritten: false,
             exit: None,
             exited: None,
@@ -176,6 +181,10 @@ impl AttemptState {
                 Vec::new()
             }
             Input::Want(want) => self.handle_want(want, now),
+            Input::StopWatched => {
+                self.is_stop_watched = true;
+                Vec::new()
+            }
             Input::Exited(exit) => self.handle_exit(exit, now),
             Input::Unwritten => {
                 self.is_unwritten = true;
@@ -236,15 +245,19 @@ impl AttemptState {
         if matches!(want, Want::Preempt | Want::Kill) {
             self.preempted.get_or_insert(now);
         }
+        let is_stop = matches!(want, Want::Stop { .. });
         self.remember(want);
         match self.phase {
-            Phase::Running | Phase::Terminating { .. } if at_once => self.kill(now),
-            Phase::Running => {
-                self.phase = Phase::Terminating {
-                    kill_at: now + self.limits.grace,
-                };
-                vec![Action::Terminate]
+            Phase::Running | Phase::Asked { .. } | Phase::Terminating { .. } if at_once => {
+                self.kill(now)
             }
+            Phase::Running if is_stop && self.is_stop_watched => {
+                let terminate_at = now + self.limits.grace;
+                self.phase = Phase::Asked { terminate_at };
+                Vec::new()
+            }
+            Phase::Asked { .. } if is_stop => Vec::new(),
+            Phase::Running | Phase::Asked { .. } => self.terminate(now),
             Phase::Settling { .. } if self.wanted.is_some() || self.preempted.is_some() => {
                 self.end()
             }
@@ -277,7 +290,7 @@ impl AttemptState {
         let leftover = now + self.limits.grace.min(LEFTOVER_GRACE_MAX);
         match &mut self.phase {
             // No process that it has started may outlive it.
-            Phase::Running => {
+            Phase::Running | Phase::Asked { .. } => {
                 self.phase = Phase::Terminating { kill_at: leftover };
                 vec![Action::Terminate]
             }
@@ -303,12 +316,10 @@ impl AttemptState {
             && let Some(failure) = self.overdue_at(now)
         {
             self.overdue = Some(failure);
-            self.phase = Phase::Terminating {
-                kill_at: now + self.limits.grace,
-            };
-            return vec![Action::Terminate];
+            return self.terminate(now);
         }
         match self.phase {
+            Phase::Asked { terminate_at } if now >= terminate_at => self.terminate(now),
             Phase::Terminating { kill_at } if now >= kill_at => self.kill(now),
             Phase::Killing { give_up_at } if now >= give_up_at => {
                 self.phase = Phase::Draining;
@@ -353,6 +364,12 @@ impl AttemptState {
             limit.as_secs_f64()
         );
         Some(overdue("max_silence", message))
+    }
+
+    fn terminate(&mut self, now: Now) -> Vec<Action> {
+        let kill_at = now + self.limits.grace;
+        self.phase = Phase::Terminating { kill_at };
+        vec![Action::Terminate]
     }
 
     fn kill(&mut self, now: Now) -> Vec<Action> {

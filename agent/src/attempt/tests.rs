@@ -270,6 +270,53 @@ fn sigterm_then_grace_then_sigkill_until_nothing_is_left() {
 }
 
 #[test]
+fn a_program_that_reads_the_stop_file_has_a_grace_period_before_sigterm() {
+    let stop = || {
+        Input::Want(Want::Stop {
+            reason: "band 1".to_owned(),
+        })
+    };
+    let asked = || {
+        let mut attempt = running();
+        assert_eq!(attempt.handle(Input::StopWatched, at(10)), []);
+        assert_eq!(attempt.handle(stop(), at(10)), []);
+        assert_eq!(attempt.handle(stop(), at(11)), [], "asked already");
+        attempt
+    };
+
+    let mut obeys = asked();
+    assert_eq!(
+        obeys.handle(Input::Exited(Exit::Code(1)), at(12)),
+        [Action::Terminate],
+        "its children"
+    );
+    assert_eq!(
+        finish(&mut obeys),
+        AttemptOutcome::Stopped("band 1".to_owned())
+    );
+
+    let mut deaf = asked();
+    assert_eq!(deaf.handle(Input::Tick, at(39)), []);
+    assert_eq!(deaf.handle(Input::Tick, at(40)), [Action::Terminate]);
+    assert_eq!(deaf.handle(Input::Tick, at(69)), []);
+    assert_eq!(deaf.handle(Input::Tick, at(70)), [Action::Kill]);
+
+    for other in [
+        Want::Preempt,
+        Want::Cancel {
+            reason: "by user".to_owned(),
+        },
+    ] {
+        let actions = asked().handle(Input::Want(other), at(12));
+        assert_eq!(actions, [Action::Terminate], "no early stopping any more");
+    }
+    assert_eq!(
+        asked().handle(Input::Want(Want::Kill), at(12)),
+        [Action::Kill]
+    );
+}
+
+#[test]
 fn what_was_killed_while_memory_ran_out_names_the_counter() {
     let memory = || Input::OutOfMemory("oom_kill in /proc/vmstat rose from 3 to 4".to_owned());
     for exit in [Exit::Signal(9), Exit::Code(137)] {
@@ -393,6 +440,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Want(Want::Preempt)),
         Just(Input::Want(Want::Kill)),
         Just(Input::Want(Want::PassOn(UserSignal::Usr1))),
+        Just(Input::StopWatched),
         Just(Input::Exited(Exit::Code(0))),
         Just(Input::Exited(Exit::Code(1))),
         Just(Input::Empty),

@@ -98,7 +98,8 @@ impl Call {
                     "the program starts a sweep of W&B (`wandb.sweep`, `wandb.agent`), which needs W&B's server ({error}). Here the sweep file \
                      has the parameters, and the program is started once for each run: copy the parameters into the sweep file, and put three \
                      lines before `wandb.sweep`, where `main` is the function that `wandb.agent` calls: `import os, sys`, \
-                     `if \"SWEEP_RUN\" in os.environ:`, `    main(); sys.exit()`"
+                     `if \"SWEEP_RUN\" in os.environ:`, `    main(); sys.exit()`. With the Python module, `python -m sweep.wandb` \
+                     executes the program as it is"
                 ),
             ),
             // It fails with all parameters, on every machine without a login.
@@ -168,6 +169,7 @@ mod tests {
                 "`if \"SWEEP_RUN\" in os.environ:`",
                 "`    main(); sys.exit()`",
                 "into the sweep file",
+                "`python -m sweep.wandb`",
             ] {
                 assert!(error.text.contains(part), "{}", error.text);
             }

@@ -29,6 +29,7 @@ pub(super) fn place_of(job: &Job) -> AttemptPaths {
         params_file: text(&folder.join("params.json")),
         wandb_file: text(&folder.join("wandb-config.yaml")),
         metrics_file: text(&folder.join("metrics.jsonl")),
+        stop_file: text(&folder.join("stop")),
         checkpoints: text(&job.run_folder().join("checkpoint")),
         folder: text(&folder),
     }
