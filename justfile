@@ -41,6 +41,10 @@ wine:
 wine-random:
     cargo run --release -- run examples/wine/random.yaml
 
+# What a release has for this machine, in target/release-files: source distribution, wheel, archive; installed and tried
+wheel:
+    .ci/wheel target/release-files
+
 # Licences, sources, known holes; needs cargo-deny
 deny:
     cargo deny check

@@ -27,6 +27,7 @@ mod history;
 mod import;
 mod logs;
 mod ls;
+mod man;
 mod note;
 #[cfg(feature = "full")]
 mod offer;
@@ -123,6 +124,7 @@ pub(crate) enum CliCommand {
     #[cfg(feature = "full")]
     Controller(controller::ControllerCommandArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     #[cfg(not(feature = "full"))]
     #[command(external_subcommand)]
     Missing(Vec<OsString>),
@@ -142,6 +144,7 @@ pub(crate) fn dispatch(command: CliCommand, whole: clap::Command) -> Result<Exit
         #[cfg(feature = "full")]
         CliCommand::Schema(args) => schema::run(&args),
         CliCommand::Completions(args) => completions::run(&args, whole),
+        CliCommand::Man(args) => man::run(&args, whole),
         #[cfg(feature = "full")]
         CliCommand::Create(args) => runtime.block_on(create::run(&args)),
         #[cfg(feature = "full")]

@@ -30,6 +30,7 @@ mod insight;
 mod keeping;
 mod kills;
 mod language;
+mod manual;
 mod memory;
 mod mistakes;
 mod network;

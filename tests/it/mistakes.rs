@@ -125,6 +125,7 @@ fn every_command_has_help() {
         "retry",
         "controller",
         "completions",
+        "man",
     ];
     let overview = bench.ok(&["--help"]);
     for command in commands {
