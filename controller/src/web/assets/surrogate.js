@@ -99,7 +99,7 @@ export class Surrogate {
       spot(failed, { symbol: "x", size: 7, color: color("bad") }, "failed"),
     ];
     if (!across.words && !up.words && slice.success.some((success) => success < 0.5)) {
-      traces.splice(1, 0, { type: "contour", x: xs, y: ys, z: grid(slice.success), contours: { start: 0.5, end: 0.5, size: 1, coloring: "none" }, line: { color: color("bad"), width: 2, dash: "dash" }, showscale: false, hoverinfo: "skip", name: "half of the runs fail", showlegend: true });
+      traces.splice(1, 0, { type: "contour", x: xs, y: ys, z: grid(slice.success), contours: { start: 0.5, end: 0.5, size: 1, coloring: "none" }, line: { color: color("bad"), width: 2, dash: "dash" }, showscale: false, hoverinfo: "skip", name: "half of the runs fail or break a constraint", showlegend: true });
     }
     await draw(this.place, traces, { xaxis: across.layout, yaxis: up.layout, hovermode: "closest" });
   }
