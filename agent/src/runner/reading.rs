@@ -204,6 +204,9 @@ impl WatchedAttempt {
         for remark in seen.remarks {
             self.remark(remark);
         }
+        if !self.attempt.is_wanted_to_end() {
+            seen.torn.into_iter().for_each(|text| self.note(text));
+        }
         for text in seen.unread {
             if self.attempt.objective().is_some() || self.has_hint {
                 self.note(text);

@@ -148,6 +148,7 @@ impl Files {
             let look = source.look(last);
             seen.more |= look.more;
             seen.complaints.extend(look.complaint);
+            seen.torn.extend(look.torn);
             for (group, sample) in source.chunk.iter().flat_map(|chunk| &chunk.samples) {
                 if !source.repeats_results() {
                     self.series.see(

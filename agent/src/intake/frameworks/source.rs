@@ -87,6 +87,8 @@ struct Table {
 pub(crate) struct SourceUpdate {
     /// Something that the user should know, once a file.
     pub(crate) complaint: Option<String>,
+    /// The file ends within a record.
+    pub(crate) torn: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
@@ -197,6 +199,9 @@ impl SeriesFile {
         look.complaint = look
             .complaint
             .filter(|_| !std::mem::replace(&mut self.has_complained, true));
+        look.torn = look
+            .torn
+            .filter(|_| !std::mem::replace(&mut self.has_complained, true));
         look.more = self.has_more;
         self.has_samples |= self.chunk.is_some();
         look
@@ -224,9 +229,12 @@ impl SeriesFile {
         match &mut self.reader {
             FormatReader::Events(events, offset) => {
                 self.has_more = read_events(events, offset, &mut file, bytes, &mut self.chunk)?;
-                let is_over = last && !self.has_more;
-                look.complaint = damage(events, is_over)
-                    .map(|damage| format!("{path} {damage}; its intact records are read"));
+                let words = |damage: &str| format!("{path} {damage}; its intact records are read");
+                if events.is_damaged() {
+                    look.complaint = Some(words("is damaged"));
+                } else if last && !self.has_more && events.is_incomplete() {
+                    look.torn = Some(words("ends within a record"));
+                }
             }
             FormatReader::Table(table) => {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
@@ -282,15 +290,6 @@ impl FormatReader {
             Self::Whole => (0, WHOLE_BYTES_MAX),
         };
         (offset >= bytes_max && bytes >= offset).then_some(bytes_max)
-    }
-}
-
-/// Returns how a file of events is damaged, if it is.
-fn damage(events: &EventFile, is_over: bool) -> Option<&'static str> {
-    if events.is_damaged() {
-        Some("is damaged")
-    } else {
-        (is_over && events.is_incomplete()).then_some("ends within a record")
     }
 }
 
