@@ -131,6 +131,12 @@ impl Discovery {
         Instant::now() >= self.next
     }
 
+    /// Lets the next look be made at once.
+    #[cfg(test)]
+    pub(crate) fn hurry(&mut self) {
+        self.next = Instant::now();
+    }
+
     /// Takes a file as one that is read.
     pub(crate) fn know(&mut self, path: PathBuf) {
         self.known.insert(path);
