@@ -65,6 +65,8 @@ pub(crate) struct Discovery {
     folders: BTreeSet<PathBuf>,
     /// Folders of runs of W&B's library that its output names.
     printed: BTreeSet<PathBuf>,
+    /// Files of W&B's library that were found.
+    wandb_files: Vec<PathBuf>,
     /// Several of its processes were seen to write one file of W&B's library.
     pub(crate) has_contested: bool,
     /// When the attempt began, or somewhat earlier.
@@ -106,6 +108,7 @@ impl Discovery {
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
             printed: BTreeSet::new(),
+            wandb_files: Vec::new(),
             has_contested: false,
             since: began
                 .checked_sub(CLOCK_DIFFERENCE)
@@ -199,11 +202,7 @@ impl Discovery {
         }
         // The folders of W&B's runs are named by the time at which they began.
         found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let pause = if self.began.elapsed() < EARLY {
-            EARLY_PAUSE
-        } else {
-            PAUSE
-        };
+        let pause = if self.is_early() { EARLY_PAUSE } else { PAUSE };
         self.next = Instant::now() + pause.max(began.elapsed() * PAUSE_FACTOR);
         found.into_iter().map(|(_, _, file)| file).collect()
     }
@@ -247,7 +246,12 @@ impl Discovery {
         self.unclear.remove(&path);
         self.known.insert(path.clone());
         let rank = match kind {
-            FrameworkFileKind::Wandb => self.rank(&path, open),
+            FrameworkFileKind::Wandb => {
+                if self.wandb_files.len() < PROCESSES_MAX {
+                    self.wandb_files.push(path.clone());
+                }
+                self.rank(&path, open)
+            }
             _ => None,
         };
         FoundFile {
@@ -309,6 +313,20 @@ impl Discovery {
         self.written.extend(written);
         self.folders.extend(folders);
         open
+    }
+
+    /// Looks at what W&B's library writes beside its files: several processes may have begun a run
+    /// in one folder, of which only one has the file open by now.
+    pub(crate) fn look_at_logs(&mut self) {
+        self.has_contested |= self
+            .wandb_files
+            .iter()
+            .any(|path| rank::is_of_several(path));
+    }
+
+    /// Returns whether the attempt has just begun.
+    pub(crate) fn is_early(&self) -> bool {
+        self.began.elapsed() < EARLY
     }
 
     /// Returns the rank of the process that writes a file of W&B's library, or of the process that

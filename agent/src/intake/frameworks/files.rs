@@ -139,6 +139,9 @@ impl Files {
                 self.read_wandb(path, Some(rank), &mut seen);
             }
             seen.remarks.extend(self.ranks.remark());
+            if last || self.discovery.is_early() {
+                self.discovery.look_at_logs();
+            }
             if self.discovery.has_contested {
                 seen.remarks.push(rank::CONTESTED.to_owned());
             }
