@@ -6,6 +6,7 @@
 //! created, or the attempt's processes were seen to write it, or its path names the attempt.
 //! Otherwise it is not read, and the user is told.
 
+mod unread;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,9 @@ pub(crate) struct Discovery {
     folders: BTreeSet<PathBuf>,
     /// Folders of runs of W&B's library that its output names.
     printed: BTreeSet<PathBuf>,
+    /// Databases that are not MLflow's as far as is known: how each was when it was looked at, and
+    /// how often that was.
+    databases: BTreeMap<PathBuf, (Option<Stamp>, u32)>,
     /// Files of W&B's library that were found.
     wandb_files: Vec<PathBuf>,
     /// Several of its processes were seen to write one file of W&B's library.
@@ -108,6 +112,7 @@ impl Discovery {
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
             printed: BTreeSet::new(),
+            databases: BTreeMap::new(),
             wandb_files: Vec::new(),
             has_contested: false,
             since: began
@@ -187,6 +192,9 @@ impl Discovery {
                 continue;
             }
             match self.writer(&path, &about) {
+                FileWriter::ThisAttempt
+                    if kind == FrameworkFileKind::MlflowDatabase
+                        && !self.is_mlflow_database(&path, &about) => {}
                 FileWriter::ThisAttempt => {
                     let name = path
                         .parent()

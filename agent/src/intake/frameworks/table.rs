@@ -75,6 +75,10 @@ impl Header {
         self.step.is_some() && self.columns.len() > 1
     }
 
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
     /// Reads a row: its samples, and the digest of its cells.
     fn row(&self, line: &[u8]) -> (Vec<Sample>, u64) {
         let cells = cells(line, self.separator);

@@ -463,3 +463,32 @@ fn rows_of_a_table_that_is_sorted_the_other_way_count_once() {
         ])
     );
 }
+
+#[test]
+fn files_that_hold_the_objective_and_are_not_read_are_named() {
+    let unread = |path: &str, text: &[u8]| {
+        let world = World::new("loss");
+        let mut files = world.open(false);
+        world.write(path, text);
+        let seen = files.look(&Tree::default(), true);
+        (seen.unread_files.join(""), seen.unread.join(""))
+    };
+    let (files, _) = unread("log/history.csv", b"loss,acc\n0.5,0.5\n");
+    assert!(
+        files.starts_with("`loss` is in ")
+            && files.ends_with("add to the sweep file: metric_files: ['log/history.csv']"),
+        "{files}"
+    );
+    assert_eq!(unread("log/history.csv", b"acc\n0.5\n").0, "");
+    assert_eq!(unread("log/metrics.csv", b"epoch,loss\n0,0.5\n").0, "");
+    let database = b"SQLite format 3\0\x10\0 CREATE TABLE latest_metrics (".as_slice();
+    let (_, server) = unread("own.db", database);
+    assert!(
+        server.contains("own.db are not read: leave MLFLOW_TRACKING_URI"),
+        "{server}"
+    );
+    assert_eq!(
+        unread("other.db", b"SQLite format 3\0 CREATE TABLE x").1,
+        ""
+    );
+}
