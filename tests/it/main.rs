@@ -32,6 +32,7 @@ mod language;
 mod memory;
 mod mistakes;
 mod network;
+mod one_number;
 mod outages;
 mod outcome;
 mod packages;
