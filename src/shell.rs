@@ -39,9 +39,11 @@ pub(crate) fn command_line(run: &Run) -> Option<String> {
 /// Returns whether an argument gives a parameter, or names the file that holds them.
 fn tells<'a>(argument: &str, mut names: impl Iterator<Item = &'a String>) -> bool {
     let bare = argument.trim_start_matches(['-', '+']);
+    let has_value = argument.starts_with('-') || argument.contains('=');
     let gives = |name: &String| {
         bare == name
             || bare.starts_with(&format!("{name}="))
+            || (has_value && bare.starts_with(&format!("{name}.")))
             || argument.contains(&format!("\"{name}\""))
     };
     argument.ends_with("params.json") || names.any(gives)
@@ -94,12 +96,18 @@ mod tests {
             &["--lr", "0.1"],
             &["lr=0.1"],
             &["++lr=0.1"],
+            &["opt.name=sgd"],
+            &["--opt.name", "sgd"],
             &[r#"{"lr":0.1}"#],
             &["--config=/runs/params.json"],
         ] {
             let command = [&["python", "train.py"], told].concat();
             assert!(said(&command).starts_with("python train.py"), "{told:?}");
         }
+        assert_eq!(
+            said(&["python", "opt.py"]),
+            "sweep reproduce k3x9q2ab/7 --run"
+        );
         assert_eq!(
             said(&["python", "train_lr.py"]),
             "sweep reproduce k3x9q2ab/7 --run"

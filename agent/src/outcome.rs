@@ -18,13 +18,14 @@ pub enum Notice {
         attempt: u32,
         command: Vec<String>,
     },
-    /// A run ended or went back into the queue: its state as the controller says it, the last
-    /// objective, why.
+    /// A run ended or went back into the queue: its state as the controller says it, the objective
+    /// that counts, the last value where it is another one, why.
     Ended {
         run: u64,
         attempt: u32,
         state: String,
         objective: Option<f64>,
+        last: Option<f64>,
         message: String,
     },
     /// The controller cannot be reached; tried again in a while.

@@ -167,7 +167,7 @@ impl Outputs {
                 let name = end
                     .filter(|_| path.starts_with(&folder))
                     .map_or(path, |end| &path[..=folder.len() + end]);
-                is_beside(name).then(|| [b"!/", escaped(name).as_slice()].concat())
+                is_beside(name).then(|| exception(name))
             });
             self.named.extend(beside.collect::<BTreeSet<_>>());
         }
@@ -187,6 +187,50 @@ impl Outputs {
             _ => [b"/", escaped(name).as_slice(), b"\n"].concat(),
         };
         left_out.into_iter().chain(kept).flat_map(line).collect()
+    }
+
+    /// Whether some outputs are named by patterns.
+    pub(crate) fn has_patterns(&self) -> bool {
+        self.patterns_of_kinds().next().is_some()
+    }
+
+    fn patterns_of_kinds(&self) -> impl Iterator<Item = &[u8]> {
+        self.named.iter().filter_map(|name| name.strip_prefix(b"/"))
+    }
+
+    /// Returns the paths that patterns cover and that are not excepted. `list` returns the paths of what is in a folder.
+    pub(crate) fn covered(&self, list: &dyn Fn(&[u8]) -> Vec<Vec<u8>>) -> BTreeSet<Vec<u8>> {
+        let mut folders: BTreeMap<Vec<u8>, Vec<&[u8]>> = BTreeMap::new();
+        for pattern in self.patterns_of_kinds() {
+            let (folder, last) = split(pattern);
+            folders.entry(plain(folder)).or_default().push(last);
+        }
+        let mut covered = BTreeSet::new();
+        for (folder, patterns) in folders {
+            for path in list(&folder) {
+                let name = &path[folder.len()..];
+                let bare = name.strip_suffix(b"/").unwrap_or(name);
+                // A pattern without a slash behind it matches files and folders.
+                let is_match = |pattern: &&[u8]| matches(pattern, name) || matches(pattern, bare);
+                if patterns.iter().any(is_match) && !self.named.contains(&exception(&path)) {
+                    covered.insert(path);
+                }
+            }
+        }
+        covered
+    }
+
+    /// Excepts paths from patterns.
+    pub(crate) fn spare(&mut self, paths: &BTreeSet<Vec<u8>>) {
+        self.named.extend(paths.iter().map(|path| exception(path)));
+    }
+
+    /// Whether a pattern names outputs that differ from a path only in numbers.
+    pub(crate) fn is_numbered_like(&self, path: &[u8]) -> bool {
+        numbered(path).is_some_and(|(folder, pattern)| {
+            let name = [b"/", escaped(&folder).as_slice(), pattern.as_slice()].concat();
+            self.named.contains(&name)
+        })
     }
 
     /// Whether a path is in a folder that is an output.
@@ -253,6 +297,53 @@ fn kind_of(name: &[u8]) -> Option<OutputKind> {
     Some((folder.to_vec(), pattern))
 }
 
+/// The line that excepts a path from patterns.
+fn exception(path: &[u8]) -> Vec<u8> {
+    [b"!/", escaped(path).as_slice()].concat()
+}
+
+/// The path that a pattern means which [`escaped`] has made.
+fn plain(pattern: &[u8]) -> Vec<u8> {
+    let mut path = Vec::new();
+    let mut bytes = pattern.iter();
+    while let Some(byte) = bytes.next() {
+        let literal = if *byte == b'\\' { bytes.next() } else { None };
+        path.push(*literal.unwrap_or(byte));
+    }
+    path
+}
+
+/// Whether a pattern that [`numbered`] or [`kind_of`] has made matches a name, as git matches it.
+fn matches(mut pattern: &[u8], name: &[u8]) -> bool {
+    // The lengths of what the pattern matches up to here.
+    let mut ends: BTreeSet<usize> = [0].into();
+    while let Some(first) = pattern.first() {
+        if let Some(rest) = pattern.strip_prefix(b"*") {
+            let from = ends.first().copied().unwrap_or(name.len());
+            let slash = name[from..].iter().position(|byte| *byte == b'/');
+            ends = (from..=slash.map_or(name.len(), |slash| from + slash)).collect();
+            pattern = rest;
+            continue;
+        }
+        let (is_one, rest): (&dyn Fn(u8) -> bool, _) = match pattern {
+            [b'[', b'0', b'-', b'9', b']', rest @ ..] => (&|byte| byte.is_ascii_digit(), rest),
+            [b'\\', literal, rest @ ..] => (&|byte| byte == *literal, rest),
+            [_, rest @ ..] => (&|byte| byte == *first, rest),
+            [] => return false,
+        };
+        ends = ends
+            .into_iter()
+            .filter(|end| name.get(*end).is_some_and(|byte| is_one(*byte)))
+            .map(|end| end + 1)
+            .collect();
+        if ends.is_empty() {
+            return false;
+        }
+        pattern = rest;
+    }
+    ends.contains(&name.len())
+}
+
 /// A path in a pattern that means just that.
 fn escaped(path: &[u8]) -> Vec<u8> {
     let special = |byte: &u8| matches!(byte, b'\\' | b'*' | b'?' | b'[' | b' ');
@@ -268,161 +359,4 @@ fn escaped(path: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entries(files: &[(&str, &str)]) -> Entries {
-        files
-            .iter()
-            .map(|(path, hash)| (path.as_bytes().to_vec(), hash.as_bytes().to_vec()))
-            .collect()
-    }
-
-    fn judged(
-        before: &[(&str, &str)],
-        now: &[(&str, &str)],
-        tracked: &[&str],
-        gone: &[&str],
-    ) -> FoundOutputs {
-        let tracked = tracked.iter().map(|path| path.as_bytes()).collect();
-        let kind = |path: &[u8]| match extension_of(path).as_str() {
-            "py" => FileKind::Source,
-            "yaml" => FileKind::Configuration,
-            _ => FileKind::Other,
-        };
-        let (before, now) = (entries(before), entries(now));
-        let is_there = |path: &[u8]| !gone.iter().any(|gone| gone.as_bytes() == path);
-        let holds_only_source = |folder: &[u8]| {
-            now.keys()
-                .filter(|path| path.starts_with(folder))
-                .all(|path| kind(path) == FileKind::Source)
-        };
-        OutputEvidence {
-            before: &before,
-            now: &now,
-            tracked: &tracked,
-            kind: &kind,
-            is_there: &is_there,
-            holds_only_source: &holds_only_source,
-        }
-        .judge()
-    }
-
-    fn names(found: &FoundOutputs) -> (Vec<String>, Vec<String>) {
-        let text = |path: &Vec<u8>| String::from_utf8(path.clone()).unwrap();
-        (
-            found.appeared.iter().map(text).collect(),
-            found.changed.keys().map(text).collect(),
-        )
-    }
-
-    #[test]
-    fn what_appears_is_output_by_its_outermost_new_folder() {
-        let found = judged(
-            &[("train.py", "1")],
-            &[
-                ("train.py", "1"),
-                ("out/a/b.txt", "2"),
-                ("out/c.py", "3"),
-                ("src/r/x.json", "4"),
-                ("m.csv", "5"),
-                ("data/", "repository"),
-            ],
-            &["src/model.py"],
-            &[],
-        );
-        assert_eq!(
-            names(&found),
-            (
-                vec![
-                    "data/".into(),
-                    "m.csv".into(),
-                    "out/".into(),
-                    "src/r/".into()
-                ],
-                vec![]
-            )
-        );
-    }
-
-    #[test]
-    fn source_that_a_person_adds_or_edits_while_runs_train_is_code() {
-        let before = [
-            ("train.py", "1"),
-            ("conf/a.yaml", "1"),
-            ("results.csv", "1"),
-            ("old.txt", "1"),
-            ("ignored.txt", "1"),
-            ("lib.py", "1"),
-        ];
-        let now = [
-            ("train.py", "2"),
-            ("conf/a.yaml", "2"),
-            ("results.csv", "2"),
-            ("new.py", "1"),
-            ("package/one.py", "1"),
-        ];
-        let found = judged(&before, &now, &[], &["old.txt", "lib.py"]);
-        assert_eq!(
-            names(&found),
-            (vec![], vec!["old.txt".into(), "results.csv".into()])
-        );
-    }
-
-    #[test]
-    fn many_outputs_of_a_kind_become_a_pattern_that_spares_code() {
-        let mut outputs = Outputs::default();
-        let code: BTreeSet<&[u8]> = [
-            b"a b/config.json".as_slice(),
-            b"a b/notes.txt",
-            b"train.py",
-            b"x/y.json",
-        ]
-        .into();
-        let letters = |letters: std::ops::Range<u8>| {
-            letters
-                .map(|letter| format!("a b/{}.json", char::from(b'a' + letter)).into_bytes())
-                .collect()
-        };
-        outputs.add(letters(0..9), &code);
-        assert_eq!(outputs.names().count(), 9);
-        outputs.add(
-            [
-                b"a b/z.json".to_vec(),
-                b"out/".to_vec(),
-                b"new\nline".to_vec(),
-            ]
-            .into(),
-            &code,
-        );
-        let expected = "/a\\ b/*.json\n/out/\n!/a\\ b/config.json\n";
-        assert_eq!(String::from_utf8(outputs.patterns()).unwrap(), expected);
-        assert_eq!(Outputs::read(&outputs.written()), outputs);
-        assert!(outputs.holds_unnamed(b"new\nline") && !outputs.holds_unnamed(b"out/x"));
-        let mut folders = Outputs::default();
-        let names = |name: &str| {
-            (1..4)
-                .map(|number| format!("exp/{name}{number}x/").into_bytes())
-                .collect()
-        };
-        folders.add(
-            names("run_"),
-            &[b"exp/base/train.py".as_slice(), b"exp/run_7x/train.py"].into(),
-        );
-        assert_eq!(
-            String::from_utf8(folders.patterns()).unwrap(),
-            "/exp/run_[0-9]*x/\n!/exp/run_7x/\n"
-        );
-        folders.add(
-            (0..10)
-                .map(|number| format!("exp/{}/", char::from(b'a' + number)).into_bytes())
-                .collect(),
-            &[b"exp/base/t.py".as_slice()].into(),
-        );
-        let patterns = String::from_utf8(folders.patterns()).unwrap();
-        assert!(
-            patterns.contains("/exp/*/\n") && patterns.contains("!/exp/base/\n"),
-            "{patterns}"
-        );
-    }
-}
+mod tests;

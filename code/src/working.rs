@@ -15,6 +15,7 @@ mod repository;
 mod scanned;
 mod settings;
 mod source;
+mod spared;
 mod stamp;
 #[cfg(test)]
 mod tests;
@@ -291,6 +292,7 @@ impl Working {
     }
 
     fn look(&mut self) -> Result<Snapshot, CodeError> {
+        self.spare_code()?;
         let theirs = self.their_stamps();
         if let Some(last) = self.last.take()
             && last.stamps == (theirs.clone(), self.own_stamp())

@@ -75,7 +75,7 @@ enum ImportFormat {
 pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
     let mut client = args.controller.connect().await?;
     let sweep = client.sweep(&args.sweep).await?;
-    let entries = match (&args.from_sweep, &args.file) {
+    let (entries, mut left_out) = match (&args.from_sweep, &args.file) {
         (Some(other), _) => {
             let other = client.sweep(other).await?;
             let ended = ["finished", "stopped", "failed"]
@@ -84,13 +84,13 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
             let runs = queries::runs(&mut client, &other.id, ended)
                 .await?
                 .into_iter();
-            runs.filter_map(|run| {
+            let entries = runs.filter_map(|run| {
                 Some(ImportEntry {
                     place: format!("run {}", run.run),
                     run: from_run(run)?,
                 })
-            })
-            .collect()
+            });
+            (entries.collect(), Vec::new())
         }
         (None, Some(file)) => {
             let text = read(file)?;
@@ -101,12 +101,14 @@ pub(crate) async fn run(args: &ImportArgs) -> Result<ExitCode> {
             };
             match args.format.unwrap_or(by_name) {
                 ImportFormat::Csv => from_csv(file, &text, &sweep)?,
-                ImportFormat::Jsonl => from_lines(file, &text)?,
+                ImportFormat::Jsonl => (from_lines(file, &text)?, Vec::new()),
             }
         }
         (None, None) => return Err(CommandError::input("name a file, or --from-sweep").into()),
     };
-    let (imported, skipped) = send(&client, &sweep, &entries).await?;
+    let (imported, refused) = send(&client, &sweep, &entries).await?;
+    left_out.extend(refused);
+    let skipped = left_out;
     if args.json {
         writeln!(
             out(),
@@ -276,7 +278,8 @@ fn from_lines(file: &str, text: &str) -> Result<Vec<ImportEntry>> {
     Ok(runs)
 }
 
-fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
+/// Reads the runs of a CSV file. Returns also which rows are left out, and why.
+fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<(Vec<ImportEntry>, Vec<String>)> {
     let (spec, _) = spec::parse(&sweep.yaml);
     let parameters = spec
         .map(|spec| spec.space.parameters().to_vec())
@@ -320,7 +323,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
             ignored.join(", ")
         );
     }
-    let mut runs = Vec::new();
+    let (mut runs, mut left_out) = (Vec::new(), Vec::new());
     for (index, row) in (2..).zip(reader.records()) {
         let row = row.map_err(|error| CommandError::input(format!("{file}:{index}: {error}")))?;
         // A cell may span lines.
@@ -361,7 +364,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
             state.as_str(),
             "running" | "killed" | "pending" | "preempting" | "preempted"
         ) {
-            say!("left out: line {number}: its state is {state}");
+            left_out.push(format!("line {number}: its state is {state}"));
             continue;
         }
         let failure = match cell("failure") {
@@ -370,7 +373,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
         };
         let value = match cell(objective) {
             "" if failure.is_empty() => {
-                say!("left out: line {number}: no value");
+                left_out.push(format!("line {number}: no value"));
                 continue;
             }
             _ if !failure.is_empty() => 0.0,
@@ -389,7 +392,7 @@ fn from_csv(file: &str, text: &str, sweep: &Sweep) -> Result<Vec<ImportEntry>> {
         };
         runs.push(ImportEntry::at_line(number, run));
     }
-    Ok(runs)
+    Ok((runs, left_out))
 }
 
 fn known(column: &str, objective: &str) -> bool {

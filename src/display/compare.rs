@@ -100,12 +100,20 @@ pub(crate) fn runs(
             table::compared(&["PARAMETER", heads.0, heads.1], &differing)
         );
     }
-    let metrics = |run: &Run| -> BTreeMap<String, String> {
+    let metrics = |objective: &str, run: &Run| -> BTreeMap<String, String> {
+        let label = |name: &str| {
+            let is_last = name == objective && run.value.is_some();
+            format!(
+                "{}{}",
+                printable(name),
+                if is_last { " (last)" } else { "" }
+            )
+        };
         let newest = run.attempts.last();
         newest
             .into_iter()
             .flat_map(|attempt| metrics(attempt).0)
-            .map(|(name, value)| (printable(name), number(*value)))
+            .map(|(name, value)| (label(name), number(*value)))
             .collect()
     };
     let value = |metric: &str, run: &Run| -> BTreeMap<String, String> {
@@ -115,7 +123,7 @@ pub(crate) fn runs(
             .collect()
     };
     let values = (value(objectives.0, left), value(objectives.1, right));
-    let (left, right) = (metrics(left), metrics(right));
+    let (left, right) = (metrics(objectives.0, left), metrics(objectives.1, right));
     let rows: Vec<[String; 3]> = merged(&values.0, &values.1)
         .chain(merged(&left, &right))
         .collect();

@@ -9,7 +9,7 @@ use console::{Term, style, truncate_str};
 use sweep_agent::Notice;
 use sweep_proto::v1::{Run, Sweep, WatchSweepResponse};
 
-use super::run_facts::{Constants, params_line};
+use super::run_facts::{Constants, last_beside, params_line};
 use super::{number, printable, span};
 
 const RUNNING_LINES_MAX: usize = 8;
@@ -270,7 +270,10 @@ fn ended_line(sweep: &Sweep, run: &Run, constants: &Constants) -> String {
     };
     let value = run
         .value
-        .map(|value| format!("{} = {}  ", printable(&sweep.metric), number(value)))
+        .map(|value| {
+            let last = last_beside(run).map_or_else(String::new, |last| format!(" ({last})"));
+            format!("{} = {}{last}  ", printable(&sweep.metric), number(value))
+        })
         .unwrap_or_default();
     let note = note
         .lines()
@@ -325,11 +328,17 @@ pub(crate) fn notice(notice: &Notice) -> String {
             attempt,
             state,
             objective,
+            last,
             message,
         } => {
-            let value = objective
-                .map(|value| format!("  {}", number(value)))
-                .unwrap_or_default();
+            let value = match (objective, last) {
+                (Some(value), Some(last)) if number(*value) != number(*last) => {
+                    format!("  {} (last {})", number(*value), number(*last))
+                }
+                (Some(value), _) => format!("  {}", number(*value)),
+                (None, Some(last)) => format!("  last {}", number(*last)),
+                (None, None) => String::new(),
+            };
             let message = if message.is_empty() {
                 String::new()
             } else {
@@ -369,6 +378,33 @@ fn again(attempt: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_run_labels_a_last_value_that_does_not_count() {
+        let ended = |objective, last| {
+            let line = notice(&Notice::Ended {
+                run: 7,
+                attempt: 1,
+                state: "finished".to_owned(),
+                objective,
+                last,
+                message: "exit status 3".to_owned(),
+            });
+            console::strip_ansi_codes(&line).trim_start().to_owned()
+        };
+        assert_eq!(
+            ended(Some(0.5), Some(0.25)),
+            "Finished run 7  0.5 (last 0.25)  exit status 3"
+        );
+        assert_eq!(
+            ended(Some(0.5), Some(0.5)),
+            "Finished run 7  0.5  exit status 3"
+        );
+        assert_eq!(
+            ended(None, Some(0.25)),
+            "Finished run 7  last 0.25  exit status 3"
+        );
+    }
 
     #[test]
     fn several_versions_of_the_code_at_the_same_time_are_no_secret() {

@@ -127,20 +127,35 @@ fn results_from_elsewhere_are_taken_in_and_what_does_not_fit_is_named() {
         imported.stderr,
         "ignored, since no parameter is called so: Name\n"
     );
+    let rows = "x,optimizer,loss,State\n9,adam,1,\n0.5,adam,1,\n0.6,adam,1,\n0.5,adam,2,\n0.25,adam,3,\n0.7,adam,,running\n";
+    let places = bench.write("places.csv", rows);
+    let imported = bench.run(&["import", &id, &places]);
+    assert_eq!(
+        imported.stdout,
+        format!("2 runs imported into {id}, 4 left out\n"),
+        "{imported:?}"
+    );
+    assert_eq!(
+        imported.stderr,
+        "left out: line 7: its state is running\n\
+         left out: line 2: `x` is 9, out of its range from 0 to 1\n\
+         left out: line 5: the same parameters as line 3\n\
+         left out: line 6: the sweep has a run with these parameters\n"
+    );
     let other = create(&bench, "other.yaml");
     let imported = bench.run(&["import", &other, "--from-sweep", &id, "--json"]);
     assert_eq!(
         imported.stdout,
         format!(
             "{}\n",
-            json!({"sweep": other, "imported": 4, "skipped": []})
+            json!({"sweep": other, "imported": 6, "skipped": []})
         )
     );
     let asked: Value =
         serde_json::from_str(&bench.run(&["ask", &other]).stdout).expect("it is there");
     assert_eq!(
         (&asked["run"], &asked["why"]["observations"]),
-        (&json!(5), &json!(4))
+        (&json!(7), &json!(6))
     );
     let wrong = bench.run(&[
         "import",

@@ -34,6 +34,7 @@ mod manual;
 mod memory;
 mod mistakes;
 mod network;
+mod one_number;
 mod outages;
 mod outcome;
 mod packages;

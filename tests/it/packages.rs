@@ -104,10 +104,15 @@ fn lightning_writes_event_files_and_tables() {
     if !has_python("lightning, tensorboard", "lightning", REQUIREMENTS) {
         return;
     }
-    for (logger, objective) in [("True", "val_loss"), ("CSVLogger('logs')", "val_loss")] {
+    let both = "[TensorBoardLogger('my_tb'), CSVLogger('my_csv')]";
+    for (logger, objective) in [
+        ("True", "val_loss"),
+        ("CSVLogger('logs')", "val_loss"),
+        (both, "val_loss"),
+    ] {
         let program = format!(
-            "import torch, lightning\nfrom lightning.pytorch.loggers import CSVLogger\nclass Model(lightning.LightningModule):\n    \
-             def __init__(self):\n        super().__init__()\n        self.layer = torch.nn.Linear(4, 1)\n    \
+            "import torch, lightning\nfrom lightning.pytorch.loggers import CSVLogger, TensorBoardLogger\nclass Model(lightning.LightningModule):\n    \
+             def __init__(self, width=4):\n        super().__init__()\n        self.save_hyperparameters()\n        self.layer = torch.nn.Linear(width, 1)\n    \
              def training_step(self, batch, _):\n        loss = self.layer(batch).square().mean()\n        self.log('train_loss', loss)\n        return loss\n    \
              def validation_step(self, batch, _):\n        self.log('val_loss', self.layer(batch).square().mean())\n    \
              def configure_optimizers(self):\n        return torch.optim.SGD(self.parameters(), lr=lr)\nlightning.seed_everything(0)\n\

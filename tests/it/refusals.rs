@@ -182,3 +182,29 @@ fn unlike_errors_of_hydra_are_unlike_causes_and_blame_the_command_line() {
         "{failures:#?}"
     );
 }
+
+#[test]
+fn a_helper_that_is_refused_is_no_reason_to_blame_the_command_line() {
+    let bench = Bench::new();
+    bench.write(
+        "ap.py",
+        "import argparse\nargparse.ArgumentParser().parse_args()\n",
+    );
+    bench.write(
+        "train.py",
+        "import json, subprocess, sys\nfor step in range(3):\n    print(json.dumps({'loss': 1.0, 'step': step}), flush=True)\n\
+         subprocess.run([sys.executable, 'ap.py', '--unknown'])\nraise ValueError('shapes do not fit')\n",
+    );
+    let file = bench.write(
+        "sweep.yaml",
+        &sweep(1, "['${interpreter}', '${program}', '${args}']")
+            .replace("crashed: 2", "crashed: 0"),
+    );
+    let ended = bench.run(&["run", &file]);
+    assert!(
+        ended
+            .stdout
+            .contains("1 × crashed: exit status 1: ValueError: shapes do not fit"),
+        "{ended:?}"
+    );
+}

@@ -25,6 +25,19 @@ const BOXED_TRACEBACK: &str = "Traceback (most recent call last)";
 /// are less informative.
 const BACKTRACE: &str = "Stack backtrace:";
 
+/// The prefix of fire's message, which comes after the function has been called.
+const FIRE: &str = "Could not consume arg";
+/// Errors by which launchers pass on that the program that they have started has refused its
+/// command line.
+const PASSED_ON: [&str; 6] = [
+    "CalledProcessError",
+    "ChildFailedError",
+    "HfArgumentParser",
+    "PapermillExecutionError",
+    "ProcessExitedException",
+    "SystemExit",
+];
+
 /// The end of the output, and the evidence found in it.
 #[derive(Debug, Default)]
 pub(super) struct OutputExcerpt {
@@ -186,15 +199,22 @@ impl OutputExcerpt {
     }
 
     /// Returns the error by which the program has refused its command line, unless something else
-    /// is named after it.
+    /// is named after it: then it is an error of another program that this one has started.
     pub(super) fn usage_error(&self, exit: Exit, is_early: bool) -> Option<&str> {
         let error = self
             .usage
             .found(is_early && exit == Exit::Code(USAGE_STATUS))
             .filter(|error| self.count - error.line < CAUSE_LINES)?;
+        // Parsers refuse before anything is trained, but for fire, which calls the function first.
+        let is_in_time = is_early || error.text.starts_with(FIRE);
         let is_later = |line: u64| line > error.line;
         let sign = self.sign.as_ref().is_some_and(|(line, ..)| is_later(*line));
-        (!sign).then_some(error.text.as_str())
+        let passes_on = |text: &str| PASSED_ON.iter().any(|name| text.contains(name));
+        let crash = self
+            .error
+            .as_ref()
+            .is_some_and(|(line, text)| is_later(*line) && !passes_on(text));
+        (is_in_time && !sign && !crash).then_some(error.text.as_str())
     }
 }
 
@@ -224,6 +244,40 @@ mod tests {
             output.push("x".repeat(2000), Now::ZERO);
         }
         assert_eq!(output.tail().len(), 4001);
+    }
+
+    #[test]
+    fn a_usage_error_of_another_program_is_not_this_ones() {
+        let refused = "usage: ap.py [-h]\nap.py: error: unrecognized arguments: --such-flag\n";
+        let trace =
+            "Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n";
+        let found = |text: &str, exit: i32, is_early: bool| {
+            let mut output = OutputExcerpt::default();
+            text.lines()
+                .for_each(|line| output.push(line.to_owned(), Now::ZERO));
+            output
+                .usage_error(Exit::Code(exit), is_early)
+                .map(str::to_owned)
+        };
+        let named = Some("unrecognized arguments: --such-flag".to_owned());
+        assert_eq!(found(refused, 2, true), named);
+        let crashed = format!("{refused}{trace}ValueError: shapes (3,4) do not fit\n");
+        assert_eq!(found(&crashed, 1, true), None, "the program continued");
+        assert_eq!(found(refused, 1, false), None, "metrics came before");
+        for launcher in [
+            "subprocess.CalledProcessError: Command '['python', 'train.py']' returned non-zero exit status 2.",
+            "torch.distributed.elastic.multiprocessing.errors.ChildFailedError:",
+        ] {
+            assert_eq!(
+                found(&format!("{refused}{trace}{launcher}\n"), 1, true),
+                named
+            );
+        }
+        let fire = "ERROR: Could not consume arg: --nope=3\nUsage: train.py -\n";
+        assert!(
+            found(fire, 2, false).is_some(),
+            "fire calls the function first"
+        );
     }
 
     #[test]

@@ -43,7 +43,8 @@ const BOX_TITLES: [&str; 6] = [
 /// Lines of a box that are told.
 const BOX_LINES_MAX: usize = 8;
 /// Texts that need no further evidence.
-const ANYWHERE: [&str; 5] = [
+const ANYWHERE: [&str; 6] = [
+    ": illegal option -- ",
     ": unrecognized option '",
     ": invalid option -- '",
     "flag provided but not defined: ",
@@ -364,6 +365,10 @@ mod tests {
             (
                 "usage: train.py [--help] [--hydra-help]\n  [overrides ...]\ntrain.py: error: unrecognized arguments: --lr=1\n",
                 "unrecognized arguments: --lr=1; `${args_hydra}` in `command` passes parameters as Hydra reads them",
+            ),
+            (
+                "train.sh: illegal option -- x\n",
+                "train.sh: illegal option -- x",
             ),
             (
                 "flag provided but not defined: -nope\nUsage of train:\n",

@@ -23,7 +23,7 @@ static CELLS: LazyLock<Regex> =
 static VALUE: LazyLock<Regex> = LazyLock::new(|| {
     // Behind a name: separators, quotes, brackets and borders of tables, then the number.
     Regex::new(&format!(
-        r#"^(?:['"\])]?\s*(?:[:=|│┃]|-+>)\s*['"]?|['"]\s*,\s*|[\])]?\s+(?:is|of|=)?\s*){NUMBER}(?:$|[^\w.])"#
+        r#"^(?:['"\])]?\s*(?:[:=|│┃]|-+>)\s*['"]?|['"]\s*,\s*|[\])]?\s+(?:is|of|=)?\s*)(?:np\.float\d+\()?{NUMBER}(?:$|[^\w.])"#
     ))
     .expect("it is a valid expression")
 });
@@ -160,6 +160,9 @@ impl Hints {
             return None;
         }
         let (count, place) = self.plain_heading?;
+        if !is_csv && let Some(pattern) = row_with_words(&cells, count, place) {
+            return Some(pattern);
+        }
         if !cells.iter().all(is_number) {
             // Only a rule of dashes may stand between heading and rows.
             self.plain_heading.take_if(|_| {
@@ -267,6 +270,27 @@ impl Hints {
     }
 }
 
+/// Returns the pattern of a row in which the objective is a number, most other cells are, and some
+/// are not, as fastai's `00:07`.
+fn row_with_words(cells: &[&str], count: usize, place: usize) -> Option<String> {
+    let is_number = |cell: &&&str| cell.parse::<f64>().is_ok();
+    let numbers = cells.iter().filter(is_number).count();
+    let is_row = cells.len() == count
+        && (numbers..2 * numbers).contains(&count)
+        && numbers < count
+        && cells.get(place).is_some_and(|cell| is_number(&cell));
+    let part = |(index, cell): (usize, &&str)| match cell {
+        _ if index == place => NUMBER.to_owned(),
+        cell if cell.parse::<f64>().is_ok() => r"[-+.\deE]+".to_owned(),
+        cell if cell.contains(|character: char| character.is_ascii_digit()) => {
+            r"\S*\d\S*".to_owned()
+        }
+        _ => r"\S+".to_owned(),
+    };
+    let parts: Vec<_> = cells.iter().enumerate().map(part).collect();
+    is_row.then(|| format!(r"^\s*{}\s*$", parts.join(r"\s+")))
+}
+
 /// The part of a line that is quoted in a warning.
 fn beginning(line: &str) -> String {
     line.chars().take(QUOTED_CHARACTERS_MAX).collect()
@@ -367,6 +391,14 @@ mod tests {
             value("epoch", &["┃ epoch ┃ val_loss ┃", "│ 3     │ 0.25     │"]),
             Some(3.0)
         );
+        let fastai = [
+            "epoch     train_loss  valid_loss  accuracy  time",
+            "0         3.500000    0.900000    0.500000  00:07",
+        ];
+        assert_eq!(value("valid_loss", &fastai), Some(0.9));
+        assert_eq!(value("accuracy", &fastai), Some(0.5));
+        let prose = ["the loss and others", "we have 3 of 4"];
+        assert_eq!(value("loss", &prose), None);
     }
 
     #[test]

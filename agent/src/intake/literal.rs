@@ -7,10 +7,11 @@
 /// Deeper nesting is no metric.
 const DEPTH_MAX: u32 = 64;
 /// Functions whose only or first argument is the number that they are.
-const NUMBERS: [&str; 16] = [
+const NUMBERS: [&str; 20] = [
     "Array",
     "DeviceArray",
     "Decimal",
+    "array",
     "bfloat16",
     "float",
     "float16",
@@ -23,6 +24,9 @@ const NUMBERS: [&str; 16] = [
     "int8",
     "longdouble",
     "tensor",
+    "uint16",
+    "uint32",
+    "uint64",
     "uint8",
 ];
 
@@ -107,20 +111,30 @@ impl Parser<'_> {
         }
         let mut entries = Vec::new();
         loop {
+            let is_inner = self.depth > 1;
             match self.skip_space()? {
                 b'}' => break,
                 b'"' | b'\'' => {}
                 byte if byte.is_ascii_digit() || byte == b'-' => {}
+                b'(' | b'<' if is_inner => {}
+                byte if is_inner && byte.is_ascii_alphabetic() => {}
                 _ => return Err(LiteralStop::Wrong),
             }
             let start = self.at;
             let name = match self.value()? {
                 Literal::Text(text) => text,
                 Literal::Number(_) => self.text[start..self.at].trim().to_owned(),
+                _ if is_inner => String::new(),
                 _ => return Err(LiteralStop::Wrong),
             };
+            if is_inner && entries.is_empty() && matches!(self.skip_space()?, b',' | b'}') {
+                return self.rest_of_set();
+            }
             self.expect(b':')?;
-            entries.push((name, self.value()?));
+            let value = self.value()?;
+            if !name.is_empty() {
+                entries.push((name, value));
+            }
             match self.skip_space()? {
                 b',' => self.at += 1,
                 b'}' => {}
@@ -130,6 +144,19 @@ impl Parser<'_> {
         self.at += 1;
         self.depth -= 1;
         Ok(Literal::Map(entries))
+    }
+
+    /// Reads the rest of a Python set behind its first item.
+    fn rest_of_set(&mut self) -> Result<Literal, LiteralStop> {
+        while self.skip_space()? == b',' {
+            self.at += 1;
+            if self.skip_space()? != b'}' {
+                self.value()?;
+            }
+        }
+        self.expect(b'}')?;
+        self.depth -= 1;
+        Ok(Literal::Other)
     }
 
     fn value(&mut self) -> Result<Literal, LiteralStop> {
@@ -234,6 +261,10 @@ impl Parser<'_> {
         }
         match self.text[start..self.at].parse() {
             Ok(number) => Ok(Literal::Number(number)),
+            // A complex number.
+            Err(_) if self.text[start..self.at].ends_with('j') && self.peek().is_ok() => {
+                Ok(Literal::Other)
+            }
             Err(_) if self.at == self.text.len() => Err(LiteralStop::End),
             Err(_) => Err(LiteralStop::Wrong),
         }
@@ -259,9 +290,8 @@ impl Parser<'_> {
         match word {
             "NaN" | "nan" => Ok(Literal::Number(f64::NAN)),
             "Infinity" | "inf" | "infinity" => Ok(Literal::Number(f64::INFINITY)),
-            "true" | "false" | "null" | "True" | "False" | "None" | "undefined" => {
-                Ok(Literal::Other)
-            }
+            "true" | "false" | "null" | "True" | "False" | "None" | "undefined" | "Ellipsis"
+            | "NotImplemented" => Ok(Literal::Other),
             // An enumeration's member, a type.
             _ if word.contains('.') => Ok(Literal::Other),
             _ => Err(LiteralStop::Wrong),
@@ -298,10 +328,20 @@ impl Parser<'_> {
         })
     }
 
-    /// `<function f at 0x7f…>`.
+    /// `<function f at 0x7f…>`, `<function <lambda> at 0x7f…>`.
     fn object(&mut self) -> Result<Literal, LiteralStop> {
-        let length = self.text[self.at..].find('>').ok_or(LiteralStop::End)?;
-        self.at += length + 1;
-        Ok(Literal::Other)
+        let mut open = 0;
+        loop {
+            match self.peek()? {
+                b'<' => open += 1,
+                // As in `<Layer a -> b>`.
+                b'>' if !self.text[..self.at].ends_with('-') => open -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if open == 0 {
+                return Ok(Literal::Other);
+            }
+        }
     }
 }

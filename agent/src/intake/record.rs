@@ -231,6 +231,34 @@ mod tests {
     }
 
     #[test]
+    fn values_of_python_that_are_no_metrics_hide_no_other() {
+        for other in [
+            "{1, 2}",
+            "{'a', 'b'}",
+            "{(1, 2)}",
+            "{<Kind.A: 1>, <Kind.B: 2>}",
+            "<function <lambda> at 0x7f3a>",
+            "<Layer in -> out>",
+            "(1+2j)",
+            "Ellipsis",
+            "{(0, 1): 'x', None: 3}",
+            "array([1, 2], dtype=float32)",
+        ] {
+            let line = format!("{{'step': 3, 'other': {other}, 'loss': np.float64(0.5)}}");
+            assert_eq!(
+                readings(&line),
+                [("loss".to_owned(), Some(3), 0.5)],
+                "{line}"
+            );
+        }
+        for value in ["array(0.5)", "np.array(0.5, dtype=float32)"] {
+            assert_eq!(values(&format!("{{'loss': {value}}}")), one("loss", 0.5));
+        }
+        assert_eq!(values("{'n': np.uint32(10)}"), one("n", 10.0));
+        assert!(!find("{1, 2} {3, 4").any, "a set is no map");
+    }
+
+    #[test]
     fn numbers_are_metrics_and_nested_ones_get_dots() {
         let found = readings(
             r#" {"loss": 0.5, "acc": 1, "ok": true, "name": "x", "nested": {"a": 1, "step": 9}, "list": [1], "none": null, "step": 3} "#,

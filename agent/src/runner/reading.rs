@@ -204,7 +204,14 @@ impl WatchedAttempt {
         for remark in seen.remarks {
             self.remark(remark);
         }
-        for text in seen.unread {
+        if !self.attempt.is_wanted_to_end() {
+            seen.torn.into_iter().for_each(|text| self.note(text));
+        }
+        let objective = self.attempt.objective_name();
+        let is_missing = self.attempt.objective().is_none()
+            && self.waiting.iter().all(|reading| reading.name != objective);
+        let files = seen.unread_files.into_iter().filter(|_| is_missing);
+        for text in seen.unread.into_iter().chain(files) {
             if self.attempt.objective().is_some() || self.has_hint {
                 self.note(text);
             } else {

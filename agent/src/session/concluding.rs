@@ -82,7 +82,7 @@ pub(super) async fn conclude(
             session,
             &report.job,
             "abandoned".to_owned(),
-            None,
+            (None, None),
             ended.outcome.in_words(),
         );
         return ReportOutcome::CountsNot;
@@ -95,7 +95,7 @@ pub(super) async fn conclude(
             session,
             &report.job,
             "unreported".to_owned(),
-            ended.objective,
+            (None, ended.objective),
             ended.outcome.in_words(),
         );
         return ReportOutcome::Kept;
@@ -128,20 +128,18 @@ pub(super) async fn tell(
         .as_ref()
         .map(|failure| failure.message.clone())
         .unwrap_or_default();
-    let (mut objective, mut message) = ended.map_or((None, failed_with), |(ended, message)| {
+    let (mut last, mut message) = ended.map_or((None, failed_with), |(ended, message)| {
         (ended.objective, message)
     });
+    let mut objective = None;
     let (told, state) = tokio::select! {
         answer = report.finish(result) => match answer {
             // It is tried again: its end is yet to come.
             Ok(answer) if answer.run_state == "queued" => (ReportOutcome::CountsNot, answer.run_state),
             Ok(answer) => {
                 // What counts is the objective, by the sweep's rule.
-                if let Some(value) = answer.value {
-                    objective = Some(value);
-                    let last = answer.last.filter(|last| message.is_empty() && (last - value).abs() > f64::EPSILON * value.abs());
-                    message.extend(last.map(|last| format!("(last {last})")));
-                }
+                objective = answer.value;
+                last = answer.last.or(last);
                 (ReportOutcome::Counts, answer.run_state)
             }
             Err(reason) => {
@@ -151,7 +149,7 @@ pub(super) async fn tell(
         },
         () = patience_ends(level) => (ReportOutcome::Kept, "unreported".to_owned()),
     };
-    announce_end(session, &report.job, state, objective, message);
+    announce_end(session, &report.job, state, (objective, last), message);
     told
 }
 
@@ -159,7 +157,7 @@ fn announce_end(
     session: &Session,
     job: &Job,
     state: String,
-    objective: Option<f64>,
+    (objective, last): (Option<f64>, Option<f64>),
     message: String,
 ) {
     tally(session, &state);
@@ -168,6 +166,7 @@ fn announce_end(
         attempt: job.attempt,
         state,
         objective,
+        last,
         message,
     });
 }

@@ -24,7 +24,7 @@ const NAMED_MAX: usize = 50;
 impl Working {
     /// Returns the paths of what git does not track and nothing excludes, each with a NUL behind it.
     ///
-    /// Excluded are known outputs, then outputs that have appeared, then what `.gitignore` and the like name; `.sweepignore` and the sweep file have the
+    /// Excluded are outputs that have appeared, then known outputs, then what `.gitignore` and the like name; `.sweepignore` and the sweep file have the
     /// last word.
     pub(super) fn others(&self) -> Result<Vec<u8>, CodeError> {
         let mut list = self.listing();
@@ -99,18 +99,18 @@ impl Working {
 
     /// Reads which outputs are known, and writes the file by which git leaves them out.
     pub(super) fn write_excludes(&mut self) -> Result<(), CodeError> {
-        self.outputs = Outputs::read(&self.read_record(OUTPUTS)?.unwrap_or_default());
-        let mut lines: Vec<u8> = ANYWHERE
-            .iter()
-            .flat_map(|pattern| [pattern.as_bytes(), b"\n"].concat())
-            .collect();
+        self.outputs = self.recorded_outputs()?;
+        // What is excepted from their patterns may still be a known output.
+        let mut lines = self.outputs.patterns();
+        for pattern in ANYWHERE {
+            lines.extend_from_slice(format!("{pattern}\n").as_bytes());
+        }
         for folder in IN_WORKING_FOLDER {
             lines.extend_from_slice(format!("/{folder}/\n").as_bytes());
             if !self.prefix.is_empty() {
                 lines.extend_from_slice(format!("/{}/{folder}/\n", self.prefix).as_bytes());
             }
         }
-        lines.extend_from_slice(&self.outputs.patterns());
         if let Some(ours) = &self.ours {
             lines.extend_from_slice(&[b"/", ours.as_os_str().as_bytes(), b"/\n"].concat());
         }
@@ -119,6 +119,12 @@ impl Working {
             return Ok(());
         }
         private_file::write(&file, &lines).map_err(|source| CodeError::File { path: file, source })
+    }
+
+    pub(super) fn recorded_outputs(&self) -> Result<Outputs, CodeError> {
+        Ok(Outputs::read(
+            &self.read_record(OUTPUTS)?.unwrap_or_default(),
+        ))
     }
 
     /// Records outputs that have appeared.

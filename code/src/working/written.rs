@@ -209,6 +209,9 @@ impl Working {
             .chain(tracked.iter().copied())
             .collect();
         outputs.add(appeared, &code);
+        if outputs.has_patterns() {
+            self.spare_in(&mut outputs, true)?;
+        }
         self.record_outputs(&outputs)?;
         let others = self.others()?;
         let still: BTreeSet<&[u8]> = paths(&others).collect();
@@ -277,32 +280,38 @@ fn parsed(text: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// Whether a person seems to have made a new folder: all in it is source, but for what interpreters add.
-fn holds_only_source(root: &Path, folder: &[u8]) -> bool {
+pub(super) fn holds_only_source(root: &Path, folder: &[u8]) -> bool {
+    all_files(root, folder, &|kind| kind == FileKind::Source) == Some(true)
+}
+
+/// Whether there is source in a folder.
+pub(super) fn holds_source(root: &Path, folder: &[u8]) -> bool {
+    all_files(root, folder, &|kind| kind != FileKind::Source) == Some(false)
+}
+
+/// Returns whether all files of a folder are of a kind, but for what interpreters add; `None` where it cannot be read or holds too many.
+fn all_files(root: &Path, folder: &[u8], is_so: &dyn Fn(FileKind) -> bool) -> Option<bool> {
     let mut folders = vec![(folder.strip_suffix(b"/").unwrap_or(folder).to_vec(), 0)];
     let mut files = 0;
     while let Some((folder, depth)) = folders.pop() {
-        let Ok(entries) = fs::read_dir(root.join(OsStr::from_bytes(&folder))) else {
-            return false;
-        };
+        let entries = fs::read_dir(root.join(OsStr::from_bytes(&folder))).ok()?;
         for entry in entries.flatten() {
             let name = entry.file_name();
             let path = [folder.as_slice(), b"/", name.as_bytes()].concat();
-            let Ok(kind) = entry.file_type() else {
-                return false;
-            };
+            let kind = entry.file_type().ok()?;
             files += 1;
             if files > FOLDER_FILES_MAX {
-                return false;
+                return None;
             }
             if kind.is_dir() && (name == "__pycache__" || name == ".ipynb_checkpoints") {
                 continue;
             }
             if kind.is_dir() && depth < FOLDER_DEPTH_MAX {
                 folders.push((path, depth + 1));
-            } else if file_kind::of(root, &path) != FileKind::Source {
-                return false;
+            } else if !is_so(file_kind::of(root, &path)) {
+                return Some(false);
             }
         }
     }
-    true
+    Some(true)
 }

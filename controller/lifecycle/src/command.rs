@@ -325,6 +325,9 @@ pub enum TellOutcome {
 /// A run that was executed elsewhere.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Import {
+    /// Its place in the user's call, from 1: refusals name it. No part of a request's digest.
+    #[serde(skip)]
+    pub place: u64,
     /// The configuration.
     pub config: Config,
     /// The outcome.

@@ -247,18 +247,19 @@ fn best_and_last(sweep: &Sweep, run: &Run) -> (Option<f64>, Option<f64>) {
     if let Some(combined) = inits::best_and_last(objective, attempt) {
         return combined;
     }
-    let best = match objective.goal {
-        Goal::Minimize => *min,
-        Goal::Maximize => *max,
-    };
-    (
-        Some(best),
+    // One iteration is one value, also where the program has reported several.
+    let finite = || {
         attempt
             .series
             .iter()
             .copied()
-            .rfind(|value| value.is_finite()),
-    )
+            .filter(|value| value.is_finite())
+    };
+    let best = match objective.goal {
+        Goal::Minimize => finite().reduce(f64::min).unwrap_or(*min),
+        Goal::Maximize => finite().reduce(f64::max).unwrap_or(*max),
+    };
+    (Some(best), finite().next_back())
 }
 
 fn repeats_row(sweep: &Sweep, number: RunNumber, run: &Run) -> RepeatsRow {

@@ -169,6 +169,7 @@ mod tests {
     #[test]
     fn digests_are_those_of_the_last_release() {
         let import = Import {
+            place: 1,
             config: Config([(Path::flat("x"), Value::Float(0.5))].into()),
             told: TellOutcome::Value(f64::INFINITY),
             code_version: String::new(),

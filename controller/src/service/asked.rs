@@ -160,7 +160,7 @@ impl Services {
         let spec = self.engine.spec(&sweep).await.map_err(from_engine)?;
         let (mut good, mut unfit) = (Vec::new(), Vec::new());
         for (place, run) in (1..).zip(runs) {
-            match import(&spec.space, run) {
+            match import(&spec.space, place, run) {
                 Ok(import) => good.push(import),
                 Err(reason) => unfit.push(format!("entry {place}: {reason}")),
             }
@@ -241,7 +241,7 @@ fn asker(sweep: &SweepId, worker: &str) -> AgentId {
     AgentId(format!("ask:{sweep}:{worker}"))
 }
 
-fn import(space: &Space, run: v1::ImportedRun) -> Result<Import, String> {
+fn import(space: &Space, place: u64, run: v1::ImportedRun) -> Result<Import, String> {
     let v1::ImportedRun {
         params_json,
         value,
@@ -255,6 +255,7 @@ fn import(space: &Space, run: v1::ImportedRun) -> Result<Import, String> {
         TellOutcome::Failed(limits::tail(&failure).to_owned())
     };
     Ok(Import {
+        place,
         config,
         told,
         code_version,

@@ -6,6 +6,7 @@
 //! created, or the attempt's processes were seen to write it, or its path names the attempt.
 //! Otherwise it is not read, and the user is told.
 
+mod unread;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,11 @@ pub(crate) struct Discovery {
     folders: BTreeSet<PathBuf>,
     /// Folders of runs of W&B's library that its output names.
     printed: BTreeSet<PathBuf>,
+    /// Databases that are not MLflow's as far as is known: how each was when it was looked at, and
+    /// how often that was.
+    databases: BTreeMap<PathBuf, (Option<Stamp>, u32)>,
+    /// Files of W&B's library that were found.
+    wandb_files: Vec<PathBuf>,
     /// Several of its processes were seen to write one file of W&B's library.
     pub(crate) has_contested: bool,
     /// When the attempt began, or somewhat earlier.
@@ -106,6 +112,8 @@ impl Discovery {
             written: BTreeSet::new(),
             folders: BTreeSet::new(),
             printed: BTreeSet::new(),
+            databases: BTreeMap::new(),
+            wandb_files: Vec::new(),
             has_contested: false,
             since: began
                 .checked_sub(CLOCK_DIFFERENCE)
@@ -129,6 +137,12 @@ impl Discovery {
     /// Returns whether it is time to look again.
     pub(crate) fn is_due(&self) -> bool {
         Instant::now() >= self.next
+    }
+
+    /// Lets the next look be made at once.
+    #[cfg(test)]
+    pub(crate) fn hurry(&mut self) {
+        self.next = Instant::now();
     }
 
     /// Takes a file as one that is read.
@@ -178,6 +192,9 @@ impl Discovery {
                 continue;
             }
             match self.writer(&path, &about) {
+                FileWriter::ThisAttempt
+                    if kind == FrameworkFileKind::MlflowDatabase
+                        && !self.is_mlflow_database(&path, &about) => {}
                 FileWriter::ThisAttempt => {
                     let name = path
                         .parent()
@@ -193,11 +210,7 @@ impl Discovery {
         }
         // The folders of W&B's runs are named by the time at which they began.
         found.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        let pause = if self.began.elapsed() < EARLY {
-            EARLY_PAUSE
-        } else {
-            PAUSE
-        };
+        let pause = if self.is_early() { EARLY_PAUSE } else { PAUSE };
         self.next = Instant::now() + pause.max(began.elapsed() * PAUSE_FACTOR);
         found.into_iter().map(|(_, _, file)| file).collect()
     }
@@ -241,7 +254,12 @@ impl Discovery {
         self.unclear.remove(&path);
         self.known.insert(path.clone());
         let rank = match kind {
-            FrameworkFileKind::Wandb => self.rank(&path, open),
+            FrameworkFileKind::Wandb => {
+                if self.wandb_files.len() < PROCESSES_MAX {
+                    self.wandb_files.push(path.clone());
+                }
+                self.rank(&path, open)
+            }
             _ => None,
         };
         FoundFile {
@@ -303,6 +321,20 @@ impl Discovery {
         self.written.extend(written);
         self.folders.extend(folders);
         open
+    }
+
+    /// Looks at what W&B's library writes beside its files: several processes may have begun a run
+    /// in one folder, of which only one has the file open by now.
+    pub(crate) fn look_at_logs(&mut self) {
+        self.has_contested |= self
+            .wandb_files
+            .iter()
+            .any(|path| rank::is_of_several(path));
+    }
+
+    /// Returns whether the attempt has just begun.
+    pub(crate) fn is_early(&self) -> bool {
+        self.began.elapsed() < EARLY
     }
 
     /// Returns the rank of the process that writes a file of W&B's library, or of the process that

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map};
 use std::path::Path;
 
+use super::digest::digest;
 use super::files::Files;
 use super::journal::{JournalEntry, NamedSeries};
 use super::kind::FrameworkFileKind;
 use super::series::{self, Naming};
-use super::table;
 use super::update::FrameworkUpdate;
 use crate::intake::Reading;
 
@@ -171,5 +171,5 @@ impl Files {
 
 /// Returns a hash that identifies a point of a `trainer_state.json`.
 pub(super) fn fingerprint(folder: &Path, tag: &str, step: Option<i64>) -> u64 {
-    table::digest(&folder.to_string_lossy(), &format!("{tag} {step:?}"))
+    digest(&folder.to_string_lossy(), &format!("{tag} {step:?}"))
 }

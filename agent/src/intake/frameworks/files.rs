@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::discovery::Discovery;
 use super::found_file::FoundFile;
@@ -17,6 +17,13 @@ use super::workplace::Workplace;
 use crate::private;
 use crate::process::tree::Tree;
 
+/// How long after the beginning of reading files that hold the objective are looked for.
+const UNREAD_LOOKS: [Duration; 4] = [
+    Duration::from_secs(3),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+];
 /// Files that are read for one attempt.
 const SOURCES_MAX: usize = 1000;
 /// Of a table before the attempt began, a digest is kept up to this length.
@@ -48,6 +55,8 @@ pub(super) struct Files {
     pub(super) alias: Option<PathBuf>,
     /// The last look of all has been made.
     is_over: bool,
+    /// How often files that hold the objective were looked for.
+    unread_looks: usize,
 }
 
 impl Files {
@@ -68,6 +77,7 @@ impl Files {
             has_complained: BTreeSet::new(),
             alias: None,
             is_over: false,
+            unread_looks: 0,
         };
         match replaced {
             Ok(Some(replaced)) => files
@@ -139,6 +149,9 @@ impl Files {
                 self.read_wandb(path, Some(rank), &mut seen);
             }
             seen.remarks.extend(self.ranks.remark());
+            if last || self.discovery.is_early() {
+                self.discovery.look_at_logs();
+            }
             if self.discovery.has_contested {
                 seen.remarks.push(rank::CONTESTED.to_owned());
             }
@@ -148,6 +161,7 @@ impl Files {
             let look = source.look(last);
             seen.more |= look.more;
             seen.complaints.extend(look.complaint);
+            seen.torn.extend(look.torn);
             for (group, sample) in source.chunk.iter().flat_map(|chunk| &chunk.samples) {
                 if !source.repeats_results() {
                     self.series.see(
@@ -165,8 +179,35 @@ impl Files {
         if last && !seen.more {
             self.find_empty(&mut seen);
         }
+        if !last || !seen.more {
+            self.find_unread(last, &mut seen);
+        }
         seen.complaints.append(&mut self.complaints);
         seen
+    }
+
+    /// Names a file that holds the objective and is not read.
+    fn find_unread(&mut self, last: bool, seen: &mut FrameworkUpdate) {
+        let is_due = UNREAD_LOOKS
+            .get(self.unread_looks)
+            .is_some_and(|after| self.began.elapsed() >= *after);
+        if !(is_due || last) || self.asked.is_empty() || self.given.contains(&self.asked) {
+            return;
+        }
+        self.unread_looks += 1;
+        let Some(path) = self
+            .discovery
+            .unread(&self.asked, last)
+            .filter(|_| self.has_complained.insert("unread"))
+        else {
+            return;
+        };
+        let name = self.discovery.name_of(&path).replace('\'', "''");
+        seen.unread_files.push(format!(
+            "`{}` is in {}, which is not read; add to the sweep file: metric_files: ['{name}']",
+            self.asked,
+            path.display()
+        ));
     }
 
     /// Names a file of `metric_files` from which no number was read.

@@ -19,7 +19,7 @@ pub(crate) enum FrameworkFileKind {
     MlflowLog,
     /// JSON lines.
     Lines,
-    /// MLflow's database, which is not read.
+    /// A database; MLflow's is not read, and named.
     MlflowDatabase,
     /// A file of W&B's library, which [`wandb`](crate::intake::wandb) reads.
     Wandb,
@@ -27,8 +27,8 @@ pub(crate) enum FrameworkFileKind {
 
 /// Names of the CSV files that frameworks write: Lightning, ultralytics, Keras.
 const TABLES: [&str; 4] = ["metrics.csv", "results.csv", "log.csv", "training.log"];
-/// Name of the database that MLflow's clients make where nothing else is set.
-const MLFLOW_DATABASE: &str = "mlflow.db";
+/// Endings of databases, which may be MLflow's.
+const DATABASES: [&str; 3] = ["db", "sqlite", "sqlite3"];
 
 impl FrameworkFileKind {
     /// Returns the number by which the journal knows it.
@@ -69,10 +69,16 @@ impl FrameworkFileKind {
         match name {
             "trainer_state.json" => return Some(Self::TrainerState),
             mlflow::LOG => return Some(Self::MlflowLog),
-            MLFLOW_DATABASE => return Some(Self::MlflowDatabase),
             _ => {}
         }
-        if name.starts_with("run-") && path.extension().is_some_and(|end| end == "wandb") {
+        let has_end = |ends: &[&str]| {
+            let end = path.extension().and_then(|end| end.to_str());
+            end.is_some_and(|end| ends.contains(&end))
+        };
+        if has_end(&DATABASES) {
+            return Some(Self::MlflowDatabase);
+        }
+        if name.starts_with("run-") && has_end(&["wandb"]) {
             return Some(Self::Wandb);
         }
         if TABLES.contains(&name) {

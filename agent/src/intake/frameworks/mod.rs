@@ -3,11 +3,13 @@
 //! they grow; the [`journal`] keeps the order in which that happened, so that each point counts
 //! once.
 
+mod digest;
 pub(crate) mod discovery;
 mod emission;
 pub(crate) mod events;
 mod files;
 mod found_file;
+mod given;
 mod journal;
 mod kind;
 mod line_file;

@@ -1,6 +1,7 @@
 //! Programs that train in several processes, and in which each of them begins a run of W&B's
 //! library: the run of the lowest rank is read.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -55,10 +56,30 @@ fn rank_in(environment: &[u8], own: impl Fn(&str) -> Option<String>) -> Option<u
 
 /// Returns the process that a closed file of W&B's library is from, by the log beside it.
 pub(crate) fn process_of_log(path: &Path) -> Option<i32> {
+    process_in(&log_beside(path)?)
+}
+
+/// Returns whether several processes have begun a run in the folder of a file of W&B's library.
+pub(crate) fn is_of_several(path: &Path) -> bool {
+    log_beside(path).is_some_and(|log| beginners_in(&log).len() > 1)
+}
+
+fn log_beside(path: &Path) -> Option<String> {
     let log = private::open_of_program(&path.parent()?.join("logs/debug.log")).ok()?;
     let mut text = Vec::new();
     log.take(LOG_BYTES_MAX).read_to_end(&mut text).ok()?;
-    process_in(&String::from_utf8_lossy(&text))
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// Returns the processes that have called `wandb.init`, by their numbers.
+fn beginners_in(log: &str) -> BTreeSet<&str> {
+    let begun = log
+        .lines()
+        .filter_map(|line| line.split_once(" [wandb_init.py:"));
+    begun
+        .filter_map(|(before, _)| Some(before.rsplit_once(':')?.1))
+        .filter(|process| process.parse::<i32>().is_ok())
+        .collect()
 }
 
 /// `2026-11-30 02:47:14,222 INFO    MainThread:5690 [wandb_init.py:init():784] calling init
@@ -158,6 +179,14 @@ impl Ranks {
 
     /// Returns what the user should know.
     pub(crate) fn remark(&self) -> Option<String> {
+        if let Some(rank) = self.chosen
+            && rank > 0
+            && self.others.is_empty()
+        {
+            return Some(format!(
+                "the run of rank {rank} of the program is read: none of a lower rank was found"
+            ));
+        }
         if self.others.is_empty() || (self.chosen.is_none() && !self.has_unranked) {
             return None;
         }
@@ -207,6 +236,29 @@ mod tests {
         assert_eq!(process_in(line), Some(5690));
         assert_eq!(process_in(&format!("cut [x\n{line}")), Some(5690));
         assert_eq!(process_in("nothing"), None);
+    }
+
+    #[test]
+    fn the_log_of_a_run_names_all_processes_that_have_begun_it() {
+        let line = |process: i32, file: &str| {
+            format!("2026-11-30 02:47:14,222 INFO    MainThread:{process} [{file}:init():784] x\n")
+        };
+        let one = line(8876, "wandb_init.py").repeat(2) + &line(9000, "wandb_run.py");
+        assert_eq!(beginners_in(&one).len(), 1, "a process that it has forked");
+        assert_eq!(beginners_in(&(one + &line(8877, "wandb_init.py"))).len(), 2);
+    }
+
+    #[test]
+    fn a_single_rank_that_is_not_0_is_named() {
+        let mut ranks = Ranks::default();
+        ranks.choose(&file("b", Some(2)));
+        assert_eq!(ranks.remark(), None);
+        assert_eq!(ranks.late(true).len(), 1);
+        assert!(
+            ranks
+                .remark()
+                .is_some_and(|remark| remark.contains("the run of rank 2"))
+        );
     }
 
     #[test]

@@ -75,6 +75,7 @@ impl Files {
                         }
                         // What was added under the name that the sweep file asks for has no tag.
                         if !series.tag.is_empty() {
+                            source.restore_point(&series.tag, reading.step, reading.value);
                             self.series
                                 .restore(source.kind, &folder, &series.tag, &series.name);
                             self.given.insert(series.name);

@@ -38,6 +38,8 @@ pub(crate) struct Sample {
 #[derive(Debug, Default)]
 pub(crate) struct Series {
     tags: BTreeMap<String, Tag>,
+    /// Tags that a file which describes hyperparameters has given, and the kind of that file.
+    given_by: BTreeMap<String, FrameworkFileKind>,
     /// Subfolders in which something was logged.
     folders: Vec<PathBuf>,
 }
@@ -137,7 +139,15 @@ impl Series {
             && !folder
                 .file_name()
                 .is_some_and(|name| SPLITS.iter().any(|split| name == *split));
+        match self.given_by.get(tag) {
+            Some(other) if *other != kind => return Naming::Repeated,
+            Some(_) if self.tags.get(tag).is_some_and(|known| known.kind != kind) => {
+                return Naming::Named(tag.to_owned());
+            }
+            _ => {}
+        }
         let Some(known) = self.tags.get_mut(tag) else {
+            self.given_by.insert(tag.to_owned(), kind);
             return Naming::Named(tag.to_owned());
         };
         if known.kind != kind || (repeats && known.folders.iter().any(|other| other != folder)) {
@@ -226,7 +236,8 @@ fn is_alias(asked: &str, folder: &Path, tag: &str) -> bool {
             "train" => asked == name,
             _ => false,
         });
-    with_folder || keras || (asked.contains('.') && asked.replace('.', "/") == tag)
+    let is_nested = |from: char, to: &str| asked.contains(from) && asked.replace(from, to) == tag;
+    with_folder || keras || is_nested('.', "/") || is_nested('/', ".")
 }
 
 /// Returns whether a tag is one of TensorBoard's plugin for hyperparameters, which repeats results:
@@ -394,6 +405,30 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_another_logger_beside_hyperparameters_counts_once() {
+        let (board, csv) = (Path::new("/w/tb/version_0"), Path::new("/w/csv/version_0"));
+        let mut series = Series::default();
+        let named_by = |series: &mut Series, kind, folder, repeats| {
+            series.name(kind, folder, "val_loss", repeats, LATER, false)
+        };
+        let (events, table) = (FrameworkFileKind::Events, FrameworkFileKind::Table);
+        assert_eq!(
+            named_by(&mut series, events, board, true),
+            named("val_loss")
+        );
+        series.see(table, csv, "val_loss", Duration::ZERO);
+        assert_eq!(
+            named_by(&mut series, table, csv, false),
+            Naming::Repeated,
+            "the events came first"
+        );
+        assert_eq!(
+            named_by(&mut series, events, board, true),
+            named("val_loss")
+        );
+    }
+
+    #[test]
     fn sweep_files_may_ask_as_keras_does() {
         let (train, validation) = (Path::new("/w/logs/train"), Path::new("/w/logs/validation"));
         assert!(
@@ -409,6 +444,7 @@ mod tests {
         );
         assert!(
             is_alias("val.loss", Path::new("/w/x"), "val/loss")
+                && is_alias("val/loss", Path::new("/w/x"), "val.loss")
                 && !is_alias("x", Path::new("/"), "x/")
         );
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::events::EventFile;
+use super::given::GivenPoints;
 use super::journal::Position;
 use super::kind::{self, FrameworkFileKind};
 use super::line_file::LineFile;
@@ -23,7 +24,7 @@ const LINES_BYTES_MAX: u64 = 1 << 30;
 /// Longer files are not read as a whole.
 const WHOLE_BYTES_MAX: u64 = 32 << 20;
 /// How long a file has to stay as it is until it counts as written again.
-const SETTLED: Duration = Duration::from_secs(1);
+const SETTLED: Duration = Duration::from_millis(500);
 
 /// How a file looks from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +79,8 @@ struct Table {
     position: RowPosition,
     /// The header and the rows that were read.
     read: ReadPart,
+    /// The points of these rows.
+    given: GivenPoints,
     /// The file is another one than before, since then.
     changed: Option<(Stamp, Instant)>,
 }
@@ -87,6 +90,8 @@ struct Table {
 pub(crate) struct SourceUpdate {
     /// Something that the user should know, once a file.
     pub(crate) complaint: Option<String>,
+    /// The file ends within a record.
+    pub(crate) torn: Option<String>,
     /// There may be more to read at once.
     pub(crate) more: bool,
 }
@@ -143,6 +148,10 @@ impl SeriesFile {
                     rows: position.rows,
                     digest: position.digest,
                 },
+                given: match &mut self.reader {
+                    FormatReader::Table(table) => std::mem::take(&mut table.given),
+                    _ => GivenPoints::default(),
+                },
                 ..Table::default()
             }),
             FrameworkFileKind::TrainerState
@@ -152,6 +161,13 @@ impl SeriesFile {
             | FrameworkFileKind::MlflowLog
             | FrameworkFileKind::Lines => FormatReader::Lines(LineFile::at(position.offset)),
         };
+    }
+
+    /// Records a point that an agent before this one has read.
+    pub(crate) fn restore_point(&mut self, tag: &str, step: Option<i64>, value: f64) {
+        if let FormatReader::Table(table) = &mut self.reader {
+            table.given.add(tag, step, value);
+        }
     }
 
     /// Returns whether the sweep file names it.
@@ -197,6 +213,9 @@ impl SeriesFile {
         look.complaint = look
             .complaint
             .filter(|_| !std::mem::replace(&mut self.has_complained, true));
+        look.torn = look
+            .torn
+            .filter(|_| !std::mem::replace(&mut self.has_complained, true));
         look.more = self.has_more;
         self.has_samples |= self.chunk.is_some();
         look
@@ -224,9 +243,12 @@ impl SeriesFile {
         match &mut self.reader {
             FormatReader::Events(events, offset) => {
                 self.has_more = read_events(events, offset, &mut file, bytes, &mut self.chunk)?;
-                let is_over = last && !self.has_more;
-                look.complaint = damage(events, is_over)
-                    .map(|damage| format!("{path} {damage}; its intact records are read"));
+                let words = |damage: &str| format!("{path} {damage}; its intact records are read");
+                if events.is_damaged() {
+                    look.complaint = Some(words("is damaged"));
+                } else if last && !self.has_more && events.is_incomplete() {
+                    look.torn = Some(words("ends within a record"));
+                }
             }
             FormatReader::Table(table) => {
                 let (samples, more) = table.read(&mut file, bytes, stamp, last, self.needs_step)?;
@@ -285,15 +307,6 @@ impl FormatReader {
     }
 }
 
-/// Returns how a file of events is damaged, if it is.
-fn damage(events: &EventFile, is_over: bool) -> Option<&'static str> {
-    if events.is_damaged() {
-        Some("is damaged")
-    } else {
-        (is_over && events.is_incomplete()).then_some("ends within a record")
-    }
-}
-
 /// Reads the next piece of a file of events. Returns whether there may be more.
 fn read_events(
     events: &mut EventFile,
@@ -348,6 +361,7 @@ impl Table {
             let more = piece.len() as u64 == PIECE_BYTES;
             let complete = complete(&piece, last && !more);
             let samples = self.position.take(header, complete);
+            self.given.add_all(&samples);
             // A row as long as a piece is no row of metrics.
             let is_too_long = more && complete.is_empty();
             self.read.add(if is_too_long { &piece } else { complete });
@@ -374,9 +388,11 @@ impl Table {
             self.changed = Some((stamp, Instant::now()));
         }
         let rows = complete(&content[line.len()..], last);
-        let Some(samples) = self.position.take_again(&header, rows, is_settled) else {
+        let position = &mut self.position;
+        let Some(samples) = position.take_again(&header, rows, is_settled, &self.given) else {
             return Ok((Vec::new(), false));
         };
+        self.given.add_all(&samples);
         let taken = line.len() + rows.len();
         (self.read, self.changed) = (ReadPart::of(&content[..taken]), None);
         self.header = Some((line, header));

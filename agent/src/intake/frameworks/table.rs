@@ -2,6 +2,8 @@
 //! `CSVLogger`, ultralytics' `results.csv`. The heading shows the separator. Rows are appended, or
 //! the whole file is written again with more columns: a row counts once either way.
 
+use super::digest::digest;
+use super::given::{self, GivenPoints};
 use super::series::Sample;
 use crate::intake::record;
 
@@ -73,6 +75,10 @@ impl Header {
         self.step.is_some() && self.columns.len() > 1
     }
 
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
     /// Reads a row: its samples, and the digest of its cells.
     fn row(&self, line: &[u8]) -> (Vec<Sample>, u64) {
         let cells = cells(line, self.separator);
@@ -114,21 +120,22 @@ impl RowPosition {
         let mut samples = Vec::new();
         for line in rows(lines) {
             let (found, digest) = header.row(line);
-            samples.extend(found);
+            samples.push(found);
             self.rows += 1;
             self.digest = self.digest.wrapping_mul(31).wrapping_add(digest);
         }
-        samples
+        given::in_order(samples)
     }
 
     /// Takes all lines of a file that was written again: returns the samples of the rows behind
-    /// this position, or of all rows where the rows before it are others. `None`: the file has
-    /// fewer rows, and may not be complete yet.
+    /// this position, or of all rows that were not given where the rows before it are others.
+    /// `None`: the file has fewer rows, and may not be complete yet.
     pub(crate) fn take_again(
         &mut self,
         header: &Header,
         lines: &[u8],
         is_complete: bool,
+        given: &GivenPoints,
     ) -> Option<Vec<Sample>> {
         let (mut again, mut is_same, mut behind) = (Self::default(), self.rows == 0, lines);
         for line in rows(lines) {
@@ -146,7 +153,7 @@ impl RowPosition {
             return None;
         }
         *self = Self::default();
-        Some(self.take(header, lines))
+        Some(given.fresh(self.take(header, lines)))
     }
 }
 
@@ -171,18 +178,6 @@ fn cells(line: &[u8], separator: u8) -> Vec<String> {
             .collect(),
         _ => Vec::new(),
     }
-}
-
-/// FNV-1a with the last step of SplitMix64, without which sums of digests collide where cells differ
-/// in their last characters. The same in every version of this program.
-pub(crate) fn digest(name: &str, cell: &str) -> u64 {
-    let bytes = name.bytes().chain([0]).chain(cell.bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^ (hash >> 31)
 }
 
 #[cfg(test)]
@@ -273,16 +268,25 @@ mod tests {
         let header = Header::read(b"a,b,step");
         let again = b"0.5,,1\n0.4,,2\n,7,3\n";
         assert_eq!(
-            position.clone().take_again(&header, &again[..8], false),
+            position
+                .clone()
+                .take_again(&header, &again[..8], false, &GivenPoints::default()),
             None,
             "it is being written"
         );
         assert_eq!(
-            values(position.take_again(&header, again, false).unwrap()),
+            values(
+                position
+                    .take_again(&header, again, false, &GivenPoints::default())
+                    .unwrap()
+            ),
             [point("b", 3, 7.0)]
         );
         assert_eq!(position.rows, 3);
-        assert_eq!(position.take_again(&header, again, false), Some(vec![]));
+        assert_eq!(
+            position.take_again(&header, again, false, &GivenPoints::default()),
+            Some(vec![])
+        );
     }
 
     #[test]
@@ -299,9 +303,16 @@ mod tests {
         let mut position = RowPosition::default();
         let header = Header::read(b"epoch,loss");
         position.take(&header, b"0,0.5\n1,0.4\n");
-        assert_eq!(position.take_again(&header, b"0,0.9\n", false), None);
         assert_eq!(
-            values(position.take_again(&header, b"0,0.9\n", true).unwrap()),
+            position.take_again(&header, b"0,0.9\n", false, &GivenPoints::default()),
+            None
+        );
+        assert_eq!(
+            values(
+                position
+                    .take_again(&header, b"0,0.9\n", true, &GivenPoints::default())
+                    .unwrap()
+            ),
             [point("loss", 0, 0.9)]
         );
         assert_eq!(position.rows, 1);

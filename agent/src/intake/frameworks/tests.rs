@@ -395,3 +395,100 @@ fn files_that_the_sweep_file_names_are_read() {
     world.write("plain.csv", b"fold,acc\n1,0.5\n2,0.75\n");
     assert_eq!(read(&mut world.open(true), true).0.len(), 4);
 }
+
+#[test]
+fn two_loggers_of_one_program_count_once() {
+    let world = World::new("val_loss");
+    let mut files = world.open(false);
+    let events = |steps: std::ops::Range<i64>| -> Vec<u8> {
+        let scalars = steps.map(|step| scalar("val_loss", step, 0.5));
+        [hparams()].into_iter().chain(scalars).flatten().collect()
+    };
+    world.write("tb/version_0/events.out.tfevents.1.box", &events(0..1));
+    let mut found = read(&mut files, false).0;
+    world.write(
+        "csv/version_0/metrics.csv",
+        b"epoch,step,val_loss\n0,0,0.5\n",
+    );
+    files.discovery.hurry();
+    found.extend(read(&mut files, false).0);
+    drop(files);
+    // The next agent knows it.
+    let mut files = world.open(true);
+    world.write("tb/version_0/events.out.tfevents.1.box", &events(0..2));
+    world.write(
+        "csv/version_0/metrics.csv",
+        b"epoch,step,val_loss\n0,0,0.5\n1,1,0.5\n",
+    );
+    let again = read(&mut files, true).0;
+    let losses = |found: &[Point]| -> Vec<Option<i64>> {
+        let losses = found.iter().filter(|(name, ..)| name == "val_loss");
+        losses.map(|(_, step, _)| *step).collect()
+    };
+    assert_eq!(losses(&found), [Some(0)]);
+    assert_eq!(losses(&again), [Some(0), Some(1)], "{again:?}");
+}
+
+#[test]
+fn rows_of_a_table_that_is_sorted_the_other_way_count_once() {
+    let world = World::new("loss");
+    let mut files = world.open(false);
+    world.write("results.csv", b"epoch,loss,best\n0,0.5,1\n");
+    let mut found = read(&mut files, false).0;
+    world.write("results.csv", b"epoch,loss,best\n1,0.4,1\n0,0.5,0\n");
+    found.extend(read(&mut files, true).0);
+    let before = found.clone();
+    drop(files);
+    let mut files = world.open(true);
+    world.write(
+        "results.csv",
+        b"epoch,loss,best\n3,0.2,1\n2,0.3,0\n1,0.4,0\n0,0.5,0\n",
+    );
+    let again = read(&mut files, true).0;
+    let losses = |found: &[Point]| -> Vec<Point> {
+        let losses = found.iter().filter(|(name, ..)| name == "loss");
+        losses.cloned().collect()
+    };
+    assert_eq!(
+        losses(&before),
+        points(&[("loss", 0, 0.5), ("loss", 1, 0.4)])
+    );
+    assert_eq!(
+        losses(&again),
+        points(&[
+            ("loss", 0, 0.5),
+            ("loss", 1, 0.4),
+            ("loss", 2, 0.3),
+            ("loss", 3, 0.2)
+        ])
+    );
+}
+
+#[test]
+fn files_that_hold_the_objective_and_are_not_read_are_named() {
+    let unread = |path: &str, text: &[u8]| {
+        let world = World::new("loss");
+        let mut files = world.open(false);
+        world.write(path, text);
+        let seen = files.look(&Tree::default(), true);
+        (seen.unread_files.join(""), seen.unread.join(""))
+    };
+    let (files, _) = unread("log/history.csv", b"loss,acc\n0.5,0.5\n");
+    assert!(
+        files.starts_with("`loss` is in ")
+            && files.ends_with("add to the sweep file: metric_files: ['log/history.csv']"),
+        "{files}"
+    );
+    assert_eq!(unread("log/history.csv", b"acc\n0.5\n").0, "");
+    assert_eq!(unread("log/metrics.csv", b"epoch,loss\n0,0.5\n").0, "");
+    let database = b"SQLite format 3\0\x10\0 CREATE TABLE latest_metrics (".as_slice();
+    let (_, server) = unread("own.db", database);
+    assert!(
+        server.contains("own.db are not read: leave MLFLOW_TRACKING_URI"),
+        "{server}"
+    );
+    assert_eq!(
+        unread("other.db", b"SQLite format 3\0 CREATE TABLE x").1,
+        ""
+    );
+}

@@ -104,7 +104,7 @@ impl WandbRuns {
             let name = &self.objective;
             seen.remark = Some(format!(
                 "the program calls wandb.init several times: the runs are kept apart (`{name}`, `{INIT}2/{name}`, …), and the objective is the mean of \
-                 what each of them came to; `objective_over_inits: last` or `first` in the sweep file makes it that of one"
+                 what each of them came to, unless `objective_over_inits: last` or `first` in the sweep file makes it that of one"
             ));
         }
         Ok(())

@@ -243,3 +243,62 @@ fn in_a_folder_that_is_no_repository_data_are_no_code() {
     let mut code = place.code();
     assert_ne!(code.snapshot().unwrap().version, clean.version);
 }
+
+#[test]
+fn what_the_user_writes_under_a_pattern_of_outputs_is_code() {
+    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
+        let mut code = place.tracking("s1");
+        let before = run(&place, &mut code, |place| {
+            for letter in 'a'..='l' {
+                place.write(format!("{letter}/log.txt"), "x\n");
+                place.write(format!("{letter}.json"), "{}\n");
+            }
+            for number in 1..=3 {
+                place.write(format!("exp/model{number}/weights.txt"), "x\n");
+            }
+        });
+        let mut versions = vec![before];
+        let mut add = |path: &str, code: &mut Working| {
+            place.write(path, "x = 1\n");
+            versions.push(code.snapshot().unwrap().version);
+        };
+        add("newpkg/__init__.py", &mut code);
+        add("newpkg/inner.py", &mut code);
+        // Also where an agent is started again.
+        let mut code = place.tracking("s1");
+        add("model3d/net.py", &mut code);
+        let distinct: std::collections::BTreeSet<_> = versions.iter().collect();
+        assert_eq!(distinct.len(), versions.len(), "{versions:?}");
+        // Outputs stay outputs, and so do those of a program that the user runs by hand.
+        let last = run(&place, &mut code, |place| {
+            place.write("m/log.txt", "x\n");
+            place.write("m.json", "{}\n");
+        });
+        place.write("exp/model4/weights.txt", "x\n");
+        place.write("wandb/x.txt", "x\n");
+        assert_eq!(code.snapshot().unwrap().version, last);
+        // Source that is written while runs train.
+        let _running = code.attempts().begin().unwrap();
+        place.write("another/part.py", "x = 1\n");
+        assert_ne!(code.snapshot().unwrap().version, last);
+    }
+}
+
+#[test]
+fn data_that_the_user_writes_while_nothing_runs_is_code() {
+    let place = WorkingFixture::repository();
+    let mut code = place.tracking("s1");
+    let before = run(&place, &mut code, |place| {
+        for letter in 'a'..='l' {
+            place.write(format!("used_{letter}.json"), "{}\n");
+        }
+    });
+    place.write("experiment.json", "{\"lr\": 1}\n");
+    let with = code.snapshot().unwrap().version;
+    assert_ne!(with, before);
+    assert_eq!(
+        run(&place, &mut code, |place| place
+            .write("used_z.json", "{}\n")),
+        with
+    );
+}

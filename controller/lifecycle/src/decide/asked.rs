@@ -109,7 +109,7 @@ pub(super) fn import(
     let mut next: RunNumber = draft.sweep.runs.last() + 1;
     let mut new = BTreeMap::new();
     let (mut imported, mut skipped) = (0, Skipped::default());
-    for (index, import) in imports.iter().enumerate() {
+    for import in imports {
         let key = import.config.key();
         let known = if draft.sweep.index.points.keys.contains(&key) {
             Some("the sweep has a run with these parameters".to_owned())
@@ -127,10 +127,10 @@ pub(super) fn import(
             )
         });
         if let Some(reason) = known.or(outside) {
-            skipped.note(index, &reason);
+            skipped.note(import.place, &reason);
             continue;
         }
-        new.insert(key, index + 1);
+        new.insert(key, import.place);
         let (state, value, reason) = match &import.told {
             TellOutcome::Value(value) if value.is_finite() => {
                 (RunState::Finished, Some(*value), String::new())

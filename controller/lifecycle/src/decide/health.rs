@@ -110,11 +110,11 @@ pub(super) fn refused(draft: &Draft<'_>, failing: RunNumber, failure: &Failure) 
         .in_state(RunState::Failed)
         .filter(|number| *number != failing)
         .filter(is_refused)
-        .take(REFUSED_MIN - 1)
         .count();
-    (before + 1 >= REFUSED_MIN).then(|| {
+    let times = before + 1;
+    (times >= REFUSED_MIN).then(|| {
         format!(
-            "the program refuses its command line, {REFUSED_MIN} times so far; correct `command` (`sweep edit`) or the program, then resume; the last: {}",
+            "the program refuses its command line, {times} times so far; correct `command` (`sweep edit`) or the program, then resume; the last: {}",
             words(failure)
         )
     })

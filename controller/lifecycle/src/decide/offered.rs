@@ -139,13 +139,13 @@ fn queue(
     }
     let mut entries = BTreeMap::new();
     let (mut numbers, mut skipped) = (Vec::new(), Skipped::default());
-    for (index, (offered, key)) in runs.iter().zip(keys).enumerate() {
+    for (place, (offered, key)) in (1..).zip(runs.iter().zip(keys)) {
         let number = if let Some(first) = known.get(key) {
             let reason = match entries.get(key) {
                 Some(earlier) => format!("the same parameters as entry {earlier}"),
                 None => format!("the sweep has a run with these parameters: run {first}"),
             };
-            skipped.note(index, &reason);
+            skipped.note(place, &reason);
             *first
         } else {
             let reason = if offered.reason.is_empty() {
@@ -160,7 +160,7 @@ fn queue(
                 "",
             );
             known.insert(*key, first);
-            entries.insert(key, index + 1);
+            entries.insert(key, place);
             first
         };
         numbers.push(number);

@@ -11,10 +11,10 @@ pub(super) struct Skipped {
 }
 
 impl Skipped {
-    /// Notes why the entry at an index was passed over; people count entries from 1.
-    pub(super) fn note(&mut self, index: usize, reason: &str) {
+    /// Notes why an entry was passed over; entries count from 1.
+    pub(super) fn note(&mut self, entry: u64, reason: &str) {
         if self.named.len() < NAMED_MAX {
-            self.named.push(format!("entry {}: {reason}", index + 1));
+            self.named.push(format!("entry {entry}: {reason}"));
         } else {
             self.unnamed += 1;
         }

@@ -237,7 +237,7 @@ pub(super) fn words(distribution: &Distribution) -> String {
                 values.iter().map(text).collect::<Vec<_>>().join(", ")
             )
         }
-        Distribution::IntUniform { min, max } => format!("{min} to {max}"),
+        Distribution::IntUniform { min, max } => format!("{min} to {max}, whole numbers"),
         Distribution::Uniform { min, max } => to(*min, *max),
         Distribution::QUniform { min, max, q } => {
             format!("{} in steps of {}", to(*min, *max), number(q.as_f64()))
@@ -277,10 +277,23 @@ pub(super) fn words(distribution: &Distribution) -> String {
 
 pub(super) fn text(value: &Value) -> String {
     match value {
+        Value::Str(text) if looks_like_another_kind(text) => format!("\"{text}\""),
         Value::Str(text) => text.clone(),
         Value::Float(float) => number(*float),
         other => other.to_json().to_string(),
     }
+}
+
+/// Whether a text reads as a number, a boolean or null.
+fn looks_like_another_kind(text: &str) -> bool {
+    let is_word = |word: &&str| text.eq_ignore_ascii_case(word);
+    text.is_empty()
+        || text.trim().parse::<f64>().is_ok()
+        || [
+            "true", "false", "null", "none", "~", ".inf", "-.inf", ".nan",
+        ]
+        .iter()
+        .any(is_word)
 }
 
 fn number(x: f64) -> String {
@@ -429,7 +442,7 @@ mod tests {
         assert!(changes(&before, &before).is_empty());
         assert_eq!(
             unexplained(&before.space, &after),
-            [("depth".to_owned(), "1 to 4".to_owned())]
+            [("depth".to_owned(), "1 to 4, whole numbers".to_owned())]
         );
     }
 }

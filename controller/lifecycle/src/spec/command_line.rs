@@ -149,7 +149,8 @@ fn command_item(item: &Node, key_span: Span, report: &mut DiagnosticReport) -> O
         );
         return None;
     }
-    let is_macro = text.starts_with("${") && text.ends_with('}');
+    // `${sweep_id}-${run}` begins and ends with macros, and is none itself.
+    let is_macro = text.starts_with("${") && text.ends_with('}') && text.matches("${").count() == 1;
     if is_macro && !text.starts_with("${envvar:") && !MACROS.contains(&text.as_str()) {
         let message = format!("`{text}` is not a macro: the item is dropped, as W&B drops it");
         report.warning(

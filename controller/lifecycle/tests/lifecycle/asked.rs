@@ -54,14 +54,15 @@ fn tell(attempt: &AttemptRef, told: TellOutcome) -> Command {
 }
 
 fn import(entries: &[(i64, TellOutcome)]) -> Command {
-    let import = |(x, told): &(i64, TellOutcome)| Import {
+    let import = |(place, (x, told)): (u64, &(i64, TellOutcome))| Import {
+        place,
         config: offer(*x).suggestion.config,
         told: told.clone(),
         code_version: "v1".to_owned(),
     };
     Command::ImportRuns {
         sweep: sweep(),
-        runs: entries.iter().map(import).collect(),
+        runs: (1..).zip(entries).map(import).collect(),
     }
 }
 

@@ -228,6 +228,7 @@ impl Chaos {
             }
             Step::Import(number, runs) => {
                 let import = |(x, value): &(i64, Option<f64>)| Import {
+                    place: 1,
                     config: offer(*x).suggestion.config,
                     told: told(*value),
                     code_version: code(x.unsigned_abs() as usize),

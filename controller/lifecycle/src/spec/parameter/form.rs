@@ -57,7 +57,7 @@ const DISTRIBUTIONS: [&str; 18] = [
     "q_beta",
 ];
 
-/// Names of our distributions in other programs.
+/// Names of our distributions in other programs, without dashes and underscores.
 const ELSEWHERE: [(&str, &str); 8] = [
     ("loguniform", "log_uniform_values"),
     ("quniform", "q_uniform"),
@@ -164,7 +164,7 @@ fn named(
         );
         let help = ELSEWHERE
             .iter()
-            .find(|(theirs, _)| *theirs == word.to_lowercase());
+            .find(|(theirs, _)| *theirs == word.to_lowercase().replace(['-', '_'], ""));
         let help = help.map_or_else(
             || suggestion(&word, &DISTRIBUTIONS),
             |(_, ours)| format!("did you mean `{ours}`?"),

@@ -94,6 +94,17 @@ fn near_misses_of_every_key_are_mistakes() {
         "{:?}",
         errors(progam)
     );
+    for word in ["log-uniform", "LogUniform", "q_loguniform", "q-log-uniform"] {
+        let text = format!(
+            "program: t.py\nmethod: random\nparameters: {{x: {{distribution: {word}, min: 0.1, max: 1}}}}\n"
+        );
+        let ours = if word.starts_with('q') {
+            "did you mean `q_log_uniform_values`?"
+        } else {
+            "did you mean `log_uniform_values`?"
+        };
+        assert!(errors(&text)[0].contains(ours), "{:?}", errors(&text));
+    }
     let loguniform = "program: t.py\nmethod: random\nparameters: {x: {distribution: loguniform, min: 0.1, max: 1}}\n";
     assert!(
         errors(loguniform)[0].contains("did you mean `log_uniform_values`?"),
@@ -223,4 +234,36 @@ fn what_the_code_used_before_has_to_be_possible() {
         warned("700")
     );
     assert!(!warned("7").contains("`was`"), "{}", warned("7"));
+}
+
+#[test]
+fn an_item_of_several_macros_is_none_itself() {
+    let file = |item: &str| {
+        format!(
+            "program: t.py\nmethod: random\ncommand: [python, t.py, \"{item}\", \"${{args}}\"]\nparameters: {{x: {{min: 0.0, max: 1.0}}}}\n"
+        )
+    };
+    let warned = |item: &str| warnings(&file(item)).join("\n");
+    let both = warned("${sweep_id}-${run}");
+    assert!(!both.contains("macro"), "{both}");
+    assert!(warned("${arg}").contains("is not a macro: the item is dropped"));
+    assert!(warned("${sweep_id}-${rnu}").contains("`${rnu}` is not a macro"));
+}
+
+#[test]
+fn the_space_in_words_tells_whole_numbers_and_texts_apart() {
+    let file = "program: t.py\nmethod: random\nparameters:\n  a: {min: 1, max: 10}\n  b: {min: 1.0, max: 10}\n  c: {values: ['1e5', 'inf', adam, 3, 'true', '']}\n";
+    let spec = parse(file).0.expect("it is right");
+    let values: Vec<_> = parameter_summaries(&spec)
+        .into_iter()
+        .map(|parameter| parameter.values)
+        .collect();
+    assert_eq!(
+        values,
+        [
+            "1 to 10, whole numbers",
+            "1 to 10",
+            "one of \"1e5\", \"inf\", adam, 3, \"true\", \"\""
+        ]
+    );
 }
