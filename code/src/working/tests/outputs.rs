@@ -246,7 +246,7 @@ fn in_a_folder_that_is_no_repository_data_are_no_code() {
 
 #[test]
 fn what_the_user_writes_under_a_pattern_of_outputs_is_code() {
-    for place in [WorkingFixture::repository(), WorkingFixture::bare()] {
+    for place in [ProjectFolder::repository(), ProjectFolder::bare()] {
         let mut code = place.tracking("s1");
         let before = run(&place, &mut code, |place| {
             for letter in 'a'..='l' {
@@ -286,7 +286,7 @@ fn what_the_user_writes_under_a_pattern_of_outputs_is_code() {
 
 #[test]
 fn data_that_the_user_writes_while_nothing_runs_is_code() {
-    let place = WorkingFixture::repository();
+    let place = ProjectFolder::repository();
     let mut code = place.tracking("s1");
     let before = run(&place, &mut code, |place| {
         for letter in 'a'..='l' {

@@ -89,7 +89,10 @@ fn a_point_is_executed_so_often_and_counts_as_the_mean() {
     }
     assert_eq!(
         (world.sweep().state, world.sweep().reason.as_str()),
-        (SweepState::Finished, "all 2 points of the grid tried")
+        (
+            SweepState::Finished,
+            "all 2 points of the grid tried 3 times"
+        )
     );
     assert_eq!(world.sweep().index.best.map(|(run, _)| run), Some(1));
     world.ask(&Command::RetryRuns {
