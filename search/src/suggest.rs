@@ -81,10 +81,7 @@ pub fn suggest(request: &Request<'_>) -> Suggestions {
         Method::External => Suggestions::default(),
     };
     for suggestion in &mut found.suggestions {
-        // A rule that uses fewer has said so.
-        if suggestion.why.observations == 0 {
-            suggestion.why.observations = request.observations.len() as u64;
-        }
+        suggestion.why.observations = request.observations.len() as u64;
         suggestion.why.pending = request.pending.len() as u64;
     }
     found

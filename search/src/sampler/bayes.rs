@@ -76,8 +76,9 @@ pub(crate) fn suggest(ask: &Ask<'_>, history: &History<'_>) -> Suggestions {
                     let found = model.suggest(&mut search, &floor, history.explores(), index);
                     found.map(|mut suggestion| {
                         if alone {
-                            suggestion.why.observations = history.newest_results();
-                            suggestion.why.reason += "; older code was left aside";
+                            let results = history.newest_results();
+                            suggestion.why.reason +=
+                                &format!("; by the newest code's results alone: {results}");
                         }
                         suggestion
                     })
