@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,8 @@ SPACE: Dict[str, Any] = {
     "parameters": {"x": {"min": 0.0, "max": 1.0}},
 }
 PYTHON = Path(__file__).parent
+# Where the tests run in the background, Ctrl-C is ignored, and Python raises nothing.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def needs(module: str) -> None:
