@@ -214,6 +214,25 @@ fn files_that_the_sweep_file_names_are_read() {
 }
 
 #[test]
+fn a_file_that_every_run_replaces_is_read() {
+    let bench = Bench::new();
+    let _controller = bench.controller();
+    // The second run writes as many bytes as the first one, the third run the same ones.
+    bench.write(
+        "train.py",
+        "import json, sys\nwith open('result.json', 'w') as file: json.dump({'loss': 0.5 if '--x=0.25' in sys.argv else 0.7}, file)\n",
+    );
+    let file = bench.write(
+        "sweep.yaml",
+        "program: train.py\nmethod: grid\nmetric: {name: loss, goal: minimize}\nmetric_files: [result.json]\nparameters: {x: {values: [0.25, 0.5, 0.75]}}\n",
+    );
+    let id = bench.create(&[&file]);
+    let (runs, output) = execute(&bench, &id, &[]);
+    let values: Vec<_> = runs.iter().map(|run| run["value"].as_f64()).collect();
+    assert_eq!(values, [Some(0.5), Some(0.7), Some(0.7)], "{output}");
+}
+
+#[test]
 fn checkpoints_of_transformers_have_a_history() {
     let bench = Bench::new();
     let _controller = bench.controller();

@@ -162,8 +162,9 @@ impl Discovery {
         is_new
     }
 
-    /// Returns files of the attempt that are new, the oldest first.
-    pub(crate) fn look(&mut self, tree: &Tree) -> Vec<FoundFile> {
+    /// Returns files of the attempt that are new, the oldest first. With `last`, no process can
+    /// write any more.
+    pub(crate) fn look(&mut self, tree: &Tree, last: bool) -> Vec<FoundFile> {
         let began = Instant::now();
         let mut seen = BTreeMap::new();
         self.walk(|path, kind, is_named| {
@@ -186,7 +187,7 @@ impl Discovery {
                 continue;
             }
             if !about.is_file()
-                || !self.is_changed(&path, &about)
+                || !self.is_changed(&path, kind, &about, last)
                 || !self.is_of_user(&path, &about)
             {
                 continue;
@@ -381,8 +382,15 @@ impl Discovery {
         }
     }
 
-    /// Returns whether a file is not as it was before the attempt began.
-    fn is_changed(&self, path: &Path, about: &Metadata) -> bool {
+    /// Returns whether a file is not as it was before the attempt began. One that was written and
+    /// holds the same as before may be appended to yet; otherwise it was replaced.
+    fn is_changed(
+        &self,
+        path: &Path,
+        kind: FrameworkFileKind,
+        about: &Metadata,
+        last: bool,
+    ) -> bool {
         // Runs of W&B's library from before the attempt are not looked at.
         if FrameworkFileKind::of_known(path) == Some(FrameworkFileKind::Wandb)
             && about.modified().is_ok_and(|changed| changed < self.since)
@@ -393,6 +401,7 @@ impl Discovery {
         self.baseline.get(path).is_none_or(|before| {
             (before.bytes, before.modified_ns, before.inode)
                 != (stamp.bytes, stamp.modified_ns, stamp.inode)
+                && (last || before.holds_the_same(path, kind, stamp) != Some(true))
         })
     }
 

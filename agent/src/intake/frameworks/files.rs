@@ -5,16 +5,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::baseline::Digests;
 use super::discovery::Discovery;
 use super::found_file::FoundFile;
 use super::journal::{self, BaselineFile, Journal, JournalEntry, OpenedFile, Position};
 use super::kind::FrameworkFileKind;
 use super::rank::{self, Choice, Ranks};
 use super::series::Series;
-use super::source::{self, SeriesFile, Stamp};
+use super::source::SeriesFile;
 use super::update::FrameworkUpdate;
 use super::workplace::Workplace;
-use crate::private;
 use crate::process::tree::Tree;
 
 /// How long after the beginning of reading files that hold the objective are looked for.
@@ -26,11 +26,6 @@ const UNREAD_LOOKS: [Duration; 4] = [
 ];
 /// Files that are read for one attempt.
 const SOURCES_MAX: usize = 1000;
-/// Of a table before the attempt began, a digest is kept up to this length.
-const DIGEST_BYTES_MAX: u64 = 1 << 20;
-/// All digests together are of this many bytes at most.
-const DIGESTS_BYTES_MAX: u64 = 32 << 20;
-
 /// The state of reading.
 #[derive(Debug)]
 pub(super) struct Files {
@@ -95,30 +90,15 @@ impl Files {
 
     /// Records the files that are there before the program is started.
     pub(super) fn begin(&mut self) {
-        let mut left = DIGESTS_BYTES_MAX;
+        let mut digests = Digests::default();
         let mut baseline = Vec::new();
-        for (
-            path,
-            kind,
-            Stamp {
-                bytes,
-                modified_ns,
-                inode,
-            },
-        ) in self.discovery.look_before()
-        {
-            let has_digest =
-                kind == FrameworkFileKind::Table && bytes <= DIGEST_BYTES_MAX.min(left);
-            let digest = has_digest.then(|| {
-                left -= bytes;
-                journal::digest_of(&mut private::open_of_program(&path).ok()?, bytes).ok()
-            });
+        for (path, kind, stamp) in self.discovery.look_before() {
             let file = BaselineFile {
                 path: path.as_os_str().as_bytes().to_vec(),
-                bytes,
-                modified_ns,
-                inode,
-                digest: digest.flatten(),
+                bytes: stamp.bytes,
+                modified_ns: stamp.modified_ns,
+                inode: stamp.inode,
+                digest: digests.take(&path, kind, stamp.bytes),
             };
             self.discovery.baseline.insert(path, file.clone());
             baseline.push(file);
@@ -142,7 +122,7 @@ impl Files {
         }
         if self.discovery.is_due() || (last && !self.is_over) {
             self.is_over |= last;
-            for file in self.discovery.look(tree) {
+            for file in self.discovery.look(tree, last) {
                 self.add(file, &mut seen);
             }
             for (path, rank) in self.ranks.late(last) {
@@ -267,7 +247,7 @@ impl Files {
             .discovery
             .baseline
             .get(&path)
-            .map(|before| position_after(before, &path, kind))
+            .map(|before| before.position_behind(&path, kind))
             .unwrap_or_default();
         let id = self.sources.last().map_or(1, |source| source.id + 1);
         let opened = OpenedFile {
@@ -344,26 +324,4 @@ fn wandb_file(path: &Path, rank: Option<u32>, is_left_out: bool) -> OpenedFile {
         is_left_out,
         ..OpenedFile::default()
     }
-}
-
-/// Returns the position behind what a file held before the attempt began; its beginning where it
-/// holds something else by now.
-fn position_after(before: &BaselineFile, path: &Path, kind: FrameworkFileKind) -> Position {
-    let is_continued = || {
-        let mut file = private::open_of_program(path).ok()?;
-        if file.metadata().ok()?.len() < before.bytes {
-            return Some(false);
-        }
-        match (kind, before.digest) {
-            (FrameworkFileKind::Table, Some(digest)) => {
-                Some(journal::digest_of(&mut file, before.bytes).ok()? == digest)
-            }
-            (FrameworkFileKind::Table | FrameworkFileKind::TrainerState, _) => Some(false),
-            _ => Some(Stamp::of(&file.metadata().ok()?).inode == before.inode),
-        }
-    };
-    if is_continued() != Some(true) {
-        return Position::default();
-    }
-    source::position_behind(path, kind, before.bytes).unwrap_or_default()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -52,7 +52,7 @@ pub(crate) struct BaselineFile {
     pub(crate) modified_ns: i64,
     #[prost(uint64, tag = "4")]
     pub(crate) inode: u64,
-    /// Of its whole content; absent where that is long.
+    /// Of its content, as far as [`baseline`](super::baseline) compares it.
     #[prost(uint64, optional, tag = "5")]
     pub(crate) digest: Option<u64>,
 }
@@ -275,16 +275,6 @@ fn read(file: &File, at: u64) -> Option<(JournalEntry, u64)> {
         JournalEntry::decode(&content[..]).ok()?,
         at + (HEAD + length) as u64,
     ))
-}
-
-/// Returns the digest of a content that is at most so long.
-///
-/// # Errors
-/// It cannot be read.
-pub(crate) fn digest_of(file: &mut File, bytes: u64) -> io::Result<u64> {
-    let mut content = Vec::new();
-    file.take(bytes).read_to_end(&mut content)?;
-    Ok(u64::from(crc32fast::hash(&content)) | (content.len() as u64) << 32)
 }
 
 #[cfg(test)]

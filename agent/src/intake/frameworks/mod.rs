@@ -3,6 +3,7 @@
 //! they grow; the [`journal`] keeps the order in which that happened, so that each point counts
 //! once.
 
+mod baseline;
 mod digest;
 pub(crate) mod discovery;
 mod emission;

@@ -24,10 +24,13 @@ fn place(root: &Path, run: u64) -> Workplace {
 
 fn found(discovery: &mut Discovery) -> Vec<String> {
     let names = discovery
-        .look(&Tree {
-            marker: "no attempt".to_owned(),
-            ..Tree::default()
-        })
+        .look(
+            &Tree {
+                marker: "no attempt".to_owned(),
+                ..Tree::default()
+            },
+            false,
+        )
         .into_iter();
     let mut names: Vec<_> = names
         .map(|file| {
