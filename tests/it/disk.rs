@@ -284,6 +284,10 @@ parameters:
     let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
     wait_for("the start", || bench.path("begun").exists().then_some(()));
+    // What the disk does not take while its program ends is lost.
+    wait_for("what it has printed", || {
+        (!bench.values(&id, 1, "loss").is_empty()).then_some(())
+    });
     let _ballast = disk.fill();
     bench.write("go", "");
     let run = wait_for("the end", || {
