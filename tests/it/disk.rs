@@ -284,7 +284,7 @@ parameters:
     let id = bench.create(&[&file]);
     let agent = bench.start(&["agent", &id, "--runs-dir", &disk.0.display().to_string()]);
     wait_for("the start", || bench.path("begun").exists().then_some(()));
-    // What the disk does not take while its program ends is lost.
+    // A full disk loses output that is not written when the program ends.
     wait_for("what it has printed", || {
         (!bench.values(&id, 1, "loss").is_empty()).then_some(())
     });

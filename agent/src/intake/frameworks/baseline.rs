@@ -14,7 +14,7 @@ use crate::private;
 const TABLE_BYTES_MAX: u64 = 1 << 20;
 /// The length of the beginning that is compared of any other file.
 const HEAD_BYTES: u64 = 64 << 10;
-/// For all files together, no more is compared.
+/// The limit for all files together.
 const BYTES_MAX: u64 = 32 << 20;
 
 /// Takes digests of files as they are before the attempt begins.
@@ -52,7 +52,7 @@ impl BaselineFile {
     }
 
     /// Returns whether a file begins with what it held before, as far as that is compared; `None`
-    /// where it is not.
+    /// for a file without a digest.
     fn begins(&self, kind: FrameworkFileKind, file: &mut File) -> Option<bool> {
         let before = self.digest?;
         Some(digest(file, compared(kind, self.bytes)?).ok()? == before)

@@ -26,6 +26,7 @@ const UNREAD_LOOKS: [Duration; 4] = [
 ];
 /// Files that are read for one attempt.
 const SOURCES_MAX: usize = 1000;
+
 /// The state of reading.
 #[derive(Debug)]
 pub(super) struct Files {
