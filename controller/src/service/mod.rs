@@ -4,6 +4,7 @@
 //! its answer, and the engine finishes what it has begun. Callers are let in by the layer around all services; `convert` is the
 //! only place where the types of the wire meet ours.
 
+mod administration;
 mod agents;
 mod analysis;
 mod asked;

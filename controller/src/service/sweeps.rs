@@ -1,7 +1,5 @@
 //! `SweepService`: what people and their programs ask.
 
-use std::net::SocketAddr;
-
 use sweep_lifecycle::command::Command;
 use sweep_lifecycle::state::{AgentId, SweepId};
 use sweep_proto::v1;
@@ -13,7 +11,6 @@ use super::pages::{self, Pages};
 use super::refusal::{from_engine, unknown_run, unknown_sweep};
 use super::{Services, convert, limits};
 use crate::early_stop_note::early_stop_note;
-use crate::login;
 use crate::target_note::target_note;
 
 #[tonic::async_trait]
@@ -379,39 +376,14 @@ impl SweepService for Services {
         &self,
         _: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        let totals = self.read(|query| query.totals()).await?;
-        let runs = |state: &str| totals.runs.get(state).copied().unwrap_or(0);
-        let identity = self.engine.identity().borrow().clone();
-        Ok(Response::new(v1::GetStatusResponse {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            data_dir: self.about.data_dir.display().to_string(),
-            started_ms: self.about.started_ms,
-            pid: std::process::id(),
-            sweeps: totals.sweeps.values().sum(),
-            agents: totals.agents,
-            running: runs("assigned") + runs("running"),
-            controller_id: identity.controller,
-            epoch: identity.epoch,
-        }))
+        self.status().await.map(Response::new)
     }
 
     async fn create_login_link(
         &self,
         _: Request<v1::CreateLoginLinkRequest>,
     ) -> Result<Response<v1::CreateLoginLinkResponse>, Status> {
-        let Some(logins) = &self.logins else {
-            return Ok(Response::new(v1::CreateLoginLinkResponse {
-                path: "/".to_owned(),
-                valid_s: 0,
-            }));
-        };
-        let code = logins.issue().map_err(|error| {
-            Status::internal(format!("the system gives no random numbers: {error}"))
-        })?;
-        Ok(Response::new(v1::CreateLoginLinkResponse {
-            path: format!("{}?code={code}", login::PATH),
-            valid_s: login::CODE_TERM.as_secs(),
-        }))
+        self.login_link().map(Response::new)
     }
 
     async fn archive_sweep(
@@ -446,13 +418,7 @@ impl SweepService for Services {
         &self,
         request: Request<v1::StopControllerRequest>,
     ) -> Result<Response<v1::StopControllerResponse>, Status> {
-        if !is_loopback(request.remote_addr()) {
-            return Err(Status::permission_denied(
-                "the controller can be stopped from its own machine alone, through 127.0.0.1",
-            ));
-        }
-        tracing::info!("asked to stop");
-        self.stopping.send_replace(true);
+        self.stop(request.remote_addr())?;
         Ok(Response::new(v1::StopControllerResponse {}))
     }
 }
@@ -467,38 +433,5 @@ impl Services {
         let id = sweep.clone();
         let row = self.read(move |query| query.run(&id, run)).await?;
         row.ok_or_else(|| unknown_run(&sweep.0, run))
-    }
-}
-
-/// Returns whether a caller came over loopback. Of one without an address nothing is known.
-fn is_loopback(caller: Option<SocketAddr>) -> bool {
-    caller.is_some_and(|address| address.ip().to_canonical().is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_is_loopback() {
-        let caller = |address: &str| Some(address.parse().unwrap());
-        for near in [
-            "127.0.0.1:1",
-            "127.1.2.3:1",
-            "[::1]:1",
-            "[::ffff:127.0.0.1]:1",
-        ] {
-            assert!(is_loopback(caller(near)), "{near}");
-        }
-        for far in [
-            "10.0.0.1:1",
-            "0.0.0.0:1",
-            "[::]:1",
-            "[fe80::1]:1",
-            "[::ffff:10.0.0.1]:1",
-        ] {
-            assert!(!is_loopback(caller(far)), "{far}");
-        }
-        assert!(!is_loopback(None));
     }
 }
